@@ -1,0 +1,61 @@
+"""The KFP component evaluate_classifier."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, ClassificationMetrics, Metrics, Output
+
+from components import container_images
+
+
+@dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
+def evaluate_classifier(
+    training_set: str,
+    run_id: str,
+    model_uri: str,
+    model_digest: str,
+    metrics: Output[Metrics],
+    confusion_matrix: Output[ClassificationMetrics],
+    report: Output[HTML],
+    promote: str = "auto",
+    minimum_accuracy: float = 0.0,
+    model_name: str = "",
+    mlflow_tracking_uri: str = "",
+) -> NamedTuple(
+    "Outputs",
+    [("promote", bool), ("reason", str), ("accuracy", float), ("champion_accuracy", float), ("compared_with", str)],
+):
+    """Compare a new model with the champion on the same test images, and decide whether it takes its place.
+
+    The first champion needs the minimum accuracy; a later one has to be better than the champion as well.
+
+    Args:
+        training_set: URI of the training set whose test images are taken.
+        run_id: MLflow run that trained the model.
+        model_uri: URI of the logged model.
+        model_digest: SHA-256 of its SavedModel.
+        metrics: Accuracy of both models.
+        confusion_matrix: Test images by true class and by the class that the new model predicts.
+        report: Page with both models, the confusion matrix, the classes and the worst mistakes.
+        promote: `auto`, or `manual` to leave promotion to a person.
+        minimum_accuracy: Accuracy on the test images that a champion has at least, 0..1.
+        model_name: Name of the registered model; empty takes it from the settings.
+        mlflow_tracking_uri: MLflow server; empty takes it from the settings.
+
+    Returns:
+        promote: Whether the new model shall become the champion.
+        reason: Why, or why not.
+        accuracy: The new model's accuracy on the test images, 0..1.
+        champion_accuracy: The champion's accuracy on the same images, 0..1; 0 if there is no champion.
+        compared_with: Version of the champion; empty if there is none.
+    """
+    from components.evaluate_classifier.evaluate import Challenger, evaluate
+    from components.evaluate_classifier.report import log_metrics, write_report
+    from components.settings import Settings
+
+    settings = Settings.load(model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri)
+    result = evaluate(settings, training_set, Challenger(run_id, model_uri, model_digest), promote, minimum_accuracy)
+    log_metrics(result, metrics, confusion_matrix)
+    write_report(result, report.path)
+    decision = result.decision
+    return decision.promote, decision.reason, result.challenger.accuracy, result.champion_accuracy, result.compared_with

@@ -1,0 +1,1 @@
+"""Load new image files from storage into the lake."""

@@ -1,0 +1,78 @@
+"""Small files in the lake, through Hadoop's file systems: they are where the tables are, whatever the store."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """A file's metadata.
+
+    Attributes:
+        length: Bytes.
+        modification_time: When it was last written, in UTC.
+    """
+
+    length: int
+    modification_time: datetime
+
+
+def status(spark: SparkSession, uri: str) -> FileStatus | None:
+    """Return a file's metadata, or None if there is no such file."""
+    path, system = _resolve(spark, uri)
+    if not system.exists(path):
+        return None
+    found = system.getFileStatus(path)
+    return FileStatus(found.getLen(), datetime.fromtimestamp(found.getModificationTime() / 1000, UTC))
+
+
+def exists(spark: SparkSession, uri: str) -> bool:
+    """Tell whether there is a file or folder at `uri`."""
+    path, system = _resolve(spark, uri)
+    return bool(system.exists(path))
+
+
+def is_folder(spark: SparkSession, uri: str) -> bool:
+    """Tell whether there is a folder at `uri`."""
+    path, system = _resolve(spark, uri)
+    return bool(system.exists(path) and system.getFileStatus(path).isDirectory())
+
+
+def list_names(spark: SparkSession, uri: str) -> list[str]:
+    """Return the names in a folder, sorted; none if it does not exist."""
+    path, system = _resolve(spark, uri)
+    return sorted(status.getPath().getName() for status in system.listStatus(path)) if system.exists(path) else []
+
+
+def read_text(spark: SparkSession, uri: str) -> str:
+    """Return a small UTF-8 file's text.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    path, system = _resolve(spark, uri)
+    if not system.exists(path):
+        raise FileNotFoundError(uri)
+    stream = system.open(path)
+    try:
+        return bytes(stream.readAllBytes()).decode()
+    finally:
+        stream.close()
+
+
+def write_text(spark: SparkSession, uri: str, text: str) -> None:
+    """Write a small UTF-8 file, in place of what was there."""
+    path, system = _resolve(spark, uri)
+    stream = system.create(path, True)
+    try:
+        stream.write(bytearray(text.encode()))
+    finally:
+        stream.close()
+
+
+def _resolve(spark: SparkSession, uri: str) -> tuple[Any, Any]:
+    path = spark._jvm.org.apache.hadoop.fs.Path(uri)
+    return path, path.getFileSystem(spark._jsc.hadoopConfiguration())

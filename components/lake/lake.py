@@ -1,0 +1,203 @@
+"""A lake: creating it, reading it, and writing its tables."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentWriteException,
+    MetadataChangedException,
+)
+from delta.tables import DeltaMergeBuilder, DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from components.errors import InputError
+from components.lake import uri
+from components.lake.image_data import image_data
+from components.lake.lock import writer_lock
+from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
+from components.settings import Settings
+
+MergeClauses = Callable[[DeltaMergeBuilder], DeltaMergeBuilder]
+
+CONFLICTS = (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentWriteException,
+    MetadataChangedException,
+)
+_PROPERTY = "image_pipelines.split."
+
+
+@dataclass(frozen=True)
+class Split:
+    """How images are divided, fixed when the lake is made.
+
+    Attributes:
+        validation: Fraction of the images for early stopping, 0..1.
+        test: Fraction of the images for the gate, 0..1.
+        seed: Mixed into the hash of an image's content.
+    """
+
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+
+class Lake:
+    """The Delta tables under one root URI.
+
+    Attributes:
+        spark: The session that reads and writes them.
+        root: The normalised root URI.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, lock_timeout_seconds: float = 600) -> None:
+        self.spark = spark
+        self.root = uri.normalize(root, "lake")
+        self._lock_timeout_seconds = lock_timeout_seconds
+
+    @classmethod
+    def open(cls, spark: SparkSession, settings: Settings) -> "Lake":
+        """Return the lake of the settings, with all of its tables made.
+
+        Raises:
+            InputError: The settings name no lake.
+        """
+        lake = cls(spark, settings.required("lake"), settings.lock_timeout_seconds)
+        lake.create()
+        return lake
+
+    def create(self, split: Split | None = None) -> None:
+        """Make the tables that do not exist. A lake that exists keeps its split.
+
+        Args:
+            split: How images are divided into train, validation and test.
+
+        Raises:
+            InputError: The lake exists with another split.
+        """
+        if self._exists(TABLES[-1]):
+            if split is not None and split != self.split:
+                raise InputError(f"split: the lake '{self.root}' was made with {self.split}, which is fixed. Leave it out.")
+            return
+        chosen = split or Split()
+        with self.writer("create"):
+            for table in TABLES:
+                builder = (
+                    DeltaTable.createIfNotExists(self.spark)
+                    .location(self.path(table))
+                    .addColumns(table.schema)
+                    .property("delta.enableDeletionVectors", "false")
+                )
+                if table is IMAGES:
+                    for name, value in vars(chosen).items():
+                        builder = builder.property(_PROPERTY + name, repr(value))
+                builder.execute()
+
+    @property
+    def split(self) -> Split:
+        """How this lake's images are divided."""
+        properties = self.delta(IMAGES).detail().select("properties").first()[0]
+        return Split(
+            validation=float(properties[_PROPERTY + "validation"]),
+            test=float(properties[_PROPERTY + "test"]),
+            seed=int(properties[_PROPERTY + "seed"]),
+        )
+
+    def path(self, table: Table) -> str:
+        """Return a table's URI."""
+        return uri.join(self.root, table.name)
+
+    def checkpoint(self, stream: str, source: str) -> str:
+        """Return the checkpoint's URI of a stream, named by what it reads."""
+        return uri.join(self.root, "_checkpoints", f"{stream}-{uri.digest(source)}")
+
+    def delta(self, table: Table) -> DeltaTable:
+        """Return a table, for writing and for its history."""
+        return DeltaTable.forPath(self.spark, self.path(table))
+
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """Return a table's rows, of its newest version or of the one given."""
+        reader = self.spark.read.format("delta")
+        return (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
+
+    def version(self, table: Table) -> int:
+        """Return the number of a table's newest version."""
+        return int(self.delta(table).history(1).select("version").first()[0])
+
+    def image_data(self) -> DataFrame:
+        """Return the view of each image with its best label and its newest prediction."""
+        return image_data(self.read(IMAGES), self.read(CLASSES), self.read(LABELS), self.read(PREDICTIONS))
+
+    def register_views(self) -> None:
+        """Make the tables and `image_data` known to the session's SQL by their names."""
+        for table in TABLES:
+            self.read(table).createOrReplaceTempView(table.name)
+        self.image_data().createOrReplaceTempView("image_data")
+
+    @contextmanager
+    def writer(self, name: str) -> Iterator[None]:
+        """Hold the writer's lock of a table or stream; see `components.lake.lock`."""
+        with writer_lock(self.root, name, self._lock_timeout_seconds):
+            yield
+
+    def insert_new(self, table: Table, rows: DataFrame) -> int:
+        """Insert the rows whose key the table does not have. Nothing is rewritten.
+
+        Args:
+            table: Where to.
+            rows: Frame with the table's columns, each key at most once. It is read more than once: persist it.
+
+        Returns:
+            How many rows were inserted.
+        """
+        return self.merge(table, rows, lambda builder: builder.whenNotMatchedInsertAll())
+
+    def upsert(self, table: Table, rows: DataFrame) -> int:
+        """Insert the rows, in place of those that have the same key.
+
+        Args:
+            table: Where to.
+            rows: Frame with the table's columns, each key at most once. It is read more than once: persist it.
+
+        Returns:
+            How many rows were inserted or updated.
+        """
+        return self.merge(table, rows, lambda builder: builder.whenMatchedUpdateAll().whenNotMatchedInsertAll())
+
+    def merge(self, table: Table, rows: DataFrame, clauses: MergeClauses) -> int:
+        """MERGE rows into a table by its key, under the writer's lock. A conflict within this driver is retried.
+
+        Args:
+            table: Where to, known to the clauses as `target`.
+            rows: What to merge, known to the clauses as `source`.
+            clauses: Adds the `when...` clauses to the builder.
+
+        Returns:
+            How many rows were inserted or updated.
+        """
+        condition = " AND ".join(f"target.{column} <=> source.{column}" for column in table.key)
+        with self.writer(table.name):
+            return self._merge(table, rows, condition, clauses)
+
+    @retry(
+        retry=retry_if_exception_type(CONFLICTS),
+        stop=stop_after_attempt(5),
+        wait=wait_random_exponential(max=10),
+        reraise=True,
+    )
+    def _merge(self, table: Table, rows: DataFrame, condition: str, clauses: MergeClauses) -> int:
+        builder = self.delta(table).alias("target").merge(rows.alias("source"), condition)
+        metrics = clauses(builder).execute()
+        counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
+        return int(counts[0])
+
+    def _exists(self, table: Table) -> bool:
+        return DeltaTable.isDeltaTable(self.spark, self.path(table))

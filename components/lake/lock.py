@@ -1,0 +1,65 @@
+"""The writer's lock: one driver at a time writes a table, or runs the stream that feeds it.
+
+Delta's log on local files is safe within one JVM only: two drivers can both find that version N does not exist, both
+write it, and one commit is gone without an error. Every KFP task is a driver of its own.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from components.errors import InputError
+from components.lake import uri
+
+POLL_SECONDS = 0.2
+
+
+@contextmanager
+def writer_lock(root: str, name: str, timeout_seconds: float) -> Iterator[None]:
+    """Hold the lock `name` of the lake at `root`.
+
+    Args:
+        root: The lake's normalised root URI.
+        name: A table, or a stream.
+        timeout_seconds: How long to wait for another holder.
+
+    Raises:
+        TimeoutError: Someone else still holds it; the sentence names the holder.
+        InputError: There is no lock for this kind of store.
+    """
+    folder = uri.local_path(root)
+    if folder is None:
+        raise InputError(f"lake: writers of '{root}' can't be kept apart yet. Use a file:// lake.")
+    with _file_lock(folder / "_locks" / f"{name}.lock", timeout_seconds):
+        yield
+
+
+@contextmanager
+def _file_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception_type(BlockingIOError),
+                stop=stop_after_delay(timeout_seconds),
+                wait=wait_fixed(POLL_SECONDS),
+            ):
+                with attempt:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except RetryError as error:
+            file.seek(0)
+            raise TimeoutError(
+                f"'{path.stem}' of the lake is held by {file.read().strip() or 'another process'} for more than"
+                f" {timeout_seconds:g} s. Wait for it to end, or end it, and run this step again."
+            ) from error
+        # The kernel drops the lock when its holder dies, so what the file says is only ever read while it is held.
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        file.flush()
+        yield

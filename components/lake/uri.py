@@ -1,0 +1,48 @@
+"""Storage URIs: one spelling for one place."""
+
+import hashlib
+from pathlib import Path
+
+from components.errors import InputError
+
+SCHEMES = ("file", "s3a", "abfss")
+
+
+def normalize(uri: str, field: str) -> str:
+    """Return `uri` in its one spelling: a scheme, no doubled and no trailing slash. A plain path becomes `file://`.
+
+    Args:
+        uri: Folder, as a path of this machine or a URI.
+        field: What the user calls it, for the error.
+
+    Raises:
+        InputError: It is empty, relative or of a scheme that the lake does not support.
+    """
+    scheme, separator, rest = uri.partition(":/")
+    if not separator:
+        if not uri.startswith("/"):
+            raise InputError(f"{field}: '{uri}' is neither an absolute path nor a URI. Write file:///absolute/path.")
+        scheme, rest = "file", uri
+    if scheme == "s3":
+        scheme = "s3a"
+    if scheme not in SCHEMES:
+        raise InputError(f"{field}: scheme '{scheme}' of '{uri}' is not supported. Use one of {', '.join(SCHEMES)}.")
+    parts = [part for part in rest.split("/") if part]
+    return f"{scheme}://" + ("/" if scheme == "file" else "") + "/".join(parts)
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the folder on this machine that a normalised `file://` URI names, or None for a URI of a remote store."""
+    scheme, _, path = uri.partition("://")
+    return Path(path) if scheme == "file" else None
+
+
+def join(root: str, *names: str) -> str:
+    """Return the URI of something below `root`."""
+    return "/".join((root.rstrip("/"), *names))
+
+
+def digest(uri: str) -> str:
+    """Return 16 hexadecimal digits that stand for a normalised URI in a file name."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:16]
+

@@ -1,0 +1,9 @@
+"""HTML reports of the components: one self-contained page each, which fetches nothing.
+
+Imports matplotlib and Pillow: the logic of a component imports it, a KFP shim's top level does not.
+"""
+
+from components.report.charts import new_figure
+from components.report.page import Cell, Picture, Report
+
+__all__ = ["Cell", "Picture", "Report", "new_figure"]

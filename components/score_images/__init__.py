@@ -1,0 +1,1 @@
+"""Score the images that have no label with the champion."""

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Build Horovod's wheel against the TensorFlow that the given Python has.
+#
+#   build_horovod.sh PYTHON WHEEL_FOLDER     (needs pip for python3.11, g++, cmake < 4, libopenmpi-dev)
+#
+# Horovod 0.28.1 predates TensorFlow 2.21 and Keras 3. Three edits make it fit: its XLA operators no longer compile
+# (they are optional), and two modules have to take tf-keras' backend instead of Keras 3's.
+set -euo pipefail
+
+version=0.28.1
+python=$(realpath --no-symlinks "$1")
+requirements=$(realpath "$(dirname "$0")/../../requirements/horovod.txt")
+wheels=$(mkdir -p "$2" && cd "$2" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+python3.11 -m pip --python "$python" download --quiet --no-deps --no-binary=:all: --no-build-isolation \
+    --require-hashes --requirement "$requirements" --dest "$work"
+tar -xzf "$work/horovod-$version.tar.gz" -C "$work"
+cd "$work/horovod-$version"
+
+sed -i '/xla_mpi_ops\.cc/d' horovod/tensorflow/CMakeLists.txt
+sed -i 's/^    from keras import backend as K/    from tensorflow.keras import backend as K/' \
+    horovod/tensorflow/keras/__init__.py horovod/tensorflow/keras/callbacks.py
+for module in __init__ callbacks; do
+    grep -q '^    from tensorflow.keras import backend as K' "horovod/tensorflow/keras/$module.py"
+done
+
+export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
+export HOROVOD_WITH_GLOO=1 HOROVOD_WITH_MPI=1
+python3.11 -m pip --python "$python" wheel --quiet --no-deps --no-build-isolation --wheel-dir "$wheels" .

@@ -1,0 +1,1 @@
+"""The pipelines: training, scoring and labeling, their compiled form, and the command line."""

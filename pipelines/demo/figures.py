@@ -1,0 +1,147 @@
+"""The demo's figures, read from its lake and its registry.
+
+Run as a program, so that neither Spark nor MLflow lives, or talks, in the process that shows the progress.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel
+
+from components.settings import Settings
+
+_PREPARE = "prepare"
+_READ = "read"
+
+
+class ModelVersion(BaseModel):
+    """A version in the registry.
+
+    Attributes:
+        version: Its number.
+        aliases: `champion`, `challenger`, both or none.
+        tags: What register_model wrote down about it.
+    """
+
+    version: str
+    aliases: list[str]
+    tags: dict[str, str]
+
+
+class Figures(BaseModel):
+    """What the lake and the registry hold.
+
+    Attributes:
+        images: Images in the lake.
+        labelled_by_folder: Of those, with a label from their folder.
+        quarantined: Files in quarantine.
+        scored: Images with a prediction.
+        failed: Images that a model could not score.
+        sent: Images that people were asked for.
+        labelled_by_people: Images with a label from people.
+        models: Versions of the model, oldest first.
+    """
+
+    images: int
+    labelled_by_folder: int
+    quarantined: int
+    scored: int
+    failed: int
+    sent: int
+    labelled_by_people: int
+    models: list[ModelVersion]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], log: Path) -> Self:
+        """Read the figures.
+
+        Args:
+            environment: Settings that name the lake and the registry.
+            log: Gets what Spark and MLflow say.
+        """
+        return cls.model_validate_json(_run(_READ, environment, log).splitlines()[-1])
+
+
+def prepare_tracking(artifacts: str, environment: Mapping[str, str], log: Path) -> None:
+    """Make MLflow's database with the experiment of the trainings, unless it is there.
+
+    Args:
+        artifacts: URI of the experiment's artifacts: MLflow's own choice would be `mlruns` wherever a task was started.
+        environment: Settings that name the registry.
+        log: Gets what MLflow says.
+    """
+    _run(_PREPARE, environment, log, artifacts)
+
+
+def _run(command: str, environment: Mapping[str, str], log: Path, *arguments: str) -> str:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as said:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines.demo.figures", command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env={**os.environ, **environment},
+        )
+    if done.returncode != 0:
+        raise RuntimeError(f"The demo's figures could not be read. See {log}.")
+    return done.stdout
+
+
+def _read(settings: Settings) -> Figures:
+    from components.lake import Lake, spark_session
+    from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE
+
+    spark = spark_session(settings)
+    lake = Lake(spark, settings.required("lake"))
+    images, predictions = lake.read(IMAGES), lake.read(PREDICTIONS)
+    figures = Figures(
+        images=images.count(),
+        labelled_by_folder=images.where("label IS NOT NULL").count(),
+        quarantined=lake.read(QUARANTINE).count(),
+        scored=predictions.where("error IS NULL").select("path").distinct().count(),
+        failed=predictions.where("error IS NOT NULL").select("path").distinct().count(),
+        sent=lake.read(LABELING_REQUESTS).select("path").distinct().count(),
+        labelled_by_people=lake.read(LABELS).where("label IS NOT NULL").count(),
+        models=_models(settings),
+    )
+    spark.stop()
+    return figures
+
+
+def _models(settings: Settings) -> list[ModelVersion]:
+    from mlflow import MlflowClient
+
+    uri = settings.required("mlflow_tracking_uri")
+    client = MlflowClient(uri, uri)
+    found = [
+        client.get_model_version(settings.model_name, each.version)
+        for each in client.search_model_versions(f"name = '{settings.model_name}'")
+    ]
+    versions = (ModelVersion(version=str(each.version), aliases=sorted(each.aliases), tags=each.tags) for each in found)
+    return sorted(versions, key=lambda each: int(each.version))
+
+
+def _prepare(settings: Settings, artifacts: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(settings.required("mlflow_tracking_uri"))
+    if client.get_experiment_by_name(settings.experiment) is None:
+        client.create_experiment(settings.experiment, artifact_location=artifacts)
+
+
+def main() -> None:
+    """Do what the first argument says."""
+    settings = Settings.load()
+    if sys.argv[1] == _PREPARE:
+        _prepare(settings, sys.argv[2])
+    else:
+        print(_read(settings).model_dump_json())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Fixtures that every tier of tests shares."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from components.lake import Lake
+
+REPOSITORY = Path(__file__).parent.parent
+TRAINER_PYTHON = REPOSITORY / ".venv" / "trainer" / "bin" / "python"
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator["SparkSession"]:
+    """The one Spark session of a test run."""
+    from components.lake import spark_session
+    from components.settings import Settings
+
+    session = spark_session(Settings.load(spark_master="local[2]"))
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def lake(spark: "SparkSession", tmp_path: Path) -> "Lake":
+    """A fresh, empty lake."""
+    from components.lake import Lake
+
+    made = Lake(spark, str(tmp_path / "lake"))
+    made.create()
+    return made

@@ -1,0 +1,148 @@
+"""Ingest: what lands comes into the lake, once."""
+
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from components.errors import InputError
+from components.ingest_images.ingest import REPLACED, VANISHED, IngestResult, ingest_folder
+from components.ingest_images.judge import Limits
+from components.ingest_images.labels import LabelPattern
+from components.lake import Lake
+from components.lake.tables import CLASSES, IMAGES, QUARANTINE
+
+
+def jpeg(shade: int, size: tuple[int, int] = (16, 16)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (shade, shade, 255 - shade)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Path:
+    """Five images of two classes, in any case and any depth, and what else lands in such a folder."""
+    folder = tmp_path / "landing [1]"
+    for index, name in enumerate(
+        ["001.ak47/001_0001.jpg", "001.ak47/deep/001.ak47/001_0002.JPG", "002.flag/a b#%41 ü.jpg", "2023-holiday/x.Jpg"]
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(index))
+    (folder / "002.flag" / "notes.txt").write_text("no image")
+    return folder
+
+
+def run(lake: Lake, landing: Path, limits: Limits | None = None) -> IngestResult:
+    return ingest_folder(lake, f"file://{landing}", "*.jpg", LabelPattern(), limits=limits or Limits())
+
+
+def images(lake: Lake) -> dict[str, int | None]:
+    rows = lake.read(IMAGES).select("path", "label").collect()
+    assert len(rows) == len({row["path"] for row in rows})
+    return {Path(row["path"]).name: row["label"] for row in rows}
+
+
+def quarantine(lake: Lake) -> dict[str, str]:
+    rows = lake.read(QUARANTINE).collect()
+    assert len(rows) == len({(row["path"], row["content_sha256"]) for row in rows})
+    return {Path(row["path"]).name: row["reason"] for row in rows}
+
+
+def test_images_come_with_the_class_of_their_folder(lake: Lake, landing: Path) -> None:
+    result = run(lake, landing)
+
+    assert images(lake) == {"001_0001.jpg": 1, "001_0002.JPG": 1, "a b#%41 ü.jpg": 2, "x.Jpg": None}
+    assert (result.found, result.ingested, result.without_class) == (4, 4, 1)
+    assert {row["label"]: row["name"] for row in lake.read(CLASSES).collect()} == {1: "ak47", 2: "flag"}
+    stored = lake.read(IMAGES).where("label = 2").first()
+    assert bytes(stored["content"]) == (landing / "002.flag" / "a b#%41 ü.jpg").read_bytes()
+
+
+def test_a_second_run_changes_nothing_and_a_third_finds_what_is_new(lake: Lake, landing: Path) -> None:
+    first = run(lake, landing)
+    second = run(lake, landing)
+    (landing / "001.ak47" / "late.jpg").write_bytes(jpeg(100))
+    third = run(lake, landing)
+
+    assert (second.found, second.ingested, second.table_version) == (0, 0, first.table_version)
+    assert (third.found, third.ingested) == (1, 1)
+    assert len(images(lake)) == 5
+
+
+def test_a_deleted_checkpoint_doubles_no_row(lake: Lake, landing: Path) -> None:
+    (landing / "001.ak47" / "broken.jpg").write_bytes(jpeg(1)[:50])
+    run(lake, landing)
+    before = images(lake), quarantine(lake)
+    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
+
+    again = run(lake, landing)
+
+    assert again.found == 5
+    assert (again.ingested, again.quarantined.total()) == (0, 0)
+    assert (images(lake), quarantine(lake)) == before
+
+
+def test_what_is_no_image_goes_to_quarantine_with_its_reason_and_the_rest_goes_in(lake: Lake, landing: Path) -> None:
+    folder = landing / "002.flag"
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_bytes(b"once upon a time")
+    (folder / "truncated.jpg").write_bytes(jpeg(9, (200, 200))[:400])
+    (folder / "heavy.jpg").write_bytes(jpeg(9) + bytes(5000))
+    (folder / "wide.jpg").write_bytes(jpeg(9, (300, 300)))
+
+    result = run(lake, landing, Limits(bytes=5000, pixels=50_000))
+
+    reasons = quarantine(lake)
+    assert set(reasons) == {"empty.jpg", "text.jpg", "truncated.jpg", "heavy.jpg", "wide.jpg"}
+    assert reasons["heavy.jpg"] == "more than 5000 bytes"
+    assert "empty" in reasons["empty.jpg"]
+    assert "pixels" in reasons["wide.jpg"]
+    assert result.ingested == 4
+    assert result.quarantined.total() == 5
+
+
+def test_another_content_at_a_known_path_goes_to_quarantine(lake: Lake, landing: Path) -> None:
+    run(lake, landing)
+    (landing / "001.ak47" / "001_0001.jpg").write_bytes(jpeg(77))
+    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
+
+    run(lake, landing)
+
+    assert quarantine(lake) == {"001_0001.jpg": REPLACED}
+    assert len(images(lake)) == 4
+
+
+def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.ingest_images import ingest as module
+
+    listed = module.batch_paths
+    vanishing = landing / "001.ak47" / "001_0001.jpg"
+
+    def vanish(*arguments: object) -> list[str]:
+        paths = listed(*arguments)  # type: ignore[arg-type]  # the arguments are passed on
+        vanishing.unlink()
+        return paths
+
+    # The file is deleted for real; only the moment is chosen, between listing and reading.
+    monkeypatch.setattr(module, "batch_paths", vanish)
+
+    result = run(lake, landing)
+
+    assert quarantine(lake) == {"001_0001.jpg": VANISHED}
+    assert (result.found, result.ingested) == (4, 3)
+
+
+def test_a_missing_folder_is_named(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="source: no folder 'file://.*nowhere'"):
+        run(lake, tmp_path / "nowhere")
+
+
+def test_no_images_at_all_is_no_error(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "dry").mkdir()
+
+    assert run(lake, tmp_path / "dry").found == 0

@@ -1,0 +1,91 @@
+"""Small training sets for tests, in the layout that `build_training_set` writes."""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from sklearn.datasets import load_digits, load_sample_images
+
+from components.build_training_set.training_set import MANIFEST, ImageClass, SplitName, TrainingSet
+
+LabelledImage = tuple[bytes, int]
+
+_SCHEMA = pa.schema([("path", pa.string()), ("content", pa.binary()), ("label", pa.int32())])
+# Class ids that are neither dense nor from 0, as in Caltech-256.
+_FIRST_LABEL = 3
+
+
+def digits(count: int) -> list[LabelledImage]:
+    """Return scikit-learn's first digits as JPEG files of 32 x 32, with class ids 3, 5, ..., 21."""
+    data = load_digits()
+    return [
+        (
+            _jpeg(Image.fromarray((255 - ink * (255 / 16)).astype("uint8")).resize((32, 32))),
+            _FIRST_LABEL + 2 * int(digit),
+        )
+        for ink, digit in zip(data.images[:count], data.target[:count], strict=True)
+    ]
+
+
+def photographs(count: int) -> list[LabelledImage]:
+    """Return different parts of scikit-learn's two photographs as JPEG files of different sizes, each a class."""
+    images = load_sample_images().images
+    parts = []
+    for number in range(count):
+        label = number % len(images)
+        part = images[label][number * 7 :, number * 11 :]
+        parts.append((_jpeg(Image.fromarray(part)), _FIRST_LABEL + 2 * label))
+    return parts
+
+
+def make_training_set(
+    folder: Path, images: Mapping[SplitName, Sequence[LabelledImage]], files: int, name: str = ""
+) -> TrainingSet:
+    """Write a training set.
+
+    Args:
+        folder: Where to.
+        images: Contents and class ids by split.
+        files: Parquet files of each split.
+        name: Its id; a hash of its contents if empty.
+    """
+    paths: dict[SplitName, list[str]] = {split: [] for split in SplitName}
+    digest = hashlib.sha256()
+    for split, members in images.items():
+        for number in range(min(files, len(members))):
+            rows = members[number * len(members) // files : (number + 1) * len(members) // files]
+            path = f"{split.value}/part-{number:05}.parquet"
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            records = [
+                {"path": f"file:///{split.value}/{number}/{row}.jpg", "content": content, "label": label}
+                for row, (content, label) in enumerate(rows)
+            ]
+            pq.write_table(pa.Table.from_pylist(records, _SCHEMA), folder / path)
+            paths[split].append(path)
+            for content, _ in rows:
+                digest.update(content)
+    labels = sorted({label for members in images.values() for _, label in members})
+    made = TrainingSet(
+        id=name or digest.hexdigest()[:16],
+        uri=folder.as_uri(),
+        classes=[ImageClass(index=index, label=label, name=f"class-{label}") for index, label in enumerate(labels)],
+        counts={split: len(images.get(split, ())) for split in SplitName},
+        files=paths,
+        table_versions={},
+        validation_fraction=0.1,
+        test_fraction=0.1,
+        split_seed=0,
+        left_out={},
+    )
+    (folder / MANIFEST).write_text(made.model_dump_json())
+    return made
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

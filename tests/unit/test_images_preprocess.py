@@ -1,0 +1,85 @@
+"""Preprocessing against Pillow, an independent implementation."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tensorflow as tf
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from components.images.preprocess import preprocess, preprocess_batch
+
+PHOTOGRAPHS = dict(zip(("china", "flower"), load_sample_images().images, strict=True))
+# Height and width: whole, high, wide, and smaller than some of the targets.
+PARTS = [(427, 640), (427, 300), (120, 640), (200, 150), (30, 20)]
+SIZES = [299, 224, 128, 71, 32]
+
+
+def encode(pixels: npt.NDArray[np.uint8], form: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def by_pillow(content: bytes, size: int) -> npt.NDArray[np.float32]:
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    image.thumbnail((size, size))
+    canvas = Image.new("RGB", (size, size), "white")
+    canvas.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+    return np.asarray(canvas, np.float32)
+
+
+def by_us(content: bytes, size: int) -> npt.NDArray[np.float32]:
+    tensor: npt.NDArray[np.float32] = preprocess(tf.constant(content), size).numpy()
+    return tensor
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("part", PARTS, ids=str)
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_images_are_within_2_of_255_of_pillows_thumbnail(name: str, part: tuple[int, int], size: int) -> None:
+    content = encode(PHOTOGRAPHS[name][: part[0], : part[1]], quality=95)
+    ours, theirs = by_us(content, size), by_pillow(content, size)
+    assert np.abs(ours - theirs).mean() <= 2
+    # White around a small image would hide a wrong one: the same holds for the pixels that are not white in Pillow's.
+    inside = (theirs < 255).any(axis=2)
+    assert np.abs(ours - theirs)[inside].mean() <= 4
+
+
+def test_a_small_image_is_not_enlarged_but_put_into_the_middle_of_white() -> None:
+    pixels = PHOTOGRAPHS["china"][:30, :20]
+    tensor = by_us(encode(pixels, "PNG"), 32)
+    np.testing.assert_array_equal(tensor[1:31, 6:26], pixels)
+    tensor[1:31, 6:26] = 255
+    assert (tensor == 255).all()
+
+
+def test_grey_becomes_rgb() -> None:
+    grey = PHOTOGRAPHS["china"].mean(axis=2).astype(np.uint8)
+    tensor = by_us(encode(grey), 64)
+    assert tensor.shape == (64, 64, 3)
+    np.testing.assert_array_equal(tensor[..., 0], tensor[..., 1])
+    np.testing.assert_array_equal(tensor[..., 0], tensor[..., 2])
+
+
+def test_exif_orientation_is_ignored() -> None:
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    pixels = PHOTOGRAPHS["china"]
+    turned, plain = encode(pixels, exif=orientation), encode(pixels)
+    assert turned != plain
+    np.testing.assert_array_equal(by_us(turned, 64), by_us(plain, 64))
+
+
+def test_a_very_long_image_keeps_a_row_of_pixels() -> None:
+    tensor = by_us(encode(np.zeros((1, 2000, 3), np.uint8), "PNG"), 32)
+    assert (tensor < 255).any(axis=2).sum() == 32
+
+
+def test_a_batch_is_the_same_as_its_images_one_by_one_bit_for_bit() -> None:
+    contents = [encode(PHOTOGRAPHS[name][: part[0], : part[1]]) for name in PHOTOGRAPHS for part in PARTS]
+    batch = tf.function(preprocess_batch)(tf.constant(contents), 71).numpy()
+    for content, tensor in zip(contents, batch, strict=True):
+        np.testing.assert_array_equal(tensor, by_us(content, 71))

@@ -1,0 +1,204 @@
+"""The promises of `components.report`."""
+
+import io
+import re
+import threading
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.report import Picture, Report, new_figure
+from components.report.page import MAXIMUM_BYTES
+
+Tag = tuple[str, dict[str, str]]
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Tag] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+
+def tags(page: str, *names: str) -> list[Tag]:
+    parser = _Tags()
+    parser.feed(page)
+    return [tag for tag in parser.found if tag[0] in names]
+
+
+def photograph(seed: int, width: int = 1600, height: int = 1200, file_format: str = "JPEG") -> bytes:
+    """A picture with as much detail as a photograph has: it does not compress away."""
+    noise = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).resize((width, height)).save(buffer, file_format)
+    return buffer.getvalue()
+
+
+def full_report() -> Report:
+    figure, axes = new_figure()
+    axes.plot([1, 2, 3], [0.9, 0.5, 0.3])
+    return (
+        Report("Training", "lake file:///lake")
+        .figures({"images": 1612, "accuracy": "97.3 %"})
+        .text("Promoted.")
+        .chart("Loss", figure, alt="Loss falls from 0.9 to 0.3")
+        .table("Classes", ["class", "images"], [["zero", 178]])
+        .gallery("Worst mistakes", [Picture(photograph(0), "seven, 51 %", "file:///landing/a.jpg")])
+        .links("Reports", [("ingest", "reports/ingest.html")])
+    )
+
+
+def test_page_refers_to_nothing_outside_itself() -> None:
+    page = full_report().html()
+
+    sources = [
+        attributes["src"] for _, attributes in tags(page, "img", "script", "iframe", "source") if "src" in attributes
+    ]
+    assert len(sources) == 2
+    assert all(source.startswith("data:image/") for source in sources)
+    assert not tags(page, "link", "script", "iframe", "object", "embed", "base")
+    assert not re.search(r"url\(|@import", page)
+    (policy,) = [attributes for _, attributes in tags(page, "meta") if attributes.get("http-equiv")]
+    assert policy["content"].startswith("default-src 'none'")
+
+
+def test_names_that_look_like_html_are_shown_as_they_are() -> None:
+    evil = "<script>alert(1)</script>\"'&"
+    figure, _ = new_figure()
+    page = (
+        Report(evil, evil)
+        .figures({evil: evil})
+        .text(evil)
+        .chart(evil, figure)
+        .table(evil, [evil], [[evil]])
+        .gallery(evil, [Picture(photograph(0), evil, evil), Picture(b"", evil, evil)])
+        .links(evil, [(evil, "a.html")])
+        .html()
+    )
+
+    assert "<script" not in page
+    assert not tags(page, "script")
+    pictures = [attributes["alt"] for _, attributes in tags(page, "img")]
+    assert pictures == [evil, f"{evil} ({evil})"]
+
+
+def test_every_picture_and_chart_says_what_it_is() -> None:
+    page = full_report().html()
+
+    assert [attributes["alt"] for _, attributes in tags(page, "img")] == [
+        "Loss falls from 0.9 to 0.3",
+        "seven, 51 % (file:///landing/a.jpg)",
+    ]
+    assert "<small>file:///landing/a.jpg</small>" in page
+
+
+def test_page_with_200_photographs_is_under_two_megabytes() -> None:
+    pictures = [
+        Picture(photograph(seed), f"photograph {seed}", f"file:///landing/{seed:04}.jpg") for seed in range(200)
+    ]
+
+    page = Report("Scoring").gallery("Doubtful", pictures).html()
+
+    shown = len(tags(page, "img"))
+    assert len(page.encode()) < MAXIMUM_BYTES
+    assert shown >= 100
+    assert shown == 200 or f"{200 - shown} more pictures are not shown." in page
+
+
+def test_page_with_more_than_fits_is_under_two_megabytes_and_counts_what_it_leaves_out() -> None:
+    figure, axes = new_figure()
+    across, up = np.random.default_rng(0).random((2, 50_000))
+    axes.scatter(across, up, s=1)
+    picture = Picture(photograph(0), "photograph", "file:///" + "long/" * 100 + "a.jpg")
+    report = Report("Everything")
+    for _ in range(2):
+        report.chart("Many points", figure)
+    report.table("Many rows", list("abcdef"), [["<&>" * 400] * 6] * 100_000).gallery("Many pictures", [picture] * 400)
+
+    page = report.html()
+
+    assert len(page.encode()) < MAXIMUM_BYTES
+    rows = len(tags(page, "tr")) - 1
+    assert rows > 50
+    assert f"{100_000 - rows:,} more rows are not shown." in page
+    pictures = len([attributes for _, attributes in tags(page, "img") if "photograph" in attributes["alt"]])
+    assert f"{400 - pictures} more pictures are not shown." in page
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", photograph(0)[:200]], ids=["empty", "text", "truncated"])
+def test_picture_that_can_not_be_read_is_a_placeholder_with_its_path(content: bytes) -> None:
+    page = Report("Ingest").gallery("Quarantined", [Picture(content, "broken", "file:///landing/b.jpg")]).html()
+
+    assert not tags(page, "img")
+    (placeholder,) = [attributes for _, attributes in tags(page, "div") if attributes.get("class") == "missing"]
+    assert placeholder["aria-label"] == "broken (file:///landing/b.jpg)"
+    assert "<small>file:///landing/b.jpg</small>" in page
+
+
+@pytest.mark.parametrize(
+    ("mode", "file_format"),
+    [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("P", "GIF"), ("I;16", "PNG"), ("1", "PNG"), ("LA", "PNG")],
+)
+def test_pictures_of_every_kind_are_shown(mode: str, file_format: str) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (300, 200)).save(buffer, file_format)
+
+    page = Report("Ingest").gallery("Sample", [Picture(buffer.getvalue(), mode, "a")]).html()
+
+    assert len(tags(page, "img")) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1234567, "1,234,567"),
+        (np.int64(1500), "1,500"),
+        (0.97346, "0.9735"),
+        (np.float32(0.5), "0.5"),
+        (12345.6, "12,346"),
+        (float("nan"), "\N{EN DASH}"),
+        (None, "\N{EN DASH}"),
+        (True, "yes"),
+        ("12.3 s", "12.3 s"),
+    ],
+)
+def test_numbers_are_written_for_people(value: object, shown: str) -> None:
+    page = Report("Numbers").figures({"figure": value}).html()  # type: ignore[dict-item]
+
+    assert f"<dd>{shown}</dd>" in page
+
+
+def test_no_reader_ever_sees_half_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "report"
+    report = full_report()
+    report.write(path)
+    complete = report.html()
+    done = threading.Event()
+
+    def rewrite() -> None:
+        for _ in range(20):
+            report.write(path)
+        done.set()
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    while not done.is_set():
+        assert path.read_text() == complete
+    writer.join()
+    assert [entry.name for entry in path.parent.iterdir()] == ["report"]
+
+
+def test_a_write_that_fails_keeps_the_page_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "report"
+    path.write_text("before")
+
+    with pytest.raises(UnicodeEncodeError):
+        Report("\ud800").write(path)
+
+    assert path.read_text() == "before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report"]
