@@ -23,23 +23,31 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, frozen=True)
 
-    lake: str = Field("", description="Root URI of the lake: file:///..., s3a://bucket/... or abfss://container@account/...")
+    lake: str = Field(
+        "", description="Root URI of the lake: file:///..., s3a://bucket/... or abfss://container@account/..."
+    )
     mlflow_tracking_uri: str = Field(
         "",
         description="MLflow's tracking and registry URI (also MLFLOW_TRACKING_URI).",
-        validation_alias=AliasChoices("mlflow_tracking_uri", "IMAGE_PIPELINES_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI"),
+        validation_alias=AliasChoices(
+            "mlflow_tracking_uri", "IMAGE_PIPELINES_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI"
+        ),
     )
     experiment: str = Field("image-classifier", description="MLflow experiment of new trainings.")
     model_name: str = Field("image-classifier", description="Name of the registered model.")
     launcher: str = Field("local", description="How ranks are started: local.")
-    trainer_python: Path = Field(Path("python3"), description="Python of the trainer environment, for the local launcher.")
+    trainer_python: Path = Field(
+        Path("python3"), description="Python of the trainer environment, for the local launcher."
+    )
     spark_master: str = Field("local[*]", description="Spark's master URL.")
     spark_driver_memory: str = Field("2g", description="Heap of Spark's driver, as in 2g.")
     lock_timeout_seconds: float = Field(600, gt=0, description="How long a step waits for another writer of its table.")
     labelled_source: str = Field("", description="Folder URI where labelled images land.")
     unlabelled_source: str = Field("", description="Folder URI where images without labels land.")
     annotations_source: str = Field("", description="Folder or file URI where the labelling service puts its answers.")
-    labeling_destination: str = Field("", description="Folder URI or Azure Blob container URL that images to label go to.")
+    labeling_destination: str = Field(
+        "", description="Folder URI or Azure Blob container URL that images to label go to."
+    )
     azure_storage_connection_string: SecretStr | None = Field(
         None, description="Access to the Azure Blob container of the labelling store."
     )

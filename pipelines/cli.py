@@ -111,7 +111,9 @@ def parse_parameters(compiled: Path, pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator or name not in declared:
-            raise InputError(f"--param: '{pair}' is not NAME=VALUE with a name out of {', '.join(declared)}. Correct it.")
+            raise InputError(
+                f"--param: '{pair}' is not NAME=VALUE with a name out of {', '.join(declared)}. Correct it."
+            )
         kind = declared[name]["parameterType"]
         arguments[name] = text if kind == "STRING" else _parse(name, kind, text)
     return arguments

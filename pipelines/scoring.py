@@ -52,7 +52,9 @@ def scoring(
         ingested = ingest_images(source=source, glob=glob, labelled=False, lake=lake)
         platform.configure(ingested, platform.SPARK, *pool)
 
-        scored = score_images(lake=lake, model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, rescore=rescore)
+        scored = score_images(
+            lake=lake, model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, rescore=rescore
+        )
         scored.after(ingested)
         platform.configure(scored, platform.SPARK, *pool)
 

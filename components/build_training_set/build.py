@@ -1,6 +1,7 @@
 """Build a training set: the labelled images of the lake, divided and frozen as Parquet files."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 
@@ -53,10 +54,12 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
     """Do what `build` does, in a session that is there already."""
     started = monotonic()
     versions = {table.name: lake.version(table) for table in (IMAGES, LABELS, CLASSES)}
-    labelled = _labelled(lake, versions)
-    judged = _judge(labelled).persist(StorageLevel.MEMORY_AND_DISK)
+    judged = labelled_images(lake, versions).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        left_out = {row["reason"]: row["count"] for row in judged.where("reason IS NOT NULL").groupBy("reason").count().collect()}
+        left_out = {
+            row["reason"]: row["count"]
+            for row in judged.where("reason IS NOT NULL").groupBy("reason").count().collect()
+        }
         members = _divide(judged.where("reason IS NULL").drop("reason"), lake.split)
         counts = _count(members)
         totals = {name: sum(by_split.get(name, 0) for by_split in counts.values()) for name in SplitName}
@@ -94,12 +97,27 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
         judged.unpersist()
 
 
-def _labelled(lake: Lake, versions: dict[str, int]) -> DataFrame:
-    """Return path, content_sha256, label and label_source of the labelled images; a person's label beats the folder's."""
-    images = lake.read(IMAGES, versions[IMAGES.name]).select("path", "content_sha256", F.col("label").alias("folder_label"))
-    people = lake.read(LABELS, versions[LABELS.name]).select("path", F.col("label").alias("person_label"), "source")
+def labelled_images(lake: Lake, versions: Mapping[str, int] | None = None) -> DataFrame:
+    """Return the labelled images of the lake; a person's label beats the folder's.
+
+    Args:
+        lake: The lake.
+        versions: Version of each table to read, by name; the newest ones if None.
+
+    Returns:
+        Frame of path, content_sha256, label, label_source and reason: why the image is no member of a training set,
+        null if it is one.
+    """
+    return _judge(_labelled(lake, versions or {}))
+
+
+def _labelled(lake: Lake, versions: Mapping[str, int]) -> DataFrame:
+    images = lake.read(IMAGES, versions.get(IMAGES.name)).select(
+        "path", "content_sha256", F.col("label").alias("folder_label")
+    )
+    people = lake.read(LABELS, versions.get(LABELS.name)).select("path", F.col("label").alias("person_label"), "source")
     replaced = (
-        lake.read(CLASSES, versions[CLASSES.name])
+        lake.read(CLASSES, versions.get(CLASSES.name))
         .where("replaced_by IS NOT NULL")
         .select(F.col("label").alias("old_label"), "replaced_by")
     )
@@ -163,15 +181,17 @@ def _write(
     file_count: int,
     totals: dict[SplitName, int],
 ) -> dict[SplitName, list[str]]:
-    members.select("path", "content_sha256", "label", "label_source", "split").coalesce(1).write.mode("overwrite").parquet(
-        uri.join(target, MEMBERS)
-    )
+    members.select("path", "content_sha256", "label", "label_source", "split").coalesce(1).write.mode(
+        "overwrite"
+    ).parquet(uri.join(target, MEMBERS))
     content = lake.read(IMAGES, versions[IMAGES.name]).select("path", "content")
     written = {}
     for name, total in totals.items():
         used = min(file_count, total)
         row = F.row_number().over(Window.orderBy("order")) - 1
-        placed = members.where(F.col("split") == name.value).withColumn("file", F.floor(row * used / F.lit(total)).cast("int"))
+        placed = members.where(F.col("split") == name.value).withColumn(
+            "file", F.floor(row * used / F.lit(total)).cast("int")
+        )
         folder = uri.join(target, name.value)
         (
             placed.join(content, "path")

@@ -11,7 +11,9 @@ def write_report(result: BuildResult, path: str) -> None:
     """Write the page: images by class and split, table versions, and what was left out."""
     made = result.training_set
     report = Report("Training set", made.id)
-    report.figures({**{name.value.capitalize(): count for name, count in made.counts.items()}, "Classes": len(made.classes)})
+    report.figures(
+        {**{name.value.capitalize(): count for name, count in made.counts.items()}, "Classes": len(made.classes)}
+    )
     report.table(
         "Images by class",
         ("Label", "Class", *(name.value.capitalize() for name in SplitName)),

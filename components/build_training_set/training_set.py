@@ -93,4 +93,6 @@ class TrainingSet(BaseModel):
         try:
             return cls.model_validate_json(path.read_text())
         except FileNotFoundError as error:
-            raise InputError(f"training_set: no {MANIFEST} in '{uri}'. Give the URI that build_training_set returned.") from error
+            raise InputError(
+                f"training_set: no {MANIFEST} in '{uri}'. Give the URI that build_training_set returned."
+            ) from error

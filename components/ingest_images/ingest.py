@@ -104,8 +104,12 @@ def ingest_folder(
         _write_batch(lake, batch, batch_paths(lake.spark, checkpoint, batch_id), limits, result, labels is not None)
 
     with lake.writer(f"ingest-{uri.digest(source)}"):
-        trigger: dict[str, Any] = {"processingTime": continuous_interval} if continuous_interval else {"availableNow": True}
-        query = judged.writeStream.foreachBatch(write).option("checkpointLocation", checkpoint).trigger(**trigger).start()
+        trigger: dict[str, Any] = (
+            {"processingTime": continuous_interval} if continuous_interval else {"availableNow": True}
+        )
+        query = (
+            judged.writeStream.foreachBatch(write).option("checkpointLocation", checkpoint).trigger(**trigger).start()
+        )
         query.awaitTermination()
     result.table_version = lake.version(IMAGES)
     result.seconds = monotonic() - started
@@ -127,7 +131,9 @@ def _write_batch(
             F.when(F.col("known_sha256") != F.col("content_sha256"), F.lit(REPLACED)).otherwise(F.col("reason")),
         )
         accepted = compared.where("reason IS NULL AND known_sha256 IS NULL")
-        refused = compared.where("reason IS NOT NULL").select("path", "modificationTime", "length", "content_sha256", "reason")
+        refused = compared.where("reason IS NOT NULL").select(
+            "path", "modificationTime", "length", "content_sha256", "reason"
+        )
         read = {row["path"] for row in judged.select("path").collect()}
         unread = _unread(lake, [path for path in listed if path not in read], limits)
         quarantine = refused.unionByName(unread).withColumn("load_date", load_date).dropDuplicates(list(QUARANTINE.key))
@@ -140,7 +146,9 @@ def _write_batch(
         if len(result.sample) < _SAMPLE:
             rows = accepted.select("path", "content").limit(_SAMPLE - len(result.sample)).collect()
             result.sample += [(row["path"], bytes(row["content"])) for row in rows]
-        reasons = quarantine.join(lake.read(QUARANTINE).select(*QUARANTINE.key).alias("old"), _same_key(quarantine), "left_anti")
+        reasons = quarantine.join(
+            lake.read(QUARANTINE).select(*QUARANTINE.key).alias("old"), _same_key(quarantine), "left_anti"
+        )
         counts = Counter({row["reason"]: row["count"] for row in reasons.groupBy("reason").count().collect()})
         result.ingested += lake.insert_new(IMAGES, new.select(columns))
         if counts:

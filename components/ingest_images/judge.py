@@ -29,7 +29,9 @@ class Limits:
     pixels: int = 100_000_000
 
 
-def judge(labels: LabelPattern | None, limits: Limits) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def judge(
+    labels: LabelPattern | None, limits: Limits
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` that adds hash, label and verdict to files.
 
     Args:

@@ -22,7 +22,9 @@ class LabelPattern:
         try:
             groups = re.compile(self.pattern).groups
         except re.error as error:
-            raise InputError(f"label_pattern: '{self.pattern}' is no regular expression ({error}). Correct it.") from error
+            raise InputError(
+                f"label_pattern: '{self.pattern}' is no regular expression ({error}). Correct it."
+            ) from error
         if groups != 1:
             raise InputError(
                 f"label_pattern: '{self.pattern}' has {groups} groups. Put parentheses around the class' number, once."

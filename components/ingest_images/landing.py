@@ -37,7 +37,9 @@ def open_landing(spark: SparkSession, source: str, glob: str, maximum_bytes: int
         InputError: There is no such folder.
     """
     if not files.is_folder(spark, source):
-        raise InputError(f"source: no folder '{source}'. Check the URI, or give the task's identity the right to read it.")
+        raise InputError(
+            f"source: no folder '{source}'. Check the URI, or give the task's identity the right to read it."
+        )
     return (
         spark.readStream.format("binaryFile")
         .schema(_SCHEMA)
@@ -66,15 +68,11 @@ def batch_paths(spark: SparkSession, checkpoint: str, batch_id: int) -> list[str
         for line in files.read_text(spark, uri.join(log, name)).splitlines()[1:]:
             entry = json.loads(line)
             if entry["batchId"] == offset:
-                paths.append(_as_column(entry["path"]))
+                # The log has it as an encoded URI.
+                paths.append(uri.column_spelling(unquote(entry["path"])))
     return paths
 
 
 def _log_offset(spark: SparkSession, checkpoint: str, batch_id: int) -> int:
     lines = files.read_text(spark, uri.join(checkpoint, "offsets", str(batch_id))).splitlines()
     return int(json.loads(lines[-1])["logOffset"])
-
-
-def _as_column(logged: str) -> str:
-    """Return a path as the `path` column spells it; the log has it as an encoded URI."""
-    return re.sub(r"^file:/+", "file:/", unquote(logged))

@@ -47,8 +47,8 @@ def list_names(spark: SparkSession, uri: str) -> list[str]:
     return sorted(status.getPath().getName() for status in system.listStatus(path)) if system.exists(path) else []
 
 
-def read_text(spark: SparkSession, uri: str) -> str:
-    """Return a small UTF-8 file's text.
+def read_bytes(spark: SparkSession, uri: str) -> bytes:
+    """Return a small file's content.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -58,9 +58,18 @@ def read_text(spark: SparkSession, uri: str) -> str:
         raise FileNotFoundError(uri)
     stream = system.open(path)
     try:
-        return bytes(stream.readAllBytes()).decode()
+        return bytes(stream.readAllBytes())
     finally:
         stream.close()
+
+
+def read_text(spark: SparkSession, uri: str) -> str:
+    """Return a small UTF-8 file's text.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    return read_bytes(spark, uri).decode()
 
 
 def write_text(spark: SparkSession, uri: str, text: str) -> None:

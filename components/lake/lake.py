@@ -85,7 +85,9 @@ class Lake:
         """
         if self._exists(TABLES[-1]):
             if split is not None and split != self.split:
-                raise InputError(f"split: the lake '{self.root}' was made with {self.split}, which is fixed. Leave it out.")
+                raise InputError(
+                    f"split: the lake '{self.root}' was made with {self.split}, which is fixed. Leave it out."
+                )
             return
         chosen = split or Split()
         with self.writer("create"):

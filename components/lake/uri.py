@@ -1,6 +1,7 @@
 """Storage URIs: one spelling for one place."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from components.errors import InputError
@@ -42,7 +43,11 @@ def join(root: str, *names: str) -> str:
     return "/".join((root.rstrip("/"), *names))
 
 
+def column_spelling(uri: str) -> str:
+    """Return a file's URI as Spark's `path` column spells it: `file:/folder/a.jpg`, with one slash."""
+    return re.sub(r"^file:/+", "file:/", uri)
+
+
 def digest(uri: str) -> str:
     """Return 16 hexadecimal digits that stand for a normalised URI in a file name."""
     return hashlib.sha256(uri.encode()).hexdigest()[:16]
-

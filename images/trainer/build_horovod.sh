@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Build Horovod's wheel against the TensorFlow that the given Python has.
 #
-#   build_horovod.sh PYTHON WHEEL_FOLDER     (needs pip for python3.11, g++, cmake < 4, libopenmpi-dev)
+#   build_horovod.sh PIP PYTHON WHEEL_FOLDER     (needs g++, cmake < 4, libopenmpi-dev)
+#
+# PIP is the pip of another environment: it works on PYTHON's.
 #
 # Horovod 0.28.1 predates TensorFlow 2.21 and Keras 3. Three edits make it fit: its XLA operators no longer compile
 # (they are optional), and two modules have to take tf-keras' backend instead of Keras 3's.
 set -euo pipefail
 
 version=0.28.1
-python=$(realpath --no-symlinks "$1")
+pip=$(realpath --no-symlinks "$1")
+python=$(realpath --no-symlinks "$2")
 requirements=$(realpath "$(dirname "$0")/../../requirements/horovod.txt")
-wheels=$(mkdir -p "$2" && cd "$2" && pwd)
+wheels=$(mkdir -p "$3" && cd "$3" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-python3.11 -m pip --python "$python" download --quiet --no-deps --no-binary=:all: --no-build-isolation \
+"$pip" --python "$python" download --quiet --no-deps --no-binary=:all: --no-build-isolation \
     --require-hashes --requirement "$requirements" --dest "$work"
 tar -xzf "$work/horovod-$version.tar.gz" -C "$work"
 cd "$work/horovod-$version"
@@ -28,4 +31,4 @@ done
 
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITH_MPI=1
-python3.11 -m pip --python "$python" wheel --quiet --no-deps --no-build-isolation --wheel-dir "$wheels" .
+"$pip" --python "$python" wheel --quiet --no-deps --no-build-isolation --wheel-dir "$wheels" .

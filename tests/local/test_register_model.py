@@ -99,9 +99,7 @@ def test_what_is_not_promoted_is_a_version_and_the_challenger(
 ) -> None:
     register_candidate(registry, candidates[0])
 
-    kept = register_candidate(
-        registry, changed(candidates[1], promote=False, reason="it is worse", compared_with="1")
-    )
+    kept = register_candidate(registry, changed(candidates[1], promote=False, reason="it is worse", compared_with="1"))
 
     assert kept == Registration("2", promoted=False)
     assert registry.champion() == registry.version("1")

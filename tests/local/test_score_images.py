@@ -135,9 +135,7 @@ def test_a_second_run_changes_nothing_and_a_third_scores_what_is_new(
     assert (third.scored, third.table_version) == (3, first.table_version + 1)
 
 
-def test_a_deleted_checkpoint_changes_nothing(
-    lake: Lake, models: Models, run: Callable[..., ScoreResult]
-) -> None:
+def test_a_deleted_checkpoint_changes_nothing(lake: Lake, models: Models, run: Callable[..., ScoreResult]) -> None:
     models.promote("1")
     insert_digits(lake, range(5))
     first = run()
@@ -187,9 +185,7 @@ def test_an_image_that_can_not_be_decoded_gets_an_error_and_the_others_a_label(
 
 def test_without_a_champion_nothing_is_consumed(lake: Lake, models: Models) -> None:
     insert_digits(lake, range(3))
-    settings = Settings.load(
-        lake=lake.root, mlflow_tracking_uri=models.tracking, model_name=models.registry.model_name
-    )
+    settings = Settings.load(lake=lake.root, mlflow_tracking_uri=models.tracking, model_name=models.registry.model_name)
 
     with pytest.raises(InputError, match=r"^model_name: no version of '.*' is the champion"):
         score(settings)

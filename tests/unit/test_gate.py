@@ -18,11 +18,15 @@ accuracies = st.floats(0, 1)
     [
         pytest.param(AUTO, 0.0, None, True, "no champion yet", id="first model, no minimum"),
         pytest.param(Gate(minimum_accuracy=0.9), 0.9, None, True, "no champion yet", id="first model, at the minimum"),
-        pytest.param(Gate(minimum_accuracy=0.9), 0.89, None, False, "under the minimum of 90.00%", id="first, under it"),
+        pytest.param(
+            Gate(minimum_accuracy=0.9), 0.89, None, False, "under the minimum of 90.00%", id="first, under it"
+        ),
         pytest.param(AUTO, 0.91, Champion("3", 0.9), True, "above the 90.00% of version 3", id="better"),
         pytest.param(AUTO, 0.9, Champion("3", 0.9), False, "not above the 90.00% of version 3", id="equal"),
         pytest.param(AUTO, 0.89, Champion("3", 0.9), False, "not above", id="worse"),
-        pytest.param(Gate(minimum_accuracy=0.95), 0.92, Champion("3", 0.9), False, "under the minimum", id="not enough"),
+        pytest.param(
+            Gate(minimum_accuracy=0.95), 0.92, Champion("3", 0.9), False, "under the minimum", id="not enough"
+        ),
         pytest.param(Gate(Mode.MANUAL), 0.99, Champion("3", 0.5), False, "promotion is manual", id="manual, better"),
         pytest.param(Gate(Mode.MANUAL), 0.99, None, False, "promotion is manual", id="manual, first"),
         pytest.param(Gate(Mode.MANUAL), 0.4, Champion("3", 0.5), False, "not above", id="manual, worse"),
@@ -39,9 +43,7 @@ def test_gate_promotes_what_is_good_enough_and_better(
 
 
 @given(accuracy=accuracies, champion=accuracies, minimum=accuracies)
-def test_only_a_strictly_better_model_takes_a_champions_place(
-    accuracy: float, champion: float, minimum: float
-) -> None:
+def test_only_a_strictly_better_model_takes_a_champions_place(accuracy: float, champion: float, minimum: float) -> None:
     decision = decide(Gate(minimum_accuracy=minimum), accuracy, Champion("1", champion))
 
     assert decision.promote == (accuracy > champion and accuracy >= minimum)

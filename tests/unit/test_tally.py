@@ -23,7 +23,9 @@ def test_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None
     true, predicted = zip(*pairs, strict=True)
     made = tally(pairs)
     classes = made.labels()
-    precision, recall, _, support = precision_recall_fscore_support(true, predicted, labels=classes, zero_division=np.nan)
+    precision, recall, _, support = precision_recall_fscore_support(
+        true, predicted, labels=classes, zero_division=np.nan
+    )
 
     assert made.accuracy == accuracy_score(true, predicted)
     assert made.matrix(classes, others=False) == confusion_matrix(true, predicted, labels=classes).tolist()

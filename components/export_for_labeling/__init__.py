@@ -1,0 +1,1 @@
+"""Send the images that people should label to where they label them."""

@@ -1,0 +1,51 @@
+"""The KFP component import_labels."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Output
+
+from components import container_images
+
+
+@dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
+def import_labels(
+    report: Output[HTML],
+    source: str = "",
+    lake: str = "",
+    model_name: str = "",
+    mlflow_tracking_uri: str = "",
+    minimum_new_labels: int = 1,
+) -> NamedTuple(
+    "Outputs", [("imported", int), ("rejected", int), ("new_labels", int), ("retrain", bool), ("table_version", int)]
+):
+    """Take in what people answered, and tell whether that is enough to train again.
+
+    Each answer comes in once. Those about unknown images or classes, and those that contradict each other, are
+    reported and left out.
+
+    Args:
+        report: Page with what came back, how far people and model agree, and what was left out.
+        source: CSV or JSON lines file with the answers, or a folder of such files; empty takes annotations_source of
+            the settings.
+        lake: Root URI of the lake; empty takes it from the settings.
+        model_name: Name of the registered model; empty takes it from the settings.
+        mlflow_tracking_uri: MLflow server; empty takes it from the settings.
+        minimum_new_labels: Labels that the champion's training set lacks before training again is worth it.
+
+    Returns:
+        imported: Answers that are new.
+        rejected: Answers that were left out.
+        new_labels: Labelled images that the champion's training set lacks by now.
+        retrain: Whether these are enough to train again.
+        table_version: Version of `labels` afterwards.
+    """
+    from components.import_labels.import_answers import import_answers
+    from components.import_labels.report import write_report
+    from components.settings import Settings
+
+    settings = Settings.load(lake=lake, model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri)
+    result = import_answers(settings, source, minimum_new_labels)
+    write_report(result, report.path)
+    left_out = len(result.rejected) + len(result.conflicts)
+    return result.imported, left_out, result.new_labels, result.retrain, result.table_version

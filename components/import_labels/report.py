@@ -1,0 +1,41 @@
+"""The page about a run of import."""
+
+from pathlib import Path
+
+from components.import_labels.import_answers import ImportResult
+from components.report import Report
+
+
+def write_report(result: ImportResult, path: str) -> None:
+    """Write the page: what came back, how far people and model agree, and what was left out and why."""
+    report = Report("Imported labels", result.source)
+    report.figures(
+        {
+            "New answers": result.imported,
+            "Left out": len(result.rejected),
+            "Images seen differently": len(result.conflicts),
+            "People and model agree": f"{result.agreed / result.asked:.1%}" if result.asked else None,
+            "Labels that the champion's training set lacks": result.new_labels,
+            "Seconds": round(result.seconds, 1),
+        }
+    )
+    if not result.files:
+        report.text("There is no file of answers.")
+    elif not result.imported:
+        report.text("There is no new answer: all that the files hold was imported before, or left out.")
+    report.text("A new model is trained." if result.retrain else "These are not enough labels to train a new model.")
+    if result.by_label:
+        report.table(
+            "Images with a label, by class",
+            ("Label", "Class", "Images"),
+            [(label, result.class_names[label], count) for label, count in sorted(result.by_label.items())],
+        )
+    if result.conflicts:
+        report.table(
+            "Images that people see differently: they have no label until they agree",
+            ("Path", "Classes"),
+            [(image, ", ".join(result.class_names[label] for label in labels)) for image, labels in result.conflicts],
+        )
+    if result.rejected:
+        report.table("Left out", ("Where", "Reason"), [(each.where, each.reason) for each in result.rejected])
+    report.write(Path(path))

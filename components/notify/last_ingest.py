@@ -1,0 +1,49 @@
+"""The outcome of the lake's last ingest."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel
+
+from components.ingest_images.ingest import STATUS_FILE
+from components.lake import files, spark_session, uri
+from components.settings import Settings
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)
+
+
+class LastIngest(BaseModel):
+    """What ingest wrote when it ended.
+
+    Attributes:
+        finished_at: When it ended, in UTC.
+        source: The landing folder.
+        found: Files that it had not seen before.
+    """
+
+    finished_at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
+    source: str
+    found: int
+
+
+def read_last_ingest(settings: Settings) -> LastIngest | None:
+    """Return the outcome of the last ingest into the lake, or None if nothing can be known of it."""
+    if not settings.lake:
+        return None
+    try:
+        return LastIngest.model_validate_json(_read(settings))
+    except FileNotFoundError:
+        return None
+    # Whatever a store or a file may do: the notification of a failed run must not fail by what failed the run.
+    except Exception as error:
+        print(f"The outcome of the last ingest can't be read: {error}")
+        return None
+
+
+def _read(settings: Settings) -> str:
+    status = uri.join(uri.normalize(settings.lake, "lake"), STATUS_FILE)
+    path = uri.local_path(status)
+    # A Spark session would take longer than all the rest of the task.
+    return path.read_text() if path else files.read_text(spark_session(settings), status)

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Compile requirements/*.in into hashed *.txt; versions that are pinned there already stay.
+#
+#   compile.sh [--upgrade]
+set -euo pipefail
+cd "$(dirname "$0")"
+
+compile() {
+    local name=$1
+    shift
+    ../.venv/tools/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+        --generate-hashes --no-emit-index-url --no-header "$name.in" --output-file "$name.txt" "$@"
+}
+
+compile tools "$@"
+compile spark "$@"
+compile dev "$@"
+compile trainer --override trainer.overrides "$@"
+compile horovod --no-deps "$@"

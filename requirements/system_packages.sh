@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Install what Debian and Ubuntu machines may lack, or say how, for who is not root.
+set -euo pipefail
+
+missing=()
+need() {
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+is_jdk_17() { [[ $(java -version 2>&1) == *'version "17'* ]]; }
+need python3.11-venv python3.11 -c 'import ensurepip, venv'
+need python3.11-dev python3.11 -c \
+    'import pathlib, sysconfig, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())'
+need openjdk-17-jdk-headless is_jdk_17
+need g++ g++ --version
+need cmake cmake --version
+need libopenmpi-dev mpicxx --version
+need openmpi-bin mpirun --version
+need npm npm --version
+
+((${#missing[@]})) || exit 0
+install="apt-get install --yes --no-install-recommends ${missing[*]}"
+if ((EUID != 0)); then
+    echo "Some packages of the system are missing. Run: sudo $install" >&2
+    exit 1
+fi
+echo "Installing with apt: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update --quiet --quiet
+$install --quiet --quiet >/dev/null

@@ -1,0 +1,181 @@
+"""A training set: the labelled images, divided by content, frozen, the same for the same members."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.build_training_set import build as module
+from components.build_training_set.build import CONFLICTING, DUPLICATE, build_training_set
+from components.build_training_set.report import write_report
+from components.build_training_set.training_set import MANIFEST, MEMBERS, SplitName, TrainingSet
+from components.errors import InputError
+from components.lake import Lake, Split
+from components.lake.tables import CLASSES, IMAGES, LABELS
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+Image = tuple[str, bytes, int | None]
+
+
+def insert(lake: Lake, images: Sequence[Image]) -> None:
+    rows = [
+        (path, NOW, len(content), content, hashlib.sha256(content).hexdigest(), label, NOW.date(), NOW)
+        for path, content, label in images
+    ]
+    lake.insert_new(IMAGES, lake.spark.createDataFrame(rows, IMAGES.schema))
+
+
+def numbered(numbers: range) -> list[Image]:
+    return [(f"file:/landing/{number}.jpg", f"content {number}".encode(), 1 + 4 * (number % 3)) for number in numbers]
+
+
+def label(lake: Lake, answers: dict[str, int]) -> None:
+    rows = [(path, answer, "studio", NOW) for path, answer in answers.items()]
+    lake.upsert(LABELS, lake.spark.createDataFrame(rows, LABELS.schema))
+
+
+def members(training_set: TrainingSet) -> dict[str, dict[str, Any]]:
+    rows = pq.read_table(training_set.folder / MEMBERS).to_pylist()
+    assert len(rows) == len({row["path"] for row in rows})
+    return {row["path"]: row for row in rows}
+
+
+def stored(training_set: TrainingSet) -> dict[SplitName, list[dict[str, Any]]]:
+    return {
+        split: [row for name in names for row in pq.read_table(training_set.folder / name).to_pylist()]
+        for split, names in training_set.files.items()
+    }
+
+
+def test_each_labelled_image_is_in_one_split_with_its_content_and_label(lake: Lake) -> None:
+    images = numbered(range(200))
+    insert(lake, [*images, ("file:/landing/unlabelled.jpg", b"x", None)])
+
+    made = build_training_set(lake, 4).training_set
+
+    rows = [row for split in stored(made).values() for row in split]
+    assert sorted((row["path"], row["content"], row["label"]) for row in rows) == sorted(images)
+    assert set(members(made)) == {path for path, _, _ in images}
+    assert {split: len(split_rows) for split, split_rows in stored(made).items()} == made.counts
+    assert [(item.index, item.label) for item in made.classes] == [(0, 1), (1, 5), (2, 9)]
+
+
+def test_files_are_of_one_row_group_and_of_equal_length_and_in_the_order_of_the_hash(lake: Lake) -> None:
+    insert(lake, numbered(range(200)))
+
+    made = build_training_set(lake, 4).training_set
+
+    for split, names in made.files.items():
+        found = [pq.ParquetFile(made.folder / name) for name in names]
+        lengths = [file.metadata.num_rows for file in found]
+        assert len(names) == 4
+        assert [file.num_row_groups for file in found] == [1] * 4
+        assert max(lengths) - min(lengths) <= 1, split
+    order = [
+        hashlib.sha256(f"0:{hashlib.sha256(row['content']).hexdigest()}".encode()).hexdigest()[::-1]
+        for row in stored(made)[SplitName.TRAIN]
+    ]
+    assert order == sorted(order)
+
+
+def test_the_same_members_are_the_same_training_set(lake: Lake) -> None:
+    insert(lake, numbered(range(100)))
+    first = build_training_set(lake, 2).training_set
+    written = (first.folder / MANIFEST).stat().st_mtime_ns
+
+    again = build_training_set(lake, 2).training_set
+    insert(lake, numbered(range(100, 101)))
+    larger = build_training_set(lake, 2).training_set
+
+    assert again == first
+    assert (first.folder / MANIFEST).stat().st_mtime_ns == written
+    assert larger.id != first.id
+    assert members(first).keys() < members(larger).keys()
+
+
+def test_an_image_never_changes_side(lake: Lake) -> None:
+    insert(lake, numbered(range(100)))
+    first = members(build_training_set(lake, 2).training_set)
+    insert(lake, numbered(range(100, 300)))
+
+    later = members(build_training_set(lake, 2).training_set)
+
+    assert {path: later[path]["split"] for path in first} == {path: row["split"] for path, row in first.items()}
+
+
+def test_fractions_and_seed_are_fixed_when_the_lake_is_made(lake: Lake, tmp_path: Path) -> None:
+    other = Lake(lake.spark, str(tmp_path / "other"))
+    other.create(Split(validation=0.3, test=0.2, seed=7))
+    images = numbered(range(1000))
+    insert(lake, images)
+    insert(other, images)
+
+    here, there = (build_training_set(each, 1).training_set for each in (lake, other))
+
+    # Four standard deviations of a binomial distribution.
+    assert here.counts[SplitName.TEST] == pytest.approx(100, abs=38)
+    assert there.counts[SplitName.TEST] == pytest.approx(200, abs=51)
+    assert there.counts[SplitName.VALIDATION] == pytest.approx(300, abs=58)
+    with pytest.raises(InputError, match="split: the lake .* was made with"):
+        other.create(Split())
+
+
+def test_a_person_s_label_beats_the_folder_s_and_a_replaced_class_gives_way(lake: Lake) -> None:
+    insert(lake, numbered(range(60)))
+    label(lake, {"file:/landing/0.jpg": 5})
+    rows = [(1, "old", 5), (5, "new", None), (9, "other", None)]
+    lake.insert_new(CLASSES, lake.spark.createDataFrame(rows, CLASSES.schema))
+
+    made = build_training_set(lake, 1).training_set
+
+    found = members(made)
+    assert (found["file:/landing/0.jpg"]["label"], found["file:/landing/0.jpg"]["label_source"]) == (5, "studio")
+    assert (found["file:/landing/3.jpg"]["label"], found["file:/landing/3.jpg"]["label_source"]) == (5, "folder")
+    assert [(item.label, item.name) for item in made.classes] == [(5, "new"), (9, "other")]
+
+
+def test_one_content_under_two_paths_is_a_member_once_and_with_two_labels_not_at_all(lake: Lake) -> None:
+    insert(lake, numbered(range(100)))
+    insert(lake, [("file:/copy/a.jpg", b"content 0", 1), ("file:/copy/b.jpg", b"content 1", 9)])
+
+    made = build_training_set(lake, 1).training_set
+
+    contents = [row["content"] for split in stored(made).values() for row in split]
+    assert contents.count(b"content 0") == 1
+    assert contents.count(b"content 1") == 0
+    assert made.left_out == {DUPLICATE: 1, CONFLICTING: 2}
+
+
+def test_a_build_that_was_cut_off_is_done_anew(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(lake, numbered(range(100)))
+
+    def full_disk(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.files, "write_text", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            build_training_set(lake, 2)
+
+    made = build_training_set(lake, 2).training_set
+
+    assert sum(len(rows) for rows in stored(made).values()) == 100
+
+
+def test_too_few_labelled_images_are_told(lake: Lake) -> None:
+    insert(lake, numbered(range(2)))
+
+    with pytest.raises(InputError, match="lake: its 2 labelled images leave none for the"):
+        build_training_set(lake, 1)
+
+
+def test_the_report_counts_images_by_class(lake: Lake, tmp_path: Path) -> None:
+    insert(lake, numbered(range(100)))
+
+    write_report(build_training_set(lake, 1), str(tmp_path / "report.html"))
+
+    assert "Images by class" in (tmp_path / "report.html").read_text()

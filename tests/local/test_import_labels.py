@@ -1,0 +1,277 @@
+"""Import: what people answered becomes labels, each answer once."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from components.build_training_set.build import build_training_set
+from components.errors import InputError
+from components.import_labels.import_answers import REPEATED_ID, UNKNOWN_PATH, ImportResult, import_into
+from components.import_labels.report import write_report
+from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, judge
+from components.lake import Lake
+from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
+from components.register_model.registry import CHAMPION, TRAINING_SET_URI_TAG, ModelRegistry
+from tests.local.saved_model_factory import log_classifier, random_classifier
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def path(number: int) -> str:
+    return f"file:/landing/{number}.jpg"
+
+
+@pytest.fixture
+def filled(lake: Lake) -> Lake:
+    """Thirty images without a label, sixty with one, three classes, and requests for the first twenty."""
+    contents = [f"content {number}".encode() for number in range(90)]
+    images = [
+        (path(number), NOW, len(content), content, hashlib.sha256(content).hexdigest(), label, NOW.date(), NOW)
+        for number, content in enumerate(contents)
+        for label in [None if number < 30 else 1 + number % 2]
+    ]
+    classes = [(1, "ak47", None), (2, "flag", None), (3, "flag", None)]
+    requests = [(path(number), "b1", "folder", "doubtful", "1", 1, 0.5, NOW, None, None) for number in range(20)]
+    for table, rows in ((IMAGES, images), (CLASSES, classes), (LABELING_REQUESTS, requests)):
+        lake.insert_new(table, lake.spark.createDataFrame(rows, table.schema))  # type: ignore[type-var]  # rows of any type
+    return lake
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> ModelRegistry:
+    return ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", "model")
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    folder = tmp_path / "answers"
+    folder.mkdir()
+    return folder
+
+
+def run(lake: Lake, registry: ModelRegistry, source: Path, minimum_new_labels: int = 1) -> ImportResult:
+    return import_into(lake, registry, f"file://{source}", minimum_new_labels)
+
+
+def write(file: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def labels(lake: Lake) -> dict[str, int]:
+    rows = lake.read(LABELS).collect()
+    assert len(rows) == len({row["path"] for row in rows})
+    return {row["path"]: row["label"] for row in rows}
+
+
+def outcomes(lake: Lake) -> dict[str, str]:
+    return {row["path"]: row["outcome"] for row in lake.read(LABELING_REQUESTS).where("outcome IS NOT NULL").collect()}
+
+
+def test_answers_become_labels_and_close_their_requests(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+    (answers / "a.csv").write_text(f"path,label,annotator\n{path(0)},1,ann\n{path(1)},2,ann\n{path(2)},,ann\n")
+    write(answers / "b.jsonl", [{"path": path(3).replace("file:/", "file:///"), "name": "ak47", "service": "studio"}])
+
+    result = run(filled, registry, answers)
+
+    assert labels(filled) == {path(0): 1, path(1): 2, path(3): 1}
+    assert outcomes(filled) == {path(0): LABELLED, path(1): LABELLED, path(2): SKIPPED, path(3): LABELLED}
+    assert {row["source"] for row in filled.read(LABELS).collect()} == {"file", "studio"}
+    assert (result.files, result.imported, result.rejected, result.conflicts) == (2, 4, [], [])
+    assert (result.asked, result.agreed) == (3, 2)
+
+
+def test_a_second_run_changes_no_table(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+    write(answers / "a.jsonl", [{"path": path(0), "label": 1}, {"path": path(1)}])
+    run(filled, registry, answers)
+    tables = (ANNOTATIONS, LABELS, LABELING_REQUESTS)
+    before = [filled.version(table) for table in tables]
+
+    again = run(filled, registry, answers)
+
+    assert again.imported == 0
+    assert [filled.version(table) for table in tables] == before
+
+
+def test_what_is_unknown_or_malformed_is_left_out_and_the_rest_goes_in(
+    filled: Lake, registry: ModelRegistry, answers: Path
+) -> None:
+    good = {"path": path(0), "label": 1}
+    bad = [
+        {"path": "file:/elsewhere.jpg", "label": 1},
+        {"path": path(1), "label": 9},
+        {"path": path(1), "name": "zebra"},
+        {"path": path(1), "name": "flag"},
+        {"path": path(1), "label": "x"},
+    ]
+    write(answers / "a.jsonl", [*bad, good])
+
+    result = run(filled, registry, answers)
+
+    assert labels(filled) == {path(0): 1}
+    assert {each.where: each.reason for each in result.rejected}.items() >= {
+        "a.jsonl, line 1": UNKNOWN_PATH,
+        "a.jsonl, line 2": "there is no class 9",
+        "a.jsonl, line 3": "there is no class 'zebra'",
+        "a.jsonl, line 4": "2 classes have the name 'flag'",
+    }.items()
+    assert len(result.rejected) == len(bad)
+
+
+def test_people_who_disagree_are_reported_and_give_no_label(
+    filled: Lake, registry: ModelRegistry, answers: Path
+) -> None:
+    write(answers / "a.jsonl", [{"path": path(0), "label": 1, "annotator": "ann"}, {"path": path(1), "label": 1}])
+    run(filled, registry, answers)
+    write(answers / "b.jsonl", [{"path": path(0), "label": 2, "annotator": "bob"}])
+
+    result = run(filled, registry, answers)
+
+    assert labels(filled) == {path(1): 1}
+    assert result.conflicts == [(path(0), [1, 2])]
+    assert outcomes(filled)[path(0)] == CONFLICTING
+
+
+def test_two_answers_about_one_image_in_a_file_without_names_and_times_contradict_each_other(
+    filled: Lake, registry: ModelRegistry, answers: Path
+) -> None:
+    (answers / "a.csv").write_text(f"path,label\n{path(0)},1\n{path(0)},2\n")
+
+    assert run(filled, registry, answers).conflicts == [(path(0), [1, 2])]
+    assert labels(filled) == {}
+
+
+def test_the_last_word_of_a_person_counts(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+    write(
+        answers / "a.jsonl",
+        [
+            {"path": path(0), "label": 2, "annotator": "ann", "annotated_at": "2026-05-02T00:00:00Z"},
+            {"path": path(0), "label": 1, "annotator": "ann", "annotated_at": "2026-05-01T00:00:00Z"},
+        ],
+    )
+
+    run(filled, registry, answers)
+
+    assert labels(filled) == {path(0): 2}
+
+
+def test_an_id_that_stands_for_two_answers_is_reported(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+    rows = [{"path": path(number), "label": 1, "annotation_id": "7"} for number in (0, 0, 1)]
+    write(answers / "a.jsonl", rows)
+
+    result = run(filled, registry, answers)
+
+    assert [(each.where, each.reason) for each in result.rejected] == [("a.jsonl, line 3", REPEATED_ID)]
+    assert labels(filled) == {path(0): 1}
+
+
+def test_a_run_that_was_cut_off_after_the_annotations_is_completed_by_the_next(
+    filled: Lake, registry: ModelRegistry, answers: Path
+) -> None:
+    write(answers / "a.jsonl", [{"path": path(0), "label": 1}])
+    run(filled, registry, answers)
+    # What a kill leaves: the annotations are committed, and the tables made of them are as they were.
+    for table in (LABELS, LABELING_REQUESTS):
+        filled.delta(table).restoreToVersion(filled.version(table) - 1)
+    assert (labels(filled), outcomes(filled)) == ({}, {})
+
+    result = run(filled, registry, answers)
+
+    assert result.imported == 0
+    assert (labels(filled), outcomes(filled)) == ({path(0): 1}, {path(0): LABELLED})
+
+
+def test_labels_are_counted_against_what_the_champion_learned(
+    filled: Lake, registry: ModelRegistry, answers: Path, tmp_path: Path
+) -> None:
+    built = build_training_set(filled, 1).training_set
+    before = run(filled, registry, answers)
+    model = log_classifier(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", random_classifier([1, 2]))
+    version = registry.create_version(model.run_id, model.model_uri, {TRAINING_SET_URI_TAG: built.uri})
+    registry.set_alias(CHAMPION, version.version)
+    dry = run(filled, registry, answers)
+    write(answers / "a.jsonl", [{"path": path(0), "label": 1}, {"path": path(40), "label": 2}])
+    some = run(filled, registry, answers, minimum_new_labels=3)
+    write(answers / "b.jsonl", [{"path": path(1), "label": 1}])
+    enough = run(filled, registry, answers, minimum_new_labels=3)
+
+    assert (before.new_labels, before.retrain) == (60, True)
+    assert (dry.new_labels, dry.retrain) == (0, False)
+    # One image that had no label, and one whose folder said something else.
+    assert (some.new_labels, some.retrain) == (2, False)
+    assert (enough.new_labels, enough.retrain) == (3, True)
+
+
+def test_a_missing_source_and_one_of_another_format_are_named(
+    filled: Lake, registry: ModelRegistry, answers: Path
+) -> None:
+    (answers / "labels.xlsx").write_bytes(b"")
+
+    with pytest.raises(InputError, match=r"source: no file or folder 'file://.*nowhere'"):
+        run(filled, registry, answers / "nowhere")
+    with pytest.raises(InputError, match=r"source: '.*labels.xlsx' ends in none of .csv, .jsonl"):
+        run(filled, registry, answers / "labels.xlsx")
+    assert run(filled, registry, answers).files == 0
+
+
+def test_the_report_says_what_came_back_and_what_was_left_out(
+    filled: Lake, registry: ModelRegistry, answers: Path, tmp_path: Path
+) -> None:
+    write(
+        answers / "a.jsonl",
+        [{"path": path(0), "label": 1}, {"path": path(1), "label": 9}, {"path": path(2), "label": 1, "annotator": "a"}],
+    )
+    write(answers / "b.jsonl", [{"path": path(2), "label": 2, "annotator": "b"}])
+
+    write_report(run(filled, registry, answers), str(tmp_path / "report.html"))
+
+    page = (tmp_path / "report.html").read_text()
+    assert "there is no class 9" in page
+    assert "a.jsonl, line 2" in page
+    assert "ak47, flag" in page
+
+
+_said = st.tuples(st.integers(0, 2), st.sampled_from([None, 1, 2]), st.sampled_from("abc"), st.integers(0, 3))
+
+
+@given(said=st.lists(_said, min_size=1, max_size=8), data=st.data())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_rule_does_not_depend_on_the_order_of_answers_and_agrees_with_its_words(
+    spark: SparkSession, said: list[tuple[int, int | None, str, int]], data: st.DataObject
+) -> None:
+    rows = [
+        ("s", str(number), path(image), label, annotator, NOW.replace(minute=minute), None)
+        for number, (image, label, annotator, minute) in enumerate(said)
+    ]
+    shuffled = data.draw(st.permutations(rows))
+
+    judged, again = (
+        {
+            row["path"]: (row["outcome"], row["label"])
+            for row in judge(spark.createDataFrame(each, ANNOTATIONS.schema)).collect()
+        }
+        for each in (rows, shuffled)
+    )
+
+    assert judged == again
+    assert set(judged) == {path(image) for image, *_ in said}
+    for image in {image for image, *_ in said}:
+        newest: dict[str, int] = {}
+        for about, _, annotator, minute in said:
+            if about == image:
+                newest[annotator] = max(minute, newest.get(annotator, 0))
+        classes = {
+            label
+            for about, label, annotator, minute in said
+            if about == image and minute == newest[annotator] and label is not None
+        }
+        outcome = LABELLED if len(classes) == 1 else CONFLICTING if classes else SKIPPED
+        assert judged[path(image)] == (outcome, classes.pop() if outcome == LABELLED else None)
