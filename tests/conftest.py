@@ -1,6 +1,7 @@
 """Fixtures that every tier of tests shares."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,11 +31,20 @@ def spark() -> Iterator["SparkSession"]:
     session.stop()
 
 
+@pytest.fixture(scope="session")
+def empty_lake(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a lake that stays empty: making one takes seconds, copying it does not."""
+    from components.lake import Lake
+
+    folder = tmp_path_factory.mktemp("empty") / "lake"
+    Lake(spark, str(folder)).create()
+    return folder
+
+
 @pytest.fixture
-def lake(spark: "SparkSession", tmp_path: Path) -> "Lake":
+def lake(spark: "SparkSession", empty_lake: Path, tmp_path: Path) -> "Lake":
     """A fresh, empty lake."""
     from components.lake import Lake
 
-    made = Lake(spark, str(tmp_path / "lake"))
-    made.create()
-    return made
+    shutil.copytree(empty_lake, tmp_path / "lake")
+    return Lake(spark, str(tmp_path / "lake"))

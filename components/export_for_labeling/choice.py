@@ -46,7 +46,9 @@ class Choice:
             if not 0 <= value <= 1:
                 raise InputError(f"{name}: {value} is not within 0 and 1. Give a share of 1, as in 0.1 for a tenth.")
         if self.budget < 0:
-            raise InputError(f"budget: {self.budget} is less than 0. Give a number of images, or 0 for none in particular.")
+            raise InputError(
+                f"budget: {self.budget} is less than 0. Give a number of images, or 0 for none in particular."
+            )
 
 
 def candidates(lake: Lake, choice: Choice) -> DataFrame:

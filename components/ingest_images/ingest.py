@@ -16,6 +16,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from components.images.verdict import EMPTY
 from components.ingest_images.judge import JUDGED_COLUMNS, Limits, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing
@@ -170,6 +171,9 @@ def _unread(lake: Lake, paths: list[str], limits: Limits) -> DataFrame:
         status = files.status(lake.spark, path)
         if status is None:
             rows.append((path, None, None, None, VANISHED))
+        elif status.length == 0:
+            # Spark plans no task for it.
+            rows.append((path, status.modification_time, 0, None, EMPTY))
         elif status.length > limits.bytes:
             reason = f"more than {limits.bytes} bytes"
             rows.append((path, status.modification_time, status.length, None, reason))

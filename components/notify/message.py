@@ -27,43 +27,33 @@ class RunEnd:
 
 @dataclass(frozen=True)
 class Message:
-    """What people are told, without control characters.
+    """What people are told.
 
     Attributes:
-        subject: One line.
-        sentences: Each is one line.
+        subject: One line, without control characters.
+        sentences: Likewise, each.
     """
 
     subject: str
     sentences: tuple[str, ...]
 
-    @property
-    def text(self) -> str:
-        """The sentences, one a line."""
-        return "\n".join(self.sentences)
 
-
-def compose(end: RunEnd, ingest: LastIngest | None) -> Message:
-    """Return what people are told of a run.
-
-    Args:
-        end: How it ended.
-        ingest: Outcome of its ingest; None if there was none or nothing is known of it.
-    """
+def run_ended(end: RunEnd) -> Message:
+    """Return the message on how a run ended."""
     outcome = _OUTCOMES.get(
         end.state, f"ended in the state '{end.state}'" if end.state else "ended in an unknown state"
     )
-    name = f"{end.pipeline} (run {end.run})" if end.pipeline else f"run {end.run}"
-    subject = f"{end.pipeline or end.run} {outcome}"
+    name = f"{end.pipeline} (run {end.run})" if end.pipeline else f"Run {end.run}"
     sentences = [f"{name} {outcome}{': ' + end.error if end.error else '.'}"]
-    if outcome != "succeeded":
+    if outcome == "failed":
         sentences.append("The log of the task that failed says why.")
-    if ingest is not None and ingest.found == 0:
-        subject += ", no new image was found"
-        sentences.append(
-            f"No new image was found in {ingest.source} (ingest of {ingest.finished_at:%Y-%m-%d %H:%M} UTC)."
-        )
-    return Message(one_line(subject), tuple(one_line(sentence) for sentence in sentences))
+    return Message(one_line(f"{end.pipeline or end.run} {outcome}"), tuple(map(one_line, sentences)))
+
+
+def add_dry_source(message: Message, ingest: LastIngest) -> Message:
+    """Return the message with the sentence that an ingest found no new image."""
+    sentence = f"No new image was found in {ingest.source} (ingest of {ingest.finished_at:%Y-%m-%d %H:%M} UTC)."
+    return Message(f"{message.subject}, no new image was found", (*message.sentences, one_line(sentence)))
 
 
 def one_line(text: str) -> str:

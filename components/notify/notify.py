@@ -2,7 +2,7 @@
 
 from components.notify.last_ingest import read_last_ingest
 from components.notify.mail import send
-from components.notify.message import RunEnd, compose
+from components.notify.message import RunEnd, add_dry_source, run_ended
 from components.settings import Settings
 
 
@@ -18,7 +18,12 @@ def announce(settings: Settings, end: RunEnd, to: str = "", ingests: bool = True
     Raises:
         InputError: The e-mail could not be sent.
     """
-    message = compose(end, read_last_ingest(settings) if ingests else None)
-    print(message.text, flush=True)
+    message = run_ended(end)
+    # Before anything that depends on a store or a mail server.
+    print(*message.sentences, sep="\n", flush=True)
+    ingest = read_last_ingest(settings) if ingests else None
+    if ingest is not None and ingest.found == 0:
+        message = add_dry_source(message, ingest)
+        print(message.sentences[-1], flush=True)
     if to:
         send(settings, message, to)

@@ -120,7 +120,7 @@ def test_fractions_and_seed_are_fixed_when_the_lake_is_made(lake: Lake, tmp_path
     assert here.counts[SplitName.TEST] == pytest.approx(100, abs=38)
     assert there.counts[SplitName.TEST] == pytest.approx(200, abs=51)
     assert there.counts[SplitName.VALIDATION] == pytest.approx(300, abs=58)
-    with pytest.raises(InputError, match="split: the lake .* was made with"):
+    with pytest.raises(InputError, match=r"split: the lake .* was made with"):
         other.create(Split())
 
 

@@ -141,7 +141,7 @@ def test_a_training_set_without_test_images_is_refused(
 ) -> None:
     empty = make_training_set(tmp_path, {SplitName.TRAIN: TRAIN[:2]}, files=1)
 
-    with pytest.raises(InputError, match="^training_set: '.*' has no test images"):
+    with pytest.raises(InputError, match=r"^training_set: '.*' has no test images"):
         run(registry, good, empty)
 
 

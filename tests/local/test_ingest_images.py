@@ -138,7 +138,7 @@ def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
 
 
 def test_a_missing_folder_is_named(lake: Lake, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="source: no folder 'file://.*nowhere'"):
+    with pytest.raises(InputError, match=r"source: no folder 'file://.*nowhere'"):
         run(lake, tmp_path / "nowhere")
 
 

@@ -199,7 +199,7 @@ def test_a_tampered_model_is_refused_before_it_is_loaded(
     champion = registry.champion()
     assert champion is not None
 
-    with pytest.raises(InputError, match="model_uri: the files of 'models:/.*' are not those that were registered"):
+    with pytest.raises(InputError, match=r"model_uri: the files of 'models:/.*' are not those that were registered"):
         registry.load(champion.model_uri, champion.digest)
 
 

@@ -10,17 +10,16 @@ from typing import ClassVar, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings, StorageErrorCode
+from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings, ExponentialRetry, StorageErrorCode
 from pydantic import SecretStr
 
 from components.errors import InputError
 from components.export_for_labeling.destinations.destination import Destination
 from components.settings import ENVIRONMENT_PREFIX
 
+_RETRIES = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
 _SETTING = "azure_storage_connection_string"
-_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
-# Four more attempts within about 20 seconds; the SDK's own pauses make it a minute.
-_RETRIES = {"retry_total": 4, "initial_backoff": 1, "increment_base": 2}
+_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,9 @@ class AzureBlob(Destination):
             try:
                 self._client.get_blob_client(self.folder + name).get_blob_properties()
             except HttpResponseError as error:
-                if error.status_code == 404 and error.error_code != StorageErrorCode.CONTAINER_NOT_FOUND:
-                    return False
-                raise
+                if error.status_code != 404 or _code(error) == StorageErrorCode.CONTAINER_NOT_FOUND:
+                    raise
+                return False
             return True
 
     def write(self, name: str, content: bytes) -> None:  # noqa: D102
@@ -110,12 +109,18 @@ class AzureBlob(Destination):
     def _explain(self, error: AzureError) -> str:
         if not isinstance(error, HttpResponseError) or error.status_code is None:
             return f"'{self.uri}' can't be reached ({type(error).__name__}). Check the URL, {_SETTING} and the network."
-        code = getattr(error.error_code, "value", error.error_code) or error.status_code
+        code = _code(error) or error.status_code
         if error.status_code in (401, 403):
             return f"access to '{self.uri}' is refused ({code}). Let {_SETTING} grant reading and writing blobs there."
         if error.status_code == 404:
             return f"no container '{self.container}' for '{self.uri}'. Make it, or correct the URL."
         return f"'{self.uri}' answers {code}. Check the URL, or run this step again."
+
+
+def _code(error: HttpResponseError) -> str:
+    """Return what Azure calls an error, as in `ContainerNotFound`; empty if the answer did not say."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
 
 
 def _endpoint(connection_string: SecretStr) -> str:
@@ -130,4 +135,4 @@ def _endpoint(connection_string: SecretStr) -> str:
 @lru_cache(maxsize=1)
 def _client(connection_string: str, container: str) -> ContainerClient:
     """Return the client, which keeps its connections open from one blob to the next."""
-    return ContainerClient.from_connection_string(connection_string, container, **_RETRIES)
+    return ContainerClient.from_connection_string(connection_string, container, retry_policy=_RETRIES)

@@ -1,0 +1,271 @@
+"""Export: the images that people should label go to where they label them, each once.
+
+A batch is sent in steps: a note of where it goes; its rows in `labeling_requests`, by which nobody chooses its images
+again; the copies; the manifest, which tells the labelling people that the batch is whole; a note that it is finished. A
+run that is killed between any two leaves a batch that the next run finishes, at the destination of the note.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from time import monotonic
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from components.errors import InputError
+from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice, candidates, choose
+from components.export_for_labeling.copies import COPIED_COLUMNS, copy
+from components.export_for_labeling.destinations import Destination, open_destination
+from components.export_for_labeling.unfinished import Note, note_path, read_unfinished, write_note
+from components.lake import Lake, spark_session
+from components.lake.tables import CLASSES, IMAGES, LABELING_REQUESTS
+from components.settings import Settings
+
+MANIFEST = "manifest.jsonl"
+REASONS = (DOUBTFUL, AUDIT)
+
+_IMAGES_PER_JOB = 1000
+_EXAMPLES_PER_REASON = 12
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image that was sent.
+
+    Attributes:
+        path: Which image it is.
+        content: Its file.
+        name: Predicted class.
+        score: The best score, 0..1.
+        reason: Why it was sent.
+    """
+
+    path: str
+    content: bytes
+    name: str
+    score: float
+    reason: str
+
+
+@dataclass
+class Batch:
+    """A batch that was sent.
+
+    Attributes:
+        name: Its name, and its folder's.
+        manifest: URI of its manifest.
+        by_reason: Images in the manifest, by the reason why they were sent.
+        gone: Images that were chosen and are no longer in the lake.
+        resumed: Whether an earlier run began it.
+        examples: Some of the images: of each reason those of the lowest scores, lowest first.
+    """
+
+    name: str
+    manifest: str
+    by_reason: Counter[str] = field(default_factory=Counter)
+    gone: int = 0
+    resumed: bool = False
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass
+class ExportResult:
+    """What a run of export did.
+
+    Attributes:
+        destination: Where images go.
+        candidates: Images that could have been sent: scored, without a label, never sent.
+        doubtful: Of those, with a score under the threshold.
+        batches: The batches that were sent: one that an earlier run had left unfinished, a new one, both or none.
+        seconds: How long it took.
+    """
+
+    destination: str
+    candidates: int = 0
+    doubtful: int = 0
+    batches: list[Batch] = field(default_factory=list)
+    seconds: float = 0
+
+    @property
+    def batch(self) -> str:
+        """Name of the last batch; empty if there is none."""
+        return self.batches[-1].name if self.batches else ""
+
+    @property
+    def count(self) -> int:
+        """Images in the last batch."""
+        return self.batches[-1].by_reason.total() if self.batches else 0
+
+    @property
+    def manifest(self) -> str:
+        """URI of the last batch's manifest; empty if there is none."""
+        return self.batches[-1].manifest if self.batches else ""
+
+
+def export(settings: Settings, destination: str = "", choice: Choice = Choice()) -> ExportResult:  # noqa: B008 - frozen
+    """Send images to people.
+
+    Args:
+        settings: Name the lake, and hold the access to the destination.
+        destination: Folder or URL of an Azure Blob container; empty takes it from the settings.
+        choice: How images are chosen.
+
+    Raises:
+        InputError: The destination can't be written to.
+        TimeoutError: Another run exports images of this lake.
+    """
+    place = open_destination(destination or settings.required("labeling_destination"), settings)
+    place.check()
+    return export_batch(Lake.open(spark_session(settings), settings), settings, place, choice)
+
+
+def export_batch(
+    lake: Lake,
+    settings: Settings,
+    destination: Destination,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+) -> ExportResult:
+    """Do what `export` does, in a session that is there already."""
+    started = monotonic()
+    result = ExportResult(destination.uri)
+    with lake.writer("export_for_labeling"):
+        unfinished = read_unfinished(lake)
+        resumed = _resume(lake, settings, unfinished) if unfinished else None
+        new = _send_new(lake, destination, choice, result)
+    result.batches = [batch for batch in (resumed, new) if batch]
+    result.seconds = monotonic() - started
+    return result
+
+
+def _resume(lake: Lake, settings: Settings, note: Note) -> Batch | None:
+    """Finish the batch of a run that was killed, unless that run had not asked for anything yet."""
+    if lake.read(LABELING_REQUESTS).where(F.col("batch") == note.batch).isEmpty():
+        return None
+    try:
+        batch = _finish(lake, open_destination(note.destination, settings), note.batch)
+    except InputError as error:
+        raise InputError(
+            f"{error} Batch '{note.batch}' of an earlier run has to be finished there first; to give its images up,"
+            f" delete '{note_path(lake)}'."
+        ) from error
+    batch.resumed = True
+    return batch
+
+
+def _send_new(lake: Lake, destination: Destination, choice: Choice, result: ExportResult) -> Batch | None:
+    known = candidates(lake, choice).persist(StorageLevel.MEMORY_AND_DISK)
+    # MERGE reads its source twice.
+    chosen = choose(known, choice).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        result.candidates, result.doubtful = known.agg(F.count("*"), F.count_if("doubtful")).first()
+        if chosen.isEmpty():
+            return None
+        now = datetime.now(UTC)
+        # The time for who looks at the folder; the digest keeps lakes apart that share it.
+        name = f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(f'{lake.root} {now}'.encode()).hexdigest()[:8]}"
+        rows = (
+            chosen.withColumn("batch", F.lit(name))
+            .withColumn("service", F.lit(destination.service))
+            .withColumn("requested_at", F.lit(now))
+            .withColumn("outcome", F.lit(None).cast("string"))
+            .withColumn("completed_at", F.lit(None).cast("timestamp"))
+        )
+        write_note(lake, Note(batch=name, destination=destination.uri, finished=False))
+        lake.insert_new(LABELING_REQUESTS, rows.select(LABELING_REQUESTS.schema.fieldNames()))
+    finally:
+        chosen.unpersist()
+        known.unpersist()
+    return _finish(lake, destination, name)
+
+
+def _finish(lake: Lake, destination: Destination, name: str) -> Batch:
+    """Send a batch that `labeling_requests` has: the copies, then the manifest."""
+    manifest = f"{name}/{MANIFEST}"
+    batch = Batch(name, f"{destination.uri}/{manifest}")
+    requests = lake.read(LABELING_REQUESTS).where(F.col("batch") == name).orderBy("predicted_score", "path").collect()
+    if destination.exists(manifest):
+        batch.by_reason = Counter(row["reason"] for row in requests)
+    else:
+        names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
+        files = _copy(lake, destination, batch, requests, names)
+        sent = [row for row in requests if row["path"] in files]
+        lines = (_manifest_line(row, files[row["path"]], names) for row in sent)
+        destination.write(manifest, "".join(lines).encode())
+        batch.by_reason = Counter(row["reason"] for row in sent)
+        batch.gone = len(requests) - len(sent)
+    write_note(lake, Note(batch=name, destination=destination.uri, finished=True))
+    return batch
+
+
+def _copy(
+    lake: Lake, destination: Destination, batch: Batch, requests: Sequence[Row], names: dict[int, str]
+) -> dict[str, str]:
+    """Write the copies and return the name of each by its image's path."""
+    examples = [
+        row for reason in REASONS for row in [row for row in requests if row["reason"] == reason][:_EXAMPLES_PER_REASON]
+    ]
+    shown = F.col("path").isin([row["path"] for row in examples])
+    images = lake.read(IMAGES)
+    wanted = F.broadcast(lake.read(LABELING_REQUESTS).where(F.col("batch") == batch.name).select("path"))
+    files: dict[str, str] = {}
+    contents: dict[str, bytes] = {}
+    for ingests in _ingests(images.join(wanted, "path", "left_semi")):
+        copied = (
+            # Images that came in together lie together: the files of others are not even opened.
+            images.where(F.col("ingested_at").isin([F.timestamp_micros(F.lit(each)) for each in ingests]))
+            .join(wanted, "path", "left_semi")
+            .select("path", "content_sha256", "content", shown.alias("shown"))
+            .mapInArrow(copy(destination, batch.name), COPIED_COLUMNS)
+            .collect()
+        )
+        for row in copied:
+            if row["error"]:
+                raise InputError(row["error"])
+            files[row["path"]] = row["file"]
+            if row["content"] is not None:
+                contents[row["path"]] = bytes(row["content"])
+        print(f"progress: {len(files):,} images exported", flush=True)
+    batch.examples = [
+        Example(
+            row["path"],
+            contents[row["path"]],
+            names.get(row["predicted_label"]) or str(row["predicted_label"]),
+            row["predicted_score"],
+            row["reason"],
+        )
+        for row in examples
+        if row["path"] in contents
+    ]
+    return files
+
+
+def _ingests(images: DataFrame) -> Iterator[list[int]]:
+    """Yield the times at which images came in, oldest first, in microseconds, some `_IMAGES_PER_JOB` images a list."""
+    counts = images.groupBy(F.unix_micros("ingested_at").alias("time")).count().orderBy("time").collect()
+    before = 0
+    jobs = []
+    for row in counts:
+        jobs.append((before // _IMAGES_PER_JOB, row["time"]))
+        before += row["count"]
+    for _, times in groupby(jobs, key=lambda each: each[0]):
+        yield [time for _, time in times]
+
+
+def _manifest_line(request: Row, file: str, names: dict[int, str]) -> str:
+    line = {
+        "path": request["path"],
+        "file": file,
+        "predicted_label": request["predicted_label"],
+        "name": names.get(request["predicted_label"]),
+        "score": request["predicted_score"],
+        "reason": request["reason"],
+        "model_version": request["model_version"],
+        "batch": request["batch"],
+    }
+    return json.dumps(line) + "\n"
