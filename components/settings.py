@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     )
     spark_master: str = Field("local[*]", description="Spark's master URL.")
     spark_driver_memory: str = Field("2g", description="Heap of Spark's driver, as in 2g.")
+    spark_driver_java_options: str = Field("", description="JVM options of Spark's driver, as in -XX:+UseSerialGC.")
     lock_timeout_seconds: float = Field(600, gt=0, description="How long a step waits for another writer of its table.")
     labelled_source: str = Field("", description="Folder URI where labelled images land.")
     unlabelled_source: str = Field("", description="Folder URI where images without labels land.")
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
         value = str(getattr(self, name))
         if not value:
             raise InputError(
-                f"{name}: not set. Give the pipeline parameter, or set {ENVIRONMENT_PREFIX}{name.upper()} in the environment."
+                f"{name}: not set. Give the pipeline parameter, or set {ENVIRONMENT_PREFIX}{name.upper()} in the"
+                " environment."
             )
         return value

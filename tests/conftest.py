@@ -17,6 +17,8 @@ REPOSITORY = Path(__file__).parent.parent
 TRAINER_PYTHON = REPOSITORY / ".venv" / "trainer" / "bin" / "python"
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Tests are short: thorough compilation of Spark's code would not pay. Tasks and ranks that tests start inherit both.
+os.environ.setdefault("IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,8 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
         for name, count in totals.items():
             if count == 0:
                 raise InputError(
-                    f"lake: its {sum(totals.values())} labelled images leave none for the {name} split. Ingest more of them."
+                    f"lake: its {sum(totals.values())} labelled images leave none for the {name} split."
+                    " Ingest more of them."
                 )
         identity = _identity(members, lake.split, file_count)
         target = uri.join(lake.root, "training_sets", identity)

@@ -79,7 +79,8 @@ def candidates(lake: Lake, choice: Choice) -> DataFrame:
         .select(
             "first.*",
             "content_sha256",
-            (F.col("first.predicted_score") < choice.threshold).alias("doubtful"),
+            # As the scores are: a score of 0.95 is not under a threshold of 0.95.
+            (F.col("first.predicted_score") < F.lit(choice.threshold).cast("float")).alias("doubtful"),
             (_position(AUDIT, choice.seed) < choice.audit_fraction).alias("audit"),
         )
     )

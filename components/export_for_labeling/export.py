@@ -145,10 +145,11 @@ def export_batch(
 
 def _resume(lake: Lake, settings: Settings, note: Note) -> Batch | None:
     """Finish the batch of a run that was killed, unless that run had not asked for anything yet."""
-    if lake.read(LABELING_REQUESTS).where(F.col("batch") == note.batch).isEmpty():
+    requests = lake.read(LABELING_REQUESTS).where(F.col("batch") == note.batch).collect()
+    if not requests:
         return None
     try:
-        batch = _finish(lake, open_destination(note.destination, settings), note.batch)
+        batch = _finish(lake, open_destination(note.destination, settings), note.batch, requests)
     except InputError as error:
         raise InputError(
             f"{error} Batch '{note.batch}' of an earlier run has to be finished there first; to give its images up,"
@@ -160,42 +161,37 @@ def _resume(lake: Lake, settings: Settings, note: Note) -> Batch | None:
 
 def _send_new(lake: Lake, destination: Destination, choice: Choice, result: ExportResult) -> Batch | None:
     known = candidates(lake, choice).persist(StorageLevel.MEMORY_AND_DISK)
-    # MERGE reads its source twice.
-    chosen = choose(known, choice).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         result.candidates, result.doubtful = known.agg(F.count("*"), F.count_if("doubtful")).first()
-        if chosen.isEmpty():
-            return None
-        now = datetime.now(UTC)
-        # The time for who looks at the folder; the digest keeps lakes apart that share it.
-        name = f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(f'{lake.root} {now}'.encode()).hexdigest()[:8]}"
-        rows = (
-            chosen.withColumn("batch", F.lit(name))
-            .withColumn("service", F.lit(destination.service))
-            .withColumn("requested_at", F.lit(now))
-            .withColumn("outcome", F.lit(None).cast("string"))
-            .withColumn("completed_at", F.lit(None).cast("timestamp"))
-        )
-        write_note(lake, Note(batch=name, destination=destination.uri, finished=False))
-        lake.insert_new(LABELING_REQUESTS, rows.select(LABELING_REQUESTS.schema.fieldNames()))
+        chosen = choose(known, choice).collect()
     finally:
-        chosen.unpersist()
         known.unpersist()
-    return _finish(lake, destination, name)
+    if not chosen:
+        return None
+    now = datetime.now(UTC)
+    # The time is for people who look at the folder; the digest keeps lakes apart that send to the same one.
+    name = f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(f'{lake.root} {now}'.encode()).hexdigest()[:8]}"
+    said = ("reason", "model_version", "predicted_label", "predicted_score")
+    rows = [
+        (row["path"], name, destination.service, *(row[column] for column in said), now, None, None) for row in chosen
+    ]
+    write_note(lake, Note(batch=name, destination=destination.uri, finished=False))
+    lake.insert_new(LABELING_REQUESTS, lake.spark.createDataFrame(rows, LABELING_REQUESTS.schema))
+    return _finish(lake, destination, name, chosen)
 
 
-def _finish(lake: Lake, destination: Destination, name: str) -> Batch:
+def _finish(lake: Lake, destination: Destination, name: str, requests: Sequence[Row]) -> Batch:
     """Send a batch that `labeling_requests` has: the copies, then the manifest."""
     manifest = f"{name}/{MANIFEST}"
     batch = Batch(name, f"{destination.uri}/{manifest}")
-    requests = lake.read(LABELING_REQUESTS).where(F.col("batch") == name).orderBy("predicted_score", "path").collect()
     if destination.exists(manifest):
         batch.by_reason = Counter(row["reason"] for row in requests)
     else:
+        requests = sorted(requests, key=lambda row: (row["predicted_score"], row["path"]))
         names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
         files = _copy(lake, destination, batch, requests, names)
         sent = [row for row in requests if row["path"] in files]
-        lines = (_manifest_line(row, files[row["path"]], names) for row in sent)
+        lines = (_manifest_line(name, row, files[row["path"]], names) for row in sent)
         destination.write(manifest, "".join(lines).encode())
         batch.by_reason = Counter(row["reason"] for row in sent)
         batch.gone = len(requests) - len(sent)
@@ -211,8 +207,8 @@ def _copy(
         row for reason in REASONS for row in [row for row in requests if row["reason"] == reason][:_EXAMPLES_PER_REASON]
     ]
     shown = F.col("path").isin([row["path"] for row in examples])
+    wanted = F.broadcast(lake.spark.createDataFrame([(row["path"],) for row in requests], "path STRING"))
     images = lake.read(IMAGES)
-    wanted = F.broadcast(lake.read(LABELING_REQUESTS).where(F.col("batch") == batch.name).select("path"))
     files: dict[str, str] = {}
     contents: dict[str, bytes] = {}
     for ingests in _ingests(images.join(wanted, "path", "left_semi")):
@@ -257,7 +253,7 @@ def _ingests(images: DataFrame) -> Iterator[list[int]]:
         yield [time for _, time in times]
 
 
-def _manifest_line(request: Row, file: str, names: dict[int, str]) -> str:
+def _manifest_line(batch: str, request: Row, file: str, names: dict[int, str]) -> str:
     line = {
         "path": request["path"],
         "file": file,
@@ -266,6 +262,6 @@ def _manifest_line(request: Row, file: str, names: dict[int, str]) -> str:
         "score": request["predicted_score"],
         "reason": request["reason"],
         "model_version": request["model_version"],
-        "batch": request["batch"],
+        "batch": batch,
     }
     return json.dumps(line) + "\n"

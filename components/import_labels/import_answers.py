@@ -154,8 +154,8 @@ def _write(lake: Lake, answers: list[tuple[Located, datetime]], result: ImportRe
 def _annotations(lake: Lake, answers: list[tuple[Located, datetime]], result: ImportResult) -> DataFrame:
     """Return the rows of `annotations`; answers about unknown images or classes are left out."""
     labels: dict[str, list[int]] = {}
-    for label, name in result.class_names.items():
-        labels.setdefault(name, []).append(label)
+    for known, name in result.class_names.items():
+        labels.setdefault(name, []).append(known)
     rows: dict[tuple[str, str], tuple[str, Answer, int | None, datetime]] = {}
     for located, read_at in answers:
         answer = located.answer
@@ -179,7 +179,7 @@ def _annotations(lake: Lake, answers: list[tuple[Located, datetime]], result: Im
     return frame.join(paths, "path", "left_semi")
 
 
-def _label(answer: Answer, names: dict[int, str], labels: dict[str, list[int]]) -> int | None | str:
+def _label(answer: Answer, names: dict[int, str], labels: dict[str, list[int]]) -> int | str | None:
     """Return the class id, None for an image that was skipped, or the reason why there is none."""
     if answer.label is not None:
         return answer.label if answer.label in names else f"there is no class {answer.label}"

@@ -19,7 +19,8 @@ def count_new_labels(lake: Lake, champion: RegisteredVersion | None) -> int:
     """
     known = _members(lake, champion)
     current = labelled_images(lake).where("reason IS NULL").select(*_LEARNED)
-    return (current if known is None else current.join(known, list(_LEARNED), "left_anti")).count()
+    new = current if known is None else current.join(known, list(_LEARNED), "left_anti")
+    return int(new.count())
 
 
 def _members(lake: Lake, champion: RegisteredVersion | None) -> DataFrame | None:

@@ -202,4 +202,4 @@ class Lake:
         return int(counts[0])
 
     def _exists(self, table: Table) -> bool:
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from components.settings import Settings
 
-# Rows handed to Python at a time. Photographs are megabytes each, and Spark's default of 10,000 rows would need gigabytes.
+# Rows handed to Python at a time. Photographs are megabytes each: Spark's default of 10,000 rows would need gigabytes.
 PYTHON_BATCH_ROWS = 64
 
 
@@ -19,6 +19,7 @@ def spark_session(settings: Settings) -> SparkSession:
         SparkSession.builder.master(settings.spark_master)
         .appName("image-pipelines")
         .config("spark.driver.memory", settings.spark_driver_memory)
+        .config("spark.driver.extraJavaOptions", settings.spark_driver_java_options)
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .config("spark.sql.session.timeZone", "UTC")

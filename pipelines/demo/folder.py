@@ -79,5 +79,7 @@ class DemoFolder:
             "IMAGE_PIPELINES_LABELING_DESTINATION": self.to_label.as_uri(),
             "IMAGE_PIPELINES_LAUNCHER": "local",
             "IMAGE_PIPELINES_TRAINER_PYTHON": str(trainer_python),
+            # Each task's Spark lives for seconds: thorough compilation of its code would not pay.
+            "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
             "MLFLOW_TRACKING_URI": self.tracking_uri,
         }

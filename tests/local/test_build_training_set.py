@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from components.build_training_set import build as module
 from components.build_training_set.build import CONFLICTING, DUPLICATE, build_training_set
 from components.build_training_set.report import write_report
 from components.build_training_set.training_set import MANIFEST, MEMBERS, SplitName, TrainingSet
@@ -157,7 +156,7 @@ def test_a_build_that_was_cut_off_is_done_anew(lake: Lake, monkeypatch: pytest.M
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.files, "write_text", full_disk)
+        patch.setattr("components.lake.files.write_text", full_disk)
         with pytest.raises(OSError, match="No space"):
             build_training_set(lake, 2)
 

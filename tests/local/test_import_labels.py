@@ -41,7 +41,7 @@ def filled(lake: Lake) -> Lake:
     classes = [(1, "ak47", None), (2, "flag", None), (3, "flag", None)]
     requests = [(path(number), "b1", "folder", "doubtful", "1", 1, 0.5, NOW, None, None) for number in range(20)]
     for table, rows in ((IMAGES, images), (CLASSES, classes), (LABELING_REQUESTS, requests)):
-        lake.insert_new(table, lake.spark.createDataFrame(rows, table.schema))  # type: ignore[type-var]  # rows of any type
+        lake.insert_new(table, lake.spark.createDataFrame(rows, table.schema))
     return lake
 
 
@@ -105,7 +105,7 @@ def test_what_is_unknown_or_malformed_is_left_out_and_the_rest_goes_in(
     filled: Lake, registry: ModelRegistry, answers: Path
 ) -> None:
     good = {"path": path(0), "label": 1}
-    bad = [
+    bad: list[dict[str, Any]] = [
         {"path": "file:/elsewhere.jpg", "label": 1},
         {"path": path(1), "label": 9},
         {"path": path(1), "name": "zebra"},

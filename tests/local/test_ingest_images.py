@@ -11,6 +11,7 @@ from components.errors import InputError
 from components.ingest_images.ingest import REPLACED, VANISHED, IngestResult, ingest_folder
 from components.ingest_images.judge import Limits
 from components.ingest_images.labels import LabelPattern
+from components.ingest_images.landing import batch_paths
 from components.lake import Lake
 from components.lake.tables import CLASSES, IMAGES, QUARANTINE
 
@@ -118,9 +119,7 @@ def test_another_content_at_a_known_path_goes_to_quarantine(lake: Lake, landing:
 def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.ingest_images import ingest as module
-
-    listed = module.batch_paths
+    listed = batch_paths
     vanishing = landing / "001.ak47" / "001_0001.jpg"
 
     def vanish(*arguments: object) -> list[str]:
@@ -129,7 +128,7 @@ def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
         return paths
 
     # The file is deleted for real; only the moment is chosen, between listing and reading.
-    monkeypatch.setattr(module, "batch_paths", vanish)
+    monkeypatch.setattr("components.ingest_images.ingest.batch_paths", vanish)
 
     result = run(lake, landing)
 

@@ -62,7 +62,8 @@ def test_what_was_written_as_json_lines_is_read(written: list[dict[str, Any]]) -
 def test_no_content_is_an_exception(content: bytes, name: str) -> None:
     answers, rejected = parse(name, content)
 
-    assert all(each.where.startswith(name) for each in [*answers, *rejected])
+    assert all(each.where.startswith(name) for each in answers)
+    assert all(each.where.startswith(name) for each in rejected)
 
 
 @pytest.mark.parametrize(
