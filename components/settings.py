@@ -30,7 +30,7 @@ class Settings(BaseSettings):
         "",
         description="MLflow's tracking and registry URI (also MLFLOW_TRACKING_URI).",
         validation_alias=AliasChoices(
-            "mlflow_tracking_uri", "IMAGE_PIPELINES_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI"
+            "IMAGE_PIPELINES_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI", "mlflow_tracking_uri"
         ),
     )
     experiment: str = Field("image-classifier", description="MLflow experiment of new trainings.")

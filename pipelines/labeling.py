@@ -70,7 +70,9 @@ def labeling(
             minimum_new_labels=minimum_new_labels,
         )
         platform.configure(imported, platform.SPARK, *pool)
-        with dsl.If(imported.outputs["retrain"] == True, name="retrain"):  # noqa: E712 - compiled, not evaluated
+        # kfp.local takes a condition on an output of any other name for false.
+        enough = imported.outputs["Output"]
+        with dsl.If(enough == True, name="retrain"):  # noqa: E712 - compiled, not evaluated
             add_training_tasks(
                 Training(
                     lake=lake,

@@ -17,7 +17,7 @@ def import_labels(
     mlflow_tracking_uri: str = "",
     minimum_new_labels: int = 1,
 ) -> NamedTuple(
-    "Outputs", [("imported", int), ("rejected", int), ("new_labels", int), ("retrain", bool), ("table_version", int)]
+    "Outputs", [("imported", int), ("rejected", int), ("new_labels", int), ("table_version", int), ("Output", bool)]
 ):
     """Take in what people answered, and tell whether that is enough to train again.
 
@@ -37,8 +37,8 @@ def import_labels(
         imported: Answers that are new.
         rejected: Answers that were left out.
         new_labels: Labelled images that the champion's training set lacks by now.
-        retrain: Whether these are enough to train again.
         table_version: Version of `labels` afterwards.
+        Output: Whether the new labels are enough to train again.
     """
     from components.import_labels.import_answers import import_answers
     from components.import_labels.report import write_report
@@ -48,4 +48,4 @@ def import_labels(
     result = import_answers(settings, source, minimum_new_labels)
     write_report(result, report.path)
     left_out = len(result.rejected) + len(result.conflicts)
-    return result.imported, left_out, result.new_labels, result.retrain, result.table_version
+    return result.imported, left_out, result.new_labels, result.table_version, result.retrain

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from components.errors import InputError
 
 DEFAULT_LABEL_PATTERN = r"^(\d{3})\."
+# The tables' labels are INT: a longer number, as of a date, is no class.
+_LARGEST_LABEL = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,6 @@ class LabelPattern:
         """Return the class' number and name for the image at `path`, or None if its folder names no class."""
         folder = path.rsplit("/", 2)[-2] if path.count("/") > 1 else ""
         match = re.search(self.pattern, folder)
-        if match is None or not (match[1] or "").isdecimal():
+        if match is None or not (match[1] or "").isdecimal() or int(match[1]) > _LARGEST_LABEL:
             return None
         return int(match[1]), folder[match.end() :] or match[1]

@@ -10,25 +10,27 @@ SCHEMES = ("file", "s3a", "abfss")
 
 
 def normalize(uri: str, field: str) -> str:
-    """Return `uri` in its one spelling: a scheme, no doubled and no trailing slash. A plain path becomes `file://`.
+    """Return `uri` in its one spelling: a scheme, no doubled and no trailing slash, no `.` part. A path becomes `file://`.
 
     Args:
         uri: Folder, as a path of this machine or a URI.
         field: What the user calls it, for the error.
 
     Raises:
-        InputError: It is empty, relative or of a scheme that the lake does not support.
+        InputError: It is empty, relative, of a scheme that the lake does not support, or without its bucket.
     """
-    scheme, separator, rest = uri.partition(":/")
+    scheme, separator, rest = ("file", ":/", uri) if uri.startswith("/") else uri.partition(":/")
     if not separator:
-        if not uri.startswith("/"):
-            raise InputError(f"{field}: '{uri}' is neither an absolute path nor a URI. Write file:///absolute/path.")
-        scheme, rest = "file", uri
+        raise InputError(f"{field}: '{uri}' is neither an absolute path nor a URI. Write file:///absolute/path.")
     if scheme == "s3":
         scheme = "s3a"
     if scheme not in SCHEMES:
         raise InputError(f"{field}: scheme '{scheme}' of '{uri}' is not supported. Use one of {', '.join(SCHEMES)}.")
-    parts = [part for part in rest.split("/") if part]
+    parts = [part for part in rest.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise InputError(f"{field}: '{uri}' has a '..', so it is one of several spellings. Write it without.")
+    if scheme != "file" and not parts:
+        raise InputError(f"{field}: '{uri}' names no bucket or container. Write {scheme}://bucket/folder.")
     return f"{scheme}://" + ("/" if scheme == "file" else "") + "/".join(parts)
 
 
@@ -40,7 +42,8 @@ def local_path(uri: str) -> Path | None:
 
 def join(root: str, *names: str) -> str:
     """Return the URI of something below `root`."""
-    return "/".join((root.rstrip("/"), *names))
+    # One slash only: of `file:///`, the others belong to the scheme.
+    return "/".join((root.removesuffix("/"), *names))
 
 
 def column_spelling(uri: str) -> str:

@@ -1,0 +1,112 @@
+"""One spelling for one place."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import InputError
+from components.lake import uri
+
+# Names as file systems and object stores take them.
+names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1).filter(
+    lambda name: name not in (".", "..")
+)
+paths = st.lists(names, max_size=4)
+slashes = st.sampled_from(["/", "//", "///", "/./"])
+schemes = st.sampled_from([("file:", "file:///"), ("s3a:/", "s3a://"), ("s3:/", "s3a://"), ("abfss:/", "abfss://")])
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ("/data/lake", "file:///data/lake"),
+        ("/", "file:///"),
+        ("/data/a:/b", "file:///data/a:/b"),
+        ("file:/data/lake", "file:///data/lake"),
+        ("file:///data//lake/", "file:///data/lake"),
+        ("file:///data/./lake/.", "file:///data/lake"),
+        ("file:///data/a b%20c/ü", "file:///data/a b%20c/ü"),
+        ("s3a://bucket", "s3a://bucket"),
+        ("s3://bucket/lake/", "s3a://bucket/lake"),
+        ("abfss://lake@account.dfs.core.windows.net//a", "abfss://lake@account.dfs.core.windows.net/a"),
+    ],
+)
+def test_a_place_has_one_spelling(given_: str, expected: str) -> None:
+    assert uri.normalize(given_, "lake") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "lake", "./lake", "~/lake", "C:\\lake", "http://host/lake", "S3A://bucket/lake"),
+        *("s3a://", "abfss:///", "/a/../b", "file:///..", "s3a://bucket/../other"),
+    ],
+)
+def test_what_names_no_place_is_refused_by_the_fields_name(text: str) -> None:
+    with pytest.raises(InputError, match=r"^annotations_source: "):
+        uri.normalize(text, "annotations_source")
+
+
+@given(schemes, st.lists(st.tuples(slashes, names), min_size=1, max_size=4), st.sampled_from(["", "/", "//", "/."]))
+def test_slashes_do_not_count(scheme: tuple[str, str], parts: list[tuple[str, str]], end: str) -> None:
+    written = scheme[0] + "".join(slash + name for slash, name in parts) + end
+
+    assert uri.normalize(written, "lake") == scheme[1] + "/".join(name for _, name in parts)
+
+
+@given(st.text() | st.from_regex(r"\A(file|s3|s3a|abfss):/.*\Z"))
+def test_a_normalised_uri_stays_as_it_is(text: str) -> None:
+    try:
+        normalised = uri.normalize(text, "lake")
+    except InputError:
+        return
+    assert uri.normalize(normalised, "lake") == normalised
+
+
+@given(paths)
+def test_a_path_comes_back_from_its_uri(parts: list[str]) -> None:
+    path = Path("/", *parts)
+
+    assert uri.local_path(uri.normalize(str(path), "lake")) == path
+
+
+@pytest.mark.parametrize("remote", ["s3a://bucket/file:///a", "abfss://lake@account/a"])
+def test_a_remote_uri_has_no_local_path(remote: str) -> None:
+    assert uri.local_path(remote) is None
+
+
+@given(schemes, paths, st.lists(names, min_size=1, max_size=3))
+def test_joining_leaves_a_normalised_uri(scheme: tuple[str, str], parts: list[str], below: list[str]) -> None:
+    root = uri.normalize("/".join((scheme[0], "bucket", *parts)), "lake")
+
+    joined = uri.join(root, *below)
+
+    assert joined == uri.normalize(joined, "lake") == f"{root}/{'/'.join(below)}"
+
+
+def test_the_root_of_a_file_system_can_be_joined() -> None:
+    assert uri.join("file:///", "images") == "file:///images"
+
+
+@given(st.lists(names.map(lambda name: f"file:///{name}"), min_size=2, max_size=2, unique=True))
+def test_different_places_have_different_digests_that_are_file_names(places: list[str]) -> None:
+    first, second = (uri.digest(place) for place in places)
+
+    assert first != second
+    assert first == uri.digest(places[0])
+    assert len(first) == 16
+    assert set(first) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("file:///a/file:///b.jpg", "file:/a/file:///b.jpg"),
+        ("file:/a.jpg", "file:/a.jpg"),
+        ("s3a://bucket/a.jpg", "s3a://bucket/a.jpg"),
+    ],
+)
+def test_the_path_column_spells_local_files_with_one_slash(text: str, expected: str) -> None:
+    assert uri.column_spelling(text) == expected

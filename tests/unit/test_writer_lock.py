@@ -1,0 +1,107 @@
+"""One writer at a time, and none that is dead."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+from components.lake.lock import POLL_SECONDS, writer_lock
+
+HOLD = """
+import sys
+from components.lake.lock import writer_lock
+
+with writer_lock(sys.argv[1], "images", 60):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    return f"file://{tmp_path / 'lake'}"
+
+
+@contextmanager
+def holder(root: str) -> Iterator["subprocess.Popen[str]"]:
+    """Let another process hold the lock `images` until its input ends."""
+    command = [sys.executable, "-c", HOLD, root]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+
+
+def write(root: str, name: str, timeout_seconds: float) -> None:
+    """Hold a lock for a moment."""
+    with writer_lock(root, name, timeout_seconds):
+        pass
+
+
+def test_a_second_writer_waits_until_the_first_one_is_done(root: str) -> None:
+    order = []
+    started = threading.Event()
+
+    def write_second() -> None:
+        started.set()
+        with writer_lock(root, "images", 60):
+            order.append("second")
+
+    second = threading.Thread(target=write_second)
+    with writer_lock(root, "images", 60):
+        second.start()
+        started.wait()
+        # Time enough to come in, if it could.
+        time.sleep(3 * POLL_SECONDS)
+        order.append("first")
+    second.join()
+
+    assert order == ["first", "second"]
+
+
+def test_who_waited_long_enough_is_told_who_holds_the_lock(root: str) -> None:
+    with holder(root) as process, pytest.raises(TimeoutError) as error:
+        write(root, "images", 0.5)
+
+    told = (
+        rf"'images' of the lake is held by process {process.pid} on \S+ since .* UTC for more than 0\.5 s\. Wait .*\."
+    )
+    assert re.fullmatch(told, str(error.value))
+    write(root, "images", 0)
+
+
+def test_a_holder_that_was_killed_holds_nothing(root: str) -> None:
+    with holder(root) as process:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+        write(root, "images", 0)
+
+
+def test_a_writer_that_failed_holds_nothing(root: str) -> None:
+    with pytest.raises(ZeroDivisionError), writer_lock(root, "images", 0):
+        raise ZeroDivisionError
+
+    write(root, "images", 0)
+
+
+def test_other_tables_and_other_lakes_do_not_wait(root: str) -> None:
+    with writer_lock(root, "images", 0):
+        write(root, "labels", 0)
+        write(f"{root}-2", "images", 0)
+        with pytest.raises(TimeoutError):
+            write(root, "images", 0)
+
+
+def test_a_store_that_has_no_lock_is_named() -> None:
+    with pytest.raises(InputError, match=r"^lake: writers of 's3a://bucket/lake' can't be kept apart"):
+        write("s3a://bucket/lake", "images", 0)
