@@ -1,15 +1,18 @@
 """The files that are made from the code: compiled pipelines and components, and the tables in the READMEs."""
 
 import importlib
+import inspect
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import docstring_parser
 import jinja2
-import yaml
+from google.protobuf import json_format
 from kfp import compiler
+from kfp.dsl.base_component import BaseComponent
 
 REPOSITORY = Path(__file__).parent.parent
 COMPILED = REPOSITORY / "pipelines" / "compiled"
@@ -53,12 +56,14 @@ def generate() -> dict[Path, str]:
     pipelines: dict[str, dict[str, Any]] = {}
     for name in COMPONENTS:
         folder = REPOSITORY / "components" / name
-        files[folder / "component.yaml"] = _compile(f"components.{name}.component", name)
-        components[name] = _interface(files[folder / "component.yaml"], f"comp-{name.replace('_', '-')}")
+        component = getattr(importlib.import_module(f"components.{name}.component"), name)
+        files[folder / "component.yaml"] = _compile(component)
+        components[name] = _interface(component, component.python_func)
         files[folder / "README.md"] = _TEMPLATES.get_template("component.md.j2").render(name=name, **components[name])
     for name in PIPELINES:
-        files[COMPILED / f"{name}.yaml"] = _compile(f"pipelines.{name}", name)
-        pipelines[name] = _interface(files[COMPILED / f"{name}.yaml"], None)
+        pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name)
+        files[COMPILED / f"{name}.yaml"] = _compile(pipeline)
+        pipelines[name] = _interface(pipeline, pipeline.pipeline_func)
     readme = REPOSITORY / "README.md"
     tables = _TEMPLATES.get_template("tables.md.j2").module
     files[readme] = _fill(
@@ -85,48 +90,52 @@ def differing(files: dict[Path, str]) -> list[Path]:
     return [path for path, text in files.items() if not path.exists() or path.read_text() != text]
 
 
-def _compile(module: str, name: str) -> str:
-    function = getattr(importlib.import_module(module), name)
+def _compile(component: BaseComponent) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "compiled.yaml")
-        compiler.Compiler().compile(function, str(path))
+        compiler.Compiler().compile(component, str(path))
         return path.read_text()
 
 
-def _interface(compiled: str, component: str | None) -> dict[str, Any]:
-    """Return description, inputs and outputs of a compiled component, or of a pipeline if `component` is None."""
-    spec = next(iter(yaml.safe_load_all(compiled)))
-    interface = spec["components"][component] if component else spec["root"]
+def _interface(component: BaseComponent, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return description, inputs and outputs of a component or pipeline, in the order of its function's signature."""
+    interface = json_format.MessageToDict(component.pipeline_spec)["root"]
     inputs, outputs = interface.get("inputDefinitions", {}), interface.get("outputDefinitions", {})
-    description = spec.get("pipelineInfo", {}).get("description") or ""
+    description = (component.description or "").strip()
+    returned = function.__annotations__.get("return")
+    order = [*inspect.signature(function).parameters, *getattr(returned, "_fields", ())]
+    # KFP forgets what an output artifact is: it is an argument of the function, and a result of the component.
+    told = {each.arg_name: each.description for each in docstring_parser.parse(function.__doc__ or "").params}
     return {
-        "description": description.strip(),
-        "summary": description.strip().split("\n\n")[0].replace("\n", " "),
-        "inputs": [*_rows(inputs.get("parameters", {})), *_artifacts(inputs.get("artifacts", {}))],
-        "outputs": [*_rows(outputs.get("parameters", {})), *_artifacts(outputs.get("artifacts", {}))],
+        "description": description,
+        "summary": description.split("\n", 1)[0],
+        "inputs": sorted(_rows(inputs.get("parameters", {})), key=lambda row: order.index(row["name"])),
+        "outputs": sorted(
+            [*_rows(outputs.get("parameters", {})), *_artifacts(outputs.get("artifacts", {}), told)],
+            key=lambda row: order.index(row["name"]),
+        ),
     }
 
 
-def _rows(parameters: dict[str, Any]) -> Iterable[dict[str, str]]:
+def _rows(parameters: Mapping[str, Any]) -> Iterable[dict[str, str]]:
     for name, parameter in parameters.items():
-        default = parameter.get("defaultValue")
         kind = _TYPES[parameter["parameterType"]]
-        optional = parameter.get("isOptional", False) or default is not None
+        optional = parameter.get("isOptional", False) and kind != "status"
         yield {
             "name": name,
             "type": kind,
-            "default": "" if not optional or kind == "status" else f"`{_literal(default, kind)}`",
+            "default": f"`{_literal(parameter.get('defaultValue'), kind)}`" if optional else "",
             "description": _one_line(parameter.get("description", "")),
         }
 
 
-def _artifacts(artifacts: dict[str, Any]) -> Iterable[dict[str, str]]:
+def _artifacts(artifacts: Mapping[str, Any], descriptions: Mapping[str, str | None]) -> Iterable[dict[str, str]]:
     for name, artifact in artifacts.items():
         yield {
             "name": name,
             "type": artifact["artifactType"]["schemaTitle"].removeprefix("system."),
             "default": "",
-            "description": _one_line(artifact.get("description", "")),
+            "description": _one_line(descriptions[name] or ""),
         }
 
 

@@ -47,7 +47,7 @@ def scoring(
         cpu_tolerations: Tolerations of those nodes' taints.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(notify(to=notify_to, lake=lake), platform.SMALL, *pool)
+    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="scoring"), platform.SMALL, *pool)
     with dsl.ExitHandler(notified, name="scoring"):
         ingested = ingest_images(source=source, glob=glob, labelled=False, lake=lake)
         platform.configure(ingested, platform.SPARK, *pool)

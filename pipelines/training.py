@@ -44,13 +44,13 @@ def training(
         model_name: Name of the registered model; empty takes it from the settings.
         mlflow_tracking_uri: MLflow server; empty takes it from the settings.
         backbone: `xception`, frozen, or `small`, a small network trained from scratch.
-        weights: Xception's weights: `imagenet`, a file, or empty for random ones.
+        weights: Xception's weights: `imagenet`, the path of a file of weights, or `none` for random ones.
         image_size: Width and height in pixels that images are fitted into; 0 takes the backbone's own.
         epochs: Epochs at most; 0 means 12 divided by the number of ranks, rounded up.
         batch_size: Images a rank takes in a step.
         learning_rate: Of the Nadam optimiser.
         dropout: Before the last layer, 0..1.
-        patience: Epochs without a better validation accuracy before training stops.
+        patience: Epochs without a better validation accuracy before training stops; 0 never stops it.
         seed: Of the initial weights and of shuffling.
         ranks: Horovod ranks that share the work.
         launcher: How ranks are started; empty takes it from the settings.
@@ -62,7 +62,7 @@ def training(
         cpu_tolerations: Tolerations of those nodes' taints.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(notify(to=notify_to, lake=lake), platform.SMALL, *pool)
+    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="training"), platform.SMALL, *pool)
     with dsl.ExitHandler(notified, name="training"):
         ingested = ingest_images(source=source, glob=glob, labelled=True, label_pattern=label_pattern, lake=lake)
         platform.configure(ingested, platform.SPARK, *pool)

@@ -1,6 +1,7 @@
 """Build a training set: the labelled images of the lake, divided and frozen as Parquet files."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -18,6 +19,8 @@ from components.settings import Settings
 CONFLICTING = "one content with different labels"
 DUPLICATE = "the same content at another path"
 _ONE_ROW_GROUP = 2**31 - 1
+# A file is one row group, which its writer and its reader hold in memory.
+_FILE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def build(settings: Settings, file_count: int) -> BuildResult:
 
     Args:
         settings: Names the lake.
-        file_count: Parquet files in each split, at most; ranks share them.
+        file_count: Parquet files in each split; ranks share them. There are fewer if there are fewer images, and a
+            multiple if a file would be larger than 128 MiB.
 
     Raises:
         InputError: There are too few labelled images for three splits.
@@ -185,10 +189,14 @@ def _write(
     members.select("path", "content_sha256", "label", "label_source", "split").coalesce(1).write.mode(
         "overwrite"
     ).parquet(uri.join(target, MEMBERS))
-    content = lake.read(IMAGES, versions[IMAGES.name]).select("path", "content")
+    images = lake.read(IMAGES, versions[IMAGES.name])
+    content = images.select("path", "content")
+    lengths = members.join(images.select("path", "length"), "path").groupBy("split").agg(F.sum("length").alias("bytes"))
+    bytes_by_split = {row["split"]: row["bytes"] for row in lengths.collect()}
     written = {}
     for name, total in totals.items():
-        used = min(file_count, total)
+        # A multiple, so that ranks that share the files evenly go on doing so.
+        used = min(file_count * math.ceil(bytes_by_split[name.value] / (file_count * _FILE_BYTES)), total)
         row = F.row_number().over(Window.orderBy("order")) - 1
         placed = members.where(F.col("split") == name.value).withColumn(
             "file", F.floor(row * used / F.lit(total)).cast("int")

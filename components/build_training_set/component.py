@@ -21,7 +21,8 @@ def build_training_set(
     Args:
         report: Page with the images by class and split, and what was left out.
         lake: Root URI of the lake; empty takes it from the settings.
-        files: Parquet files in each split, at most; at least as many as there will be ranks.
+        files: Parquet files in each split: at least as many as there will be ranks. There are fewer if there are fewer
+            images, and a multiple if a file would be larger than 128 MiB.
 
     Returns:
         training_set: URI of the training set.

@@ -2,6 +2,9 @@
 
 import struct
 
+# What there is to say of a file without a header.
+EMPTY = "empty file"
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Start-of-frame markers of JPEG; the three numbers left out in between mean other things.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

@@ -2,10 +2,9 @@
 
 import tensorflow as tf
 
-from components.images.header import image_size
+from components.images.header import EMPTY, image_size
 from components.images.preprocess import decode
 
-EMPTY = "empty file"
 NOT_AN_IMAGE = "not an image"
 
 _LONGEST_CAUSE = 120

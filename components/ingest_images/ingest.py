@@ -16,7 +16,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from components.images.verdict import EMPTY
+from components.images.header import EMPTY
 from components.ingest_images.judge import JUDGED_COLUMNS, Limits, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing

@@ -73,13 +73,17 @@ def read_text(spark: SparkSession, uri: str) -> str:
 
 
 def write_text(spark: SparkSession, uri: str, text: str) -> None:
-    """Write a small UTF-8 file, in place of what was there."""
+    """Write a small UTF-8 file in place of what was there, whole or not at all."""
     path, system = _resolve(spark, uri)
-    stream = system.create(path, True)
+    part = path.suffix(".part")
+    stream = system.create(part, True)
     try:
         stream.write(bytearray(text.encode()))
     finally:
         stream.close()
+    hadoop = spark._jvm.org.apache.hadoop.fs
+    context = hadoop.FileContext.getFileContext(path.toUri(), spark._jsc.hadoopConfiguration())
+    context.rename(part, path, spark._jvm.PythonUtils.toArray([hadoop.Options.Rename.OVERWRITE]))
 
 
 def _resolve(spark: SparkSession, uri: str) -> tuple[Any, Any]:

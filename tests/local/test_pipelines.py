@@ -1,0 +1,222 @@
+"""The three compiled pipelines, end to end with kfp.local: what they leave in the lake and in the registry."""
+
+import csv
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from mlflow import MlflowClient
+from pyspark.sql import DataFrame, Row, SparkSession
+
+from components.build_training_set.training_set import MEMBERS, TrainingSet
+from components.lake import TABLES, Lake
+from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE, Table
+from components.register_model.register import PROMOTED
+from components.register_model.registry import (
+    COMPARED_WITH_TAG,
+    DECISION_TAG,
+    TRAINING_SET_ID_TAG,
+    TRAINING_SET_URI_TAG,
+    ModelRegistry,
+)
+from components.settings import Settings
+from pipelines.demo import people
+from pipelines.demo.folder import DemoFolder
+from pipelines.generated import COMPILED
+from pipelines.local_runner import LocalRun, PipelineFailed, run_compiled
+from pipelines.sample import SampleSummary, make_digits
+from tests.conftest import TRAINER_PYTHON
+
+TRAINING = {"backbone": "small", "image_size": 32, "epochs": 5, "learning_rate": 0.002, "ranks": 2}
+# Of the sample's labelled images, every fourth: enough to learn from.
+KEPT = 4
+
+
+@dataclass
+class Loop:
+    """An installation in a folder, and what ran in it."""
+
+    places: DemoFolder
+    sample: SampleSummary
+    lake: Lake
+    registry: ModelRegistry
+    runs: dict[str, LocalRun] = field(default_factory=dict)
+
+    def run(self, pipeline: str, arguments: Mapping[str, Any]) -> LocalRun:
+        environment = self.places.environment(TRAINER_PYTHON)
+        log = self.places.log(pipeline)
+        return run_compiled(COMPILED / f"{pipeline}.yaml", arguments, self.places.runs, environment, log)
+
+    def train(self) -> LocalRun:
+        return self.run("training", {"source": self.sample.labelled_folder.as_uri(), **TRAINING})
+
+    def score(self) -> LocalRun:
+        source = self.sample.unlabelled_folder.as_uri()
+        return self.run("scoring", {"source": source, "threshold": 0.97, "fraction": 1.0, "audit_fraction": 0.05})
+
+    def label(self) -> LocalRun:
+        return self.run("labeling", {"source": self.places.labels.as_uri(), **TRAINING})
+
+    def rows(self, table: Table) -> list[Row]:
+        rows = self.lake.read(table).drop("content").collect()
+        assert len(rows) == len({tuple(row[name] for name in table.key) for row in rows})
+        return rows
+
+    def versions(self) -> dict[str, int]:
+        return {table.name: self.lake.version(table) for table in TABLES}
+
+    def contents(self) -> dict[str, int]:
+        """Return a hash of all rows of each table, whatever their order."""
+        return {table.name: _hash(self.lake.read(table)) for table in TABLES}
+
+
+def _hash(rows: DataFrame) -> int:
+    return hash(frozenset(Counter(str(row) for row in rows.drop("content").collect()).items()))
+
+
+@pytest.fixture(scope="module")
+def loop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """Once around: train, score, label and train again."""
+    places = DemoFolder(tmp_path_factory.mktemp("loop"))
+    sample = make_digits(places.sample)
+    for number, path in enumerate(sorted(sample.labelled_folder.rglob("*.jpg"))):
+        if number % KEPT:
+            path.unlink()
+    MlflowClient(places.tracking_uri).create_experiment(Settings.load().experiment, places.artifacts)
+    registry = ModelRegistry(places.tracking_uri, Settings.load().model_name)
+    made = Loop(places, sample, Lake(spark, places.lake), registry)
+    made.runs["training"] = made.train()
+    made.runs["scoring"] = made.score()
+    people.answer(places.to_label, sample.answers, places.labels)
+    made.runs["labeling"] = made.label()
+    return made
+
+
+def landed(loop: Loop) -> dict[str, tuple[str, int | None]]:
+    """Return hash and label of each image file, by its path as the lake spells it."""
+    return {
+        f"file:{path}": (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            int(path.parent.name[:3]) if folder == loop.sample.labelled_folder else None,
+        )
+        for folder in (loop.sample.labelled_folder, loop.sample.unlabelled_folder)
+        for path in folder.rglob("*.jpg")
+    }
+
+
+def test_each_image_is_in_the_lake_once(loop: Loop) -> None:
+    stored = {row["path"]: (row["content_sha256"], row["label"]) for row in loop.rows(IMAGES)}
+
+    assert stored == landed(loop)
+    assert loop.rows(QUARANTINE) == []
+
+
+def test_predictions_are_what_the_saved_model_says(loop: Loop) -> None:
+    predictions = loop.rows(PREDICTIONS)
+    version = loop.registry.version(predictions[0]["model_version"])
+    classifier = loop.registry.load(version.model_uri, version.digest)
+
+    said = classifier.predict([Path(row["path"].removeprefix("file:")).read_bytes() for row in predictions])
+
+    assert {row["path"] for row in predictions} == {path for path, (_, label) in landed(loop).items() if label is None}
+    assert {row["model_version"] for row in predictions} == {version.version}
+    assert [row["predicted_label"] for row in predictions] == [each.label for each in said]
+    assert [row["predicted_score"] for row in predictions] == pytest.approx([each.score for each in said], abs=1e-5)
+
+
+def test_a_prediction_leads_to_the_images_that_its_model_saw(loop: Loop) -> None:
+    version = loop.registry.version(loop.rows(PREDICTIONS)[0]["model_version"])
+    training_set = TrainingSet.read(version.tags[TRAINING_SET_URI_TAG])
+    run = MlflowClient(loop.places.tracking_uri).get_run(version.run_id)
+    members = pq.read_table(training_set.folder / MEMBERS).to_pylist()
+
+    assert run.data.tags["training_set.id"] == version.tags[TRAINING_SET_ID_TAG] == training_set.id
+    assert {row["path"]: (row["content_sha256"], row["label"]) for row in members} == {
+        path: told for path, told in landed(loop).items() if told[1] is not None
+    }
+
+
+def test_doubtful_images_went_to_people_and_came_back_with_their_labels(loop: Loop) -> None:
+    with loop.sample.answers.open(newline="") as file:
+        true = {f"file:{loop.places.sample / row['path']}": int(row["label"]) for row in csv.DictReader(file)}
+    scores = {row["path"]: row["predicted_score"] for row in loop.rows(PREDICTIONS)}
+    requests = loop.rows(LABELING_REQUESTS)
+    sent = {row["path"] for row in requests}
+    doubtful = {path for path, score in scores.items() if score < 0.97}
+
+    assert doubtful
+    assert len(requests) == len(sent) < len(scores)
+    assert {row["path"] for row in requests if row["reason"] == "doubtful"} == doubtful
+    assert {row["outcome"] for row in requests} == {"labelled"}
+    assert {row["path"]: row["label"] for row in loop.rows(LABELS)} == {path: true[path] for path in sent}
+
+
+def test_the_second_model_learned_from_people_and_is_the_champion_only_if_it_is_better(loop: Loop) -> None:
+    first, second = loop.registry.version("1"), loop.registry.version("2")
+    champion, challenger = loop.registry.champion(), loop.registry.challenger()
+    members = pq.read_table(TrainingSet.read(second.tags[TRAINING_SET_URI_TAG]).folder / MEMBERS).to_pylist()
+    evaluated = loop.runs["labeling"].tasks["evaluate-classifier"].outputs
+
+    assert {row["path"] for row in members if row["label_source"] == "file"} == {
+        row["path"] for row in loop.rows(LABELS)
+    }
+    assert first.tags[DECISION_TAG] == PROMOTED
+    assert second.tags[COMPARED_WITH_TAG] == evaluated["compared_with"] == "1"
+    better = evaluated["accuracy"] > evaluated["champion_accuracy"]
+    assert (second.tags[DECISION_TAG] == PROMOTED) is better
+    assert champion is not None
+    assert challenger is not None
+    assert champion.version == ("2" if better else "1")
+    assert challenger.version == "2"
+
+
+def test_each_task_of_each_pipeline_left_its_report(loop: Loop) -> None:
+    reports = {
+        (pipeline, task): (run.folder / "report").read_text()
+        for pipeline, ran in loop.runs.items()
+        for task, run in ran.tasks.items()
+        if task not in {"register-model", "notify"}
+    }
+
+    assert len(reports) == 3 + 3 + 4
+    assert all(page.startswith("<!doctype html>") for page in reports.values())
+
+
+def test_second_runs_find_nothing_new_and_change_nothing(loop: Loop) -> None:
+    before = loop.contents(), loop.versions()
+
+    scoring = loop.score()
+    labeling = loop.label()
+
+    assert (loop.contents(), loop.versions()) == before
+    assert scoring.tasks["ingest-images"].outputs["found"] == 0
+    assert scoring.tasks["score-images"].outputs["scored"] == 0
+    assert scoring.tasks["export-for-labeling"].outputs["count"] == 0
+    assert labeling.tasks["import-labels"].outputs["imported"] == 0
+    log = loop.places.log("scoring").read_text()
+    assert "no new image" in log[log.rindex("Executing task") :]
+
+
+def test_deleted_checkpoints_change_nothing(loop: Loop) -> None:
+    before = loop.contents()
+    shutil.rmtree(Path(loop.lake.root.removeprefix("file://")) / "_checkpoints")
+
+    scoring = loop.score()
+
+    assert loop.contents() == before
+    assert scoring.tasks["ingest-images"].outputs["ingested"] == 0
+    assert scoring.tasks["score-images"].outputs["scored"] == 0
+
+
+def test_a_failed_task_is_named_with_its_sentence_and_notify_runs(loop: Loop, tmp_path: Path) -> None:
+    with pytest.raises(PipelineFailed, match=r"task 'ingest-images' failed\. source: no folder 'file://.*nowhere'"):
+        loop.run("training", {"source": (tmp_path / "nowhere").as_uri(), **TRAINING})
+
+    log = loop.places.log("training").read_text()
+    assert "Executing task" in log[log.rindex("source: no folder") :]

@@ -1,0 +1,166 @@
+"""What the compiled pipelines have to hold, because nothing tells when they do not: a lint over the committed YAML."""
+
+import ast
+import importlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2
+
+from components.container_images import SPARK
+from components.settings import ENVIRONMENT_PREFIX, Settings
+from pipelines.generated import COMPILED, COMPONENTS, PIPELINES, REPOSITORY
+
+_SHIM_STATEMENTS = 15
+
+
+def documents(pipeline: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a pipeline's specification and its platform document."""
+    specification, platform = yaml.safe_load_all((COMPILED / f"{pipeline}.yaml").read_text())
+    return specification, platform
+
+
+def tasks(specification: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """Yield name and specification of each task, and whether it is one that runs a container."""
+    groups = [specification["root"], *specification["components"].values()]
+    for group in groups:
+        for name, task in group.get("dag", {}).get("tasks", {}).items():
+            yield name, task, "executorLabel" in specification["components"][task["componentRef"]["name"]]
+
+
+@pytest.fixture(params=PIPELINES)
+def pipeline(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_names_are_what_the_server_accepts_and_no_component_s(pipeline: str) -> None:
+    name = documents(pipeline)[0]["pipelineInfo"]["name"]
+
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
+    assert name not in {component.replace("_", "-") for component in COMPONENTS}
+
+
+def test_the_platform_document_is_whole(pipeline: str) -> None:
+    specification, platform = documents(pipeline)
+    executors = specification["deploymentSpec"]["executors"]
+
+    assert set(platform) == {"platforms"}
+    assert set(platform["platforms"]) == {"kubernetes"}
+    assert set(platform["platforms"]["kubernetes"]) == {"deploymentSpec"}
+    configured = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(configured) == set(executors)
+    for settings in configured.values():
+        # A misspelt field would make every run fail; the parser refuses it.
+        json_format.ParseDict(settings, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+
+
+def test_each_task_has_its_pool_time_limit_settings_and_labels(pipeline: str) -> None:
+    specification, platform = documents(pipeline)
+    parameters = {
+        name for name, task, runs in tasks(specification) if runs for name in (name, task["taskInfo"]["name"])
+    }
+    assert parameters
+    for name, settings in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        (config_map,), (secret,) = settings["configMapAsEnv"], settings["secretAsEnv"]
+        assert config_map["optional"], name
+        assert secret["optional"], name
+        variables = [each["envVar"] for each in (*config_map["keyToEnv"], *secret["keyToEnv"])]
+        assert sorted(variables) == sorted(ENVIRONMENT_PREFIX + field.upper() for field in Settings.model_fields)
+        assert "componentInputParameter" in settings["nodeSelector"]["nodeSelectorJson"], name
+        assert all("componentInputParameter" in each["tolerationJson"] for each in settings["tolerations"]), name
+        assert settings["tolerations"], name
+        assert int(settings["activeDeadlineSeconds"]) > 0, name
+        assert settings["podMetadata"]["labels"]["app.kubernetes.io/part-of"] == "image-pipelines", name
+
+
+def test_pool_parameters_reach_the_groups_that_their_tasks_are_in(pipeline: str) -> None:
+    specification, platform = documents(pipeline)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for group in [specification["root"], *specification["components"].values()]:
+        inputs = set(group.get("inputDefinitions", {}).get("parameters", {}))
+        for task in group.get("dag", {}).get("tasks", {}).values():
+            label = specification["components"][task["componentRef"]["name"]].get("executorLabel")
+            if label:
+                wanted = {
+                    executors[label]["nodeSelector"]["nodeSelectorJson"]["componentInputParameter"],
+                    *(each["tolerationJson"]["componentInputParameter"] for each in executors[label]["tolerations"]),
+                }
+                assert wanted <= inputs, label
+
+
+def test_no_task_comes_from_the_cache(pipeline: str) -> None:
+    for name, task, runs in tasks(documents(pipeline)[0]):
+        if runs:
+            assert not task["cachingOptions"].get("enableCache", False), name
+
+
+def test_each_task_is_tried_again_and_has_requests_and_a_memory_limit(pipeline: str) -> None:
+    specification, _ = documents(pipeline)
+    for name, task, runs in tasks(specification):
+        if runs:
+            assert task["retryPolicy"]["maxRetryCount"] > 0, name
+    for name, executor in specification["deploymentSpec"]["executors"].items():
+        assert executor["container"]["image"] == SPARK, name
+        assert {"resourceCpuRequest", "resourceMemoryRequest", "resourceMemoryLimit"} <= set(
+            executor["container"]["resources"]
+        ), name
+
+
+def test_each_parameter_has_a_default_and_a_description(pipeline: str) -> None:
+    for name, parameter in documents(pipeline)[0]["root"]["inputDefinitions"]["parameters"].items():
+        assert parameter.get("defaultValue") is not None, name
+        assert parameter.get("description"), name
+
+
+def test_the_pipeline_ends_with_notify_even_if_a_task_failed(pipeline: str) -> None:
+    root = documents(pipeline)[0]["root"]["dag"]["tasks"]
+
+    assert root["notify"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert set(root) == {"notify", *root["notify"]["dependentTasks"]}
+
+
+def test_locations_are_strings_and_no_task_takes_an_artifact(pipeline: str) -> None:
+    for name, task, _ in tasks(documents(pipeline)[0]):
+        assert not task.get("inputs", {}).get("artifacts"), name
+
+
+def test_conditions_are_on_outputs_that_kfp_local_resolves_and_loops_are_not_used(pipeline: str) -> None:
+    for name, task, _ in tasks(documents(pipeline)[0]):
+        condition = task.get("triggerPolicy", {}).get("condition")
+        assert condition is None or re.fullmatch(
+            r"inputs\.parameter_values\['pipelinechannel--[a-z-]+-Output'\]\s+== true", condition
+        ), name
+        assert not {"parameterIterator", "artifactIterator"} & set(task), name
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_shim_is_one_call_and_its_top_imports_nothing_heavy(component: str) -> None:
+    source = (REPOSITORY / "components" / component / "component.py").read_text()
+    module = ast.parse(source)
+    imported = {
+        name.split(".")[0] if name != "components" else f"{name}.{each.names[0].name}"
+        for each in module.body
+        if isinstance(each, ast.Import | ast.ImportFrom)
+        for name in ([each.module or ""] if isinstance(each, ast.ImportFrom) else [alias.name for alias in each.names])
+    }
+    (function,) = (each for each in module.body if isinstance(each, ast.FunctionDef))
+
+    assert imported <= {"kfp", "components.container_images"} | sys.stdlib_module_names
+    assert len(function.body) - 1 <= _SHIM_STATEMENTS
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_committed_component_can_be_loaded_and_says_what_it_does(component: str) -> None:
+    (specification,) = yaml.safe_load_all((REPOSITORY / "components" / component / "component.yaml").read_text())
+    function = getattr(importlib.import_module(f"components.{component}.component"), component)
+
+    assert specification["pipelineInfo"]["name"] == component.replace("_", "-")
+    assert function.description
+    executor = specification["deploymentSpec"]["executors"][f"exec-{component.replace('_', '-')}"]
+    assert "kfp.dsl.executor_main" in json.dumps(executor["container"])
