@@ -23,7 +23,7 @@ from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice, candi
 from components.export_for_labeling.copies import COPIED_COLUMNS, copy
 from components.export_for_labeling.destinations import Destination, open_destination
 from components.export_for_labeling.unfinished import Note, note_path, read_unfinished, write_note
-from components.lake import Lake, spark_session
+from components.lake import Lake, spark_session, uri
 from components.lake.tables import CLASSES, IMAGES, LABELING_REQUESTS
 from components.settings import Settings
 
@@ -183,7 +183,7 @@ def _send_new(lake: Lake, destination: Destination, choice: Choice, result: Expo
 def _finish(lake: Lake, destination: Destination, name: str, requests: Sequence[Row]) -> Batch:
     """Send a batch that `labeling_requests` has: the copies, then the manifest."""
     manifest = f"{name}/{MANIFEST}"
-    batch = Batch(name, f"{destination.uri}/{manifest}")
+    batch = Batch(name, uri.join(destination.uri, manifest))
     if destination.exists(manifest):
         batch.by_reason = Counter(row["reason"] for row in requests)
     else:

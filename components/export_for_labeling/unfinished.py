@@ -37,7 +37,7 @@ def write_note(lake: Lake, note: Note) -> None:
 def read_unfinished(lake: Lake) -> Note | None:
     """Return the note about the batch that was begun and not finished, if there is one."""
     path = note_path(lake)
-    text = files.read_text(lake.spark, path) if files.exists(lake.spark, path) else ""
-    # A run that is killed while it writes the note leaves it empty: it had asked for nothing yet, or had finished.
-    note = Note.model_validate_json(text) if text else None
-    return None if note is None or note.finished else note
+    if not files.exists(lake.spark, path):
+        return None
+    note = Note.model_validate_json(files.read_text(lake.spark, path))
+    return None if note.finished else note

@@ -11,8 +11,8 @@ from components.lake import files, uri
 
 # Spark forgets files older than the newest less this age, and an archive brings years at once.
 _UNLIMITED_AGE = "36500d"
-# Bounds what a batch keeps on the workers' disks between judging and writing: some gigabytes of photographs.
-FILES_PER_BATCH = 1000
+# Bounds what a batch keeps on the workers' disks between judging and writing.
+_BYTES_PER_BATCH = 2 * 2**30
 _SCHEMA = "path STRING, modificationTime TIMESTAMP, length BIGINT, content BINARY"
 
 
@@ -45,7 +45,7 @@ def open_landing(spark: SparkSession, source: str, glob: str, maximum_bytes: int
         .schema(_SCHEMA)
         .option("recursiveFileLookup", "true")
         .option("pathGlobFilter", any_case(glob))
-        .option("maxFilesPerTrigger", FILES_PER_BATCH)
+        .option("maxBytesPerTrigger", _BYTES_PER_BATCH)
         .option("maxFileAge", _UNLIMITED_AGE)
         .option("ignoreMissingFiles", "true")
         .load(escape_glob(source))

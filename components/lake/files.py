@@ -83,7 +83,9 @@ def write_text(spark: SparkSession, uri: str, text: str) -> None:
         stream.close()
     hadoop = spark._jvm.org.apache.hadoop.fs
     context = hadoop.FileContext.getFileContext(path.toUri(), spark._jsc.hadoopConfiguration())
-    context.rename(part, path, spark._jvm.PythonUtils.toArray([hadoop.Options.Rename.OVERWRITE]))
+    options = spark.sparkContext._gateway.new_array(hadoop.Options.Rename, 1)
+    options[0] = hadoop.Options.Rename.OVERWRITE
+    context.rename(part, path, options)
 
 
 def _resolve(spark: SparkSession, uri: str) -> tuple[Any, Any]:

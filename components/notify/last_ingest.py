@@ -5,11 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel
 
+from components.ingest_images.ingest import STATUS_FILE
 from components.lake import files, spark_session, uri
 from components.settings import Settings
-
-# Written by components.ingest_images.ingest, which is not imported: it brings TensorFlow, and takes ten seconds.
-_STATUS_FILE = "_status/ingest_images.json"
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -45,7 +43,7 @@ def read_last_ingest(settings: Settings) -> LastIngest | None:
 
 
 def _read(settings: Settings) -> str:
-    status = uri.join(uri.normalize(settings.lake, "lake"), _STATUS_FILE)
+    status = uri.join(uri.normalize(settings.lake, "lake"), STATUS_FILE)
     path = uri.local_path(status)
     # A Spark session would take longer than all the rest of the task.
     return path.read_text() if path else files.read_text(spark_session(settings), status)

@@ -64,7 +64,7 @@ class Loop:
         return self.run("labeling", {"source": self.places.labels.as_uri(), **TRAINING})
 
     def rows(self, table: Table) -> list[Row]:
-        rows = self.lake.read(table).drop("content").collect()
+        rows: list[Row] = self.lake.read(table).drop("content").collect()
         assert len(rows) == len({tuple(row[name] for name in table.key) for row in rows})
         return rows
 

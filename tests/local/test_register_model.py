@@ -49,7 +49,7 @@ def candidates(models: list[LoggedModel], training_set: TrainingSet) -> list[Can
 
 
 def changed(candidate: Candidate, **values: object) -> Candidate:
-    return Candidate(**{**vars(candidate), **values})  # type: ignore[arg-type]  # fields by name
+    return Candidate(**{**vars(candidate), **values})
 
 
 def versions(registry: ModelRegistry, tracking: str) -> list[str]:

@@ -61,11 +61,7 @@ def test_the_platform_document_is_whole(pipeline: str) -> None:
 
 
 def test_each_task_has_its_pool_time_limit_settings_and_labels(pipeline: str) -> None:
-    specification, platform = documents(pipeline)
-    parameters = {
-        name for name, task, runs in tasks(specification) if runs for name in (name, task["taskInfo"]["name"])
-    }
-    assert parameters
+    _, platform = documents(pipeline)
     for name, settings in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
         (config_map,), (secret,) = settings["configMapAsEnv"], settings["secretAsEnv"]
         assert config_map["optional"], name

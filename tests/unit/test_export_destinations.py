@@ -28,9 +28,9 @@ def parse(url: str, connection_string: str = ACCOUNT) -> AzureBlob:
     return AzureBlob.parse(url, SecretStr(connection_string))
 
 
-@pytest.mark.parametrize("address", ["/data/to label/", "file:///data/to label", "file:/data//to label"])
+@pytest.mark.parametrize("address", ["/data/s3:/to label/", "file:///data/s3:/to label", "file:/data//s3:/to label"])
 def test_a_folder_is_named_by_a_path_or_a_uri(address: str) -> None:
-    assert open_destination(address, Settings.load()) == Folder("file:///data/to label")
+    assert open_destination(address, Settings.load()) == Folder("file:///data/s3:/to label")
 
 
 @pytest.mark.parametrize(

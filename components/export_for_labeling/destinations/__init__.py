@@ -20,7 +20,7 @@ def open_destination(address: str, settings: Settings) -> Destination:
     Raises:
         InputError: The address is malformed, of a kind that is not supported, or there is no access to it.
     """
-    scheme, separator, _ = address.partition(":/")
+    scheme, separator, _ = ("file", ":/", address) if address.startswith("/") else address.partition(":/")
     if separator and scheme in ("http", "https"):
         return AzureBlob.parse(address, settings.azure_storage_connection_string)
     if separator and scheme != "file":
