@@ -55,7 +55,7 @@ setup: .venv/spark.done .venv/trainer.done ## Make both environments
 	@test -d .venv/spark || $(UV) venv --quiet --python python3.11 .venv/spark
 	@$(UV) pip sync --quiet --python .venv/spark --require-hashes $<
 	@$(UV) pip install --quiet --python .venv/spark --no-deps --no-build-isolation --editable .
-	@$(BIN)/python images/spark/install_jars.py
+	@$(BIN)/python images/spark/install_jars.py >.venv/jars.log 2>&1 || { cat .venv/jars.log; exit 1; }
 	@touch $@
 
 .venv/trainer.done: requirements/trainer.txt pyproject.toml $(HOROVOD).done .venv/tools.done

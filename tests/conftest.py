@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 TRAINER_PYTHON = REPOSITORY / ".venv" / "trainer" / "bin" / "python"
+
+# A busy machine is no failure.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tests are short: thorough compilation of Spark's code would not pay. Tasks and ranks that tests start inherit both.

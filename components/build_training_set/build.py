@@ -73,6 +73,7 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
                     f"lake: its {sum(totals.values())} labelled images leave none for the {name} split."
                     " Ingest more of them."
                 )
+        print(f"progress: {sum(totals.values()):,} images", flush=True)
         identity = _identity(members, lake.split, file_count)
         target = uri.join(lake.root, "training_sets", identity)
         with lake.writer(f"training_set-{identity}"):

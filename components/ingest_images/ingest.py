@@ -156,6 +156,7 @@ def _write_batch(
             lake.insert_new(QUARANTINE, quarantine.select(QUARANTINE.schema.fieldNames()))
         result.quarantined += counts
         result.found += len(listed)
+        print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
     finally:
         judged.unpersist()
 

@@ -243,7 +243,7 @@ _said = st.tuples(st.integers(0, 2), st.sampled_from([None, 1, 2]), st.sampled_f
 
 
 @given(said=st.lists(_said, min_size=1, max_size=8), data=st.data())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_rule_does_not_depend_on_the_order_of_answers_and_agrees_with_its_words(
     spark: SparkSession, said: list[tuple[int, int | None, str, int]], data: st.DataObject
 ) -> None:

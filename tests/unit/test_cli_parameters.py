@@ -105,7 +105,7 @@ def test_what_is_no_pair_of_a_known_name_is_told_the_names(compiled: Path, pair:
         parse_parameters(compiled, [pair])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.fixed_dictionaries(
         {},

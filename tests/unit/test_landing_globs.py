@@ -24,7 +24,7 @@ plain_globs = st.lists(st.text("aAbB1._ -", min_size=1, max_size=2) | wildcards,
 globs = st.lists(st.text("aAbB1._ -", min_size=1, max_size=2) | wildcards | classes, max_size=5).map("".join)
 paths = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")) | st.sampled_from("\\*?[]{},^!-/"))
 
-against_hadoop = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+against_hadoop = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import InputError
@@ -209,13 +209,11 @@ def test_what_is_no_plain_address_is_refused_in_one_line(text: str) -> None:
     assert str(error.value).isprintable()
 
 
-@settings(deadline=None)
 @given(st.lists(addresses, min_size=1, unique=True))
 def test_every_address_that_the_standard_allows_is_taken(expected: list[str]) -> None:
     assert parse_addresses(", ".join(expected), "to") == expected
 
 
-@settings(deadline=None)
 @given(texts)
 def test_whatever_the_text_addresses_have_no_room_for_more(text: str) -> None:
     try:
@@ -227,7 +225,6 @@ def test_whatever_the_text_addresses_have_no_room_for_more(text: str) -> None:
     )
 
 
-@settings(deadline=None)
 @given(texts, texts, texts, texts, st.lists(addresses, min_size=1, max_size=3, unique=True))
 def test_no_text_adds_a_header_a_recipient_or_a_line(
     run: str, state: str, error: str, source: str, to: list[str]
@@ -249,7 +246,6 @@ def test_no_text_adds_a_header_a_recipient_or_a_line(
     assert mail.as_bytes().isascii()
 
 
-@settings(deadline=None)
 @given(texts)
 def test_one_line_is_one_line_and_keeps_every_visible_character(text: str) -> None:
     line = one_line(text)
