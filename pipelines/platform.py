@@ -10,6 +10,8 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from pydantic import SecretStr
 
+from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
+from components.container_images import ContainerImages
 from components.settings import ENVIRONMENT_PREFIX, Settings
 
 CONFIG_MAP = "image-pipelines-settings"
@@ -71,6 +73,10 @@ def configure(task: PipelineTask, size: Size, node_selector: Any, tolerations: A
     kubernetes.add_toleration_json(task, tolerations)
     for key, value in LABELS.items():
         kubernetes.add_pod_label(task, key, value)
+    for name, path in FIELD_PATHS.items():
+        kubernetes.use_field_path_as_env(task, POD_ENVIRONMENT_PREFIX + name.upper(), path)
+    for name, image in ContainerImages().model_dump().items():
+        task.set_env_variable(ENVIRONMENT_PREFIX + name.upper(), image)
     kubernetes.use_config_map_as_env(task, CONFIG_MAP, _environment(secret=False), optional=True)
     kubernetes.use_secret_as_env(task, SECRET, _environment(secret=True), optional=True)
     return task
