@@ -1,4 +1,4 @@
-"""The pod that a task runs in, as Kubernetes tells it: the compiled pipelines set these as environment of every task."""
+"""The pod that a task runs in, as the compiled pipelines tell each task by its environment."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
