@@ -62,7 +62,7 @@ def train(
     key = run_key(members.id, TrainingRequest.make(**values, run_directory=root))
     request = TrainingRequest.make(**values, run_directory=uri.join(root, RUNS_FOLDER, key))
     _check_files(members, request.ranks)
-    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds):
+    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock):
         return request, _recorded(request) or _run(request, launcher or make_launcher(settings))
 
 
