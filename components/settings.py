@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     job_finished_timeout_seconds: float = Field(
         47 * 3600, gt=0, description="How long a job may train; less than the task's own time limit of 48 hours."
     )
+    heartbeat_timeout_seconds: float = Field(
+        120, gt=0, description="How long ranks train on without a sign of life of the task that watches them."
+    )
     spark_master: str = Field("local[*]", description="Spark's master URL.")
     spark_driver_memory: str = Field("2g", description="Heap of Spark's driver, as in 2g.")
     spark_driver_java_options: str = Field("", description="JVM options of Spark's driver, as in -XX:+UseSerialGC.")

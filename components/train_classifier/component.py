@@ -82,7 +82,10 @@ def train_classifier(
         model_uri: URI of the logged model.
         model_digest: SHA-256 of its SavedModel.
     """
+    from pathlib import Path
+
     from components.settings import Settings
+    from components.train_classifier.job_file import read_job
     from components.train_classifier.launchers import make_launcher
     from components.train_classifier.mpijob.options import JobOptions
     from components.train_classifier.report import write_report
@@ -100,4 +103,5 @@ def train_classifier(
     for name, value in result.metrics.items():
         metrics.log_metric(name, value)
     write_report(request, result, report.path)
+    Path(job.path).write_text(read_job(request))
     return result.run_id, result.model_uri, result.model_digest

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from components.errors import InputError
 from components.settings import Settings
+from components.train_classifier.job_file import keep_job
 from components.train_classifier.mpijob.options import JobOptions
 from components.train_classifier.said import Said
 
@@ -57,6 +58,7 @@ class LocalLauncher:
         if ranks > 1:
             horovodrun = [str(self._python), "-m", HOROVODRUN, "--disable-cache", "--gloo"]
             command = [*horovodrun, "-np", str(ranks), "-H", f"localhost:{ranks}", *command]
+        keep_job(request_uri, {"command": command})
         said = Said()
         with _process_group(command, self._environment(ranks)) as process:
             assert process.stdout is not None

@@ -47,20 +47,26 @@ def task(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> dict[str, str
 
 
 @pytest.fixture
-def launch(task: dict[str, str], trainer_image: str) -> Callable[..., None]:
+def request_uri(tmp_path: Path) -> str:
+    """The request of a training, that no rank of these tests reads."""
+    return (tmp_path / "request.json").as_uri()
+
+
+@pytest.fixture
+def launch(task: dict[str, str], trainer_image: str, request_uri: str) -> Callable[..., None]:
     """Run a script as a job's launcher, to its end."""
 
-    def run(script: str, deadlines: Deadlines = DEADLINES, training: str = "one", **options: Any) -> None:
+    def run(script: str, deadlines: Deadlines = DEADLINES, **options: Any) -> None:
         launcher = MPIJobLauncher(
             JobOptions.model_validate({**OPTIONS, **options}), deadlines, trainer_image, ["sh", "-c", script, "sh"]
         )
-        launcher.launch(f"s3a://lake/training_runs/{training}/request.json", 2)
+        launcher.launch(request_uri, 2)
 
     return run
 
 
 @pytest.fixture
-def submitted(task: dict[str, str], trainer_image: str) -> Callable[[str], Any]:
+def submitted(task: dict[str, str], trainer_image: str, request_uri: str) -> Callable[[str], Any]:
     """Run a script as a job's launcher, from a process that can be killed."""
 
     @contextmanager
@@ -70,7 +76,7 @@ def submitted(task: dict[str, str], trainer_image: str) -> Callable[[str], Any]:
             "deadlines": vars(DEADLINES),
             "image": trainer_image,
             "script": script,
-            "request_uri": "s3a://lake/training_runs/one/request.json",
+            "request_uri": request_uri,
             "ranks": 2,
         }
         with subprocess.Popen(
@@ -224,14 +230,14 @@ def test_too_many_gpus_name_the_pool_and_what_it_lacks_and_leave_nothing(
     assert nothing_is_left(namespace)
 
 
-def test_an_image_that_can_not_be_pulled_is_told(namespace: Namespace, task: dict[str, str]) -> None:
+def test_an_image_that_can_not_be_pulled_is_told(namespace: Namespace, task: dict[str, str], request_uri: str) -> None:
     launcher = MPIJobLauncher(
         JobOptions.model_validate(OPTIONS), Deadlines(120, 120, 3, 600), "localhost/no/image:here", ["true"]
     )
     with pytest.raises(
         InputError, match=r"^launcher: the pods of job '.*' did not run within 3 s: .*-worker-0: .*Pull"
     ):
-        launcher.launch("s3a://lake/training_runs/one/request.json", 2)
+        launcher.launch(request_uri, 2)
     assert nothing_is_left(namespace)
 
 

@@ -26,7 +26,6 @@ TASK = TaskConfig(
         {"name": "IMAGE_PIPELINES_LAKE", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "LAKE"}}},
         {"name": "IMAGE_PIPELINES_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "MLFLOW_TRACKING_URI", "value": "http://mlflow"},
-        {"name": "MLFLOW_RUN_ID", "value": "the task's"},
     ],
     volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
     volume_mounts=[{"name": "data", "mountPath": "/data"}],

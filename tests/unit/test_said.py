@@ -1,5 +1,7 @@
 """What ranks print under Open MPI's mpirun: passed on without its frames, and searched for the reason of a failure."""
 
+from itertools import pairwise
+
 import pytest
 
 from components.train_classifier.mpirun import mpirun_command
@@ -63,6 +65,6 @@ def test_ranks_get_the_launcher_s_environment_but_what_is_its_own() -> None:
 
     command = mpirun_command(2, "s3a://lake/request.json", own | theirs)
 
-    exported = [name for option, name in zip(command, command[1:], strict=False) if option == "-x"]
+    exported = [name for option, name in pairwise(command) if option == "-x"]
     assert exported == sorted(theirs)
     assert command[-1] == "s3a://lake/request.json"

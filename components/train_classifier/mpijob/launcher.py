@@ -1,6 +1,5 @@
 """Start the ranks of a training as an MPIJob."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Sequence
@@ -8,6 +7,8 @@ from dataclasses import dataclass, field
 
 from components.cluster.pod import Pod
 from components.container_images import ContainerImages
+from components.storage import uri
+from components.train_classifier.job_file import keep_job
 from components.train_classifier.mpijob.cluster import Object, TrainingJobs
 from components.train_classifier.mpijob.manifest import TRAINING_LABEL, build_job
 from components.train_classifier.mpijob.naming import job_name
@@ -53,7 +54,7 @@ class MPIJobLauncher:
         pod = Pod.current()
         jobs = TrainingJobs(pod.namespace)
         run, identity = jobs.identity_of(pod.name)
-        training = hashlib.sha256(request_uri.encode()).hexdigest()[:16]
+        training = uri.digest(request_uri)
         name = job_name(run, TASK, training, ranks // self.options.slots_per_worker)
         command = [*self.command, str(ranks), request_uri]
         job = build_job(name, training, self.image, command, ranks, self.options, identity)
@@ -62,9 +63,10 @@ class MPIJobLauncher:
         try:
             follow(jobs, name, self.deadlines)
         finally:
-            self._keep(jobs.get(name) or job)
+            last = jobs.get(name) or job
             if not _end(jobs, name):
                 logger.warning("job '%s' is being deleted, but still there after %s s", name, _GONE_SECONDS)
+            keep_job(request_uri, last)
 
 
 def _start(jobs: TrainingJobs, job: Object) -> None:

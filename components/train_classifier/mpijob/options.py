@@ -10,9 +10,6 @@ from components.errors import InputError
 
 GPU = "nvidia.com/gpu"
 
-# MLflow's run of the KFP task is known to the submitter; a rank would take it for the training's own.
-_NOT_FOR_RANKS = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
-
 
 class TaskConfig(Protocol):
     """What KFP passes on of a task's own configuration: `kfp.dsl.TaskConfig`. Each is None on a laptop.
@@ -145,7 +142,7 @@ class JobOptions(BaseModel):
                     "rank_resources": task.resources or {},
                     "rank_pool": workers,
                     "launcher_pool": own,
-                    "environment": [each for each in task.env or [] if _is_for_ranks(each["name"])],
+                    "environment": _without_pod(task.env or []),
                     "volumes": task.volumes or [],
                     "volume_mounts": task.volume_mounts or [],
                 }
@@ -156,5 +153,6 @@ class JobOptions(BaseModel):
             raise InputError(f"{name}: {first['msg']}, got {first['input']!r}. Give another value.") from error
 
 
-def _is_for_ranks(variable: str) -> bool:
-    return variable not in _NOT_FOR_RANKS and not variable.startswith(POD_ENVIRONMENT_PREFIX)
+def _without_pod(environment: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what tells the task its own pod."""
+    return [each for each in environment if not each["name"].startswith(POD_ENVIRONMENT_PREFIX)]
