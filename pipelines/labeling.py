@@ -60,9 +60,7 @@ def labeling(
         cpu_tolerations: Tolerations of those nodes' taints.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(
-        notify(to=notify_to, lake=lake, pipeline="labeling", ingests=False), platform.SMALL, *pool
-    )
+    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="labeling"), platform.SMALL, *pool)
     with dsl.ExitHandler(notified, name="labeling"):
         imported = import_labels(
             source=source,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from pyspark.sql import SparkSession
 
@@ -75,7 +76,8 @@ def read_text(spark: SparkSession, uri: str) -> str:
 def write_text(spark: SparkSession, uri: str, text: str) -> None:
     """Write a small UTF-8 file in place of what was there, whole or not at all."""
     path, system = _resolve(spark, uri)
-    part = path.suffix(".part")
+    # Two runs may write the same file at the same time: the last one wins, and none takes the other's part.
+    part = path.suffix(f".{uuid4().hex}.part")
     stream = system.create(part, True)
     try:
         stream.write(bytearray(text.encode()))

@@ -6,6 +6,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from components.settings import Settings
+from components.workers.budget import Budget
 
 # Rows handed to Python at a time. Photographs are megabytes each: Spark's default of 10,000 rows would need gigabytes.
 PYTHON_BATCH_ROWS = 64
@@ -15,7 +16,7 @@ def spark_session(settings: Settings) -> SparkSession:
     """Return the process' Spark session, made for Delta tables and for rows that hold whole images."""
     # Workers run this task's Python: executors are of the same image, and on a laptop `python3` is some other one.
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    return (
+    session = (
         SparkSession.builder.master(settings.spark_master)
         .appName("image-pipelines")
         .config("spark.driver.memory", settings.spark_driver_memory)
@@ -33,3 +34,5 @@ def spark_session(settings: Settings) -> SparkSession:
         .config("spark.ui.showConsoleProgress", "false")
         .getOrCreate()
     )
+    session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", Budget.of(session).batch_bytes)
+    return session

@@ -25,6 +25,7 @@ from components.register_model.registry import CHAMPION, ModelRegistry, Register
 from components.score_images.predict import PREDICTED_COLUMNS, predict
 from components.score_images.send import send
 from components.settings import Settings
+from components.workers.budget import Budget
 
 DOUBTFUL_BELOW = 0.95
 HISTOGRAM_BINS = 20
@@ -182,7 +183,9 @@ def _score_batch(lake: Lake, batch: DataFrame, archive: str, rescore: bool, resu
     # The frame of a batch reads its files again at every action. By content, so that copies come to one task.
     images = batch.join(known, "path", "left_anti").repartition(tasks, "content_sha256").persist(StorageLevel.DISK_ONLY)
     # MERGE reads its source twice, and a model would run twice.
-    predictions = images.mapInArrow(predict(archive), PREDICTED_COLUMNS).persist(StorageLevel.MEMORY_AND_DISK)
+    predictions = images.mapInArrow(predict(archive, Budget.of(lake.spark)), PREDICTED_COLUMNS).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     try:
         counts = _count(predictions)
         if not counts:
