@@ -12,6 +12,8 @@ import yaml
 from rich.console import Console
 
 from components.errors import InputError
+from components.ingest_images.labels import DEFAULT_LABEL_PATTERN
+from components.ingest_images.limits import Limits
 from pipelines.generated import COMPILED, REPOSITORY
 
 app = typer.Typer(help="Image pipelines on Kubeflow.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -97,6 +99,26 @@ def query(
     from pipelines.query import print_query
 
     print_query(sql, lake, csv, console)
+
+
+@app.command()
+def requeue(
+    path: Annotated[list[str], typer.Argument(help="Files, as the table quarantine spells them.")],
+    lake: Annotated[str, typer.Option(help="Root URI of the lake; the settings' by default.")] = "",
+    labelled: Annotated[
+        bool | None,
+        typer.Option(
+            "--labelled/--unlabelled", help="Whether folders name classes; by default, as the settings' sources say."
+        ),
+    ] = None,
+    label_pattern: Annotated[str, typer.Option(help="The class' number in a folder's name.")] = DEFAULT_LABEL_PATTERN,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Length that a file may have.")] = Limits.bytes,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Width times height that an image may have.")] = Limits.pixels,
+) -> None:
+    """Judge files again, and move those that are good by now from quarantine to the images."""
+    from pipelines.requeue import print_requeued
+
+    print_requeued(console, path, lake, labelled, label_pattern, Limits(bytes=max_bytes, pixels=max_pixels))
 
 
 def parse_parameters(compiled: Path, pairs: list[str]) -> dict[str, Any]:

@@ -72,9 +72,7 @@ def labeling(
         rank_memory: Memory that each rank requests and is limited to, as in `6Gi`, with the launcher mpijob.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(
-        notify(to=notify_to, lake=lake, pipeline="labeling", ingests=False), platform.SMALL, *pool
-    )
+    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="labeling"), platform.SMALL, *pool)
     with dsl.ExitHandler(notified, name="labeling"):
         imported = import_labels(
             source=source,

@@ -44,7 +44,8 @@ def training(
 
     Args:
         source: Folder with labelled images, one folder a class; empty takes labelled_source of the settings.
-        glob: Which file names count, in upper or lower case.
+        glob: Which file names count, in upper or lower case. Files and folders whose names begin with `_` or `.` never
+            do: writers name them so until they are done.
         label_pattern: Regular expression whose one group is the class' number, searched in the folder's name.
         lake: Root URI of the lake; empty takes it from the settings.
         model_name: Name of the registered model; empty takes it from the settings.
@@ -74,7 +75,9 @@ def training(
         rank_memory: Memory that each rank requests and is limited to, as in `6Gi`, with the launcher mpijob.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="training"), platform.SMALL, *pool)
+    notified = platform.configure(
+        notify(to=notify_to, lake=lake, pipeline="training", ingests="labelled"), platform.SMALL, *pool
+    )
     with dsl.ExitHandler(notified, name="training"):
         ingested = ingest_images(source=source, glob=glob, labelled=True, label_pattern=label_pattern, lake=lake)
         platform.configure(ingested, platform.SPARK, *pool)

@@ -17,16 +17,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from components.images.header import EMPTY
-from components.ingest_images.judge import JUDGED_COLUMNS, Limits, judge
+from components.ingest_images.judge import JUDGED_COLUMNS, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing
+from components.ingest_images.limits import Limits
+from components.ingest_images.status import LABELLED, UNLABELLED, status_file
 from components.lake import Lake, spark_session
-from components.lake.stream import run_stream
+from components.lake.stream import check_interval, run_stream
 from components.lake.tables import CLASSES, IMAGES, QUARANTINE
 from components.settings import Settings
 from components.storage import files, uri
 
-STATUS_FILE = "_status/ingest_images.json"
 REPLACED = "another content at a known path"
 VANISHED = "vanished between listing and reading"
 _SAMPLE = 12
@@ -71,7 +72,8 @@ def ingest(
     Args:
         settings: Names the lake.
         source: Landing folder, searched recursively; empty takes it from the settings.
-        glob: Which file names count, in either case.
+        glob: Which file names count, in upper or lower case. Files and folders whose names begin with `_` or `.` never
+            do: writers name them so until they are done.
         labelled: Whether the folder that an image is in names its class.
         label_pattern: Regular expression with one group, the class' number.
         continuous_interval: Time between two looks at the folder, as in `1 minute`, until SIGTERM; empty for one look.
@@ -82,6 +84,8 @@ def ingest(
         TimeoutError: Another run ingests the same folder.
     """
     labels = LabelPattern(label_pattern) if labelled else None
+    # Before Spark is started.
+    check_interval(continuous_interval)
     setting = "labelled_source" if labelled else "unlabelled_source"
     source = uri.normalize(source or settings.required(setting), "source")
     lake = Lake.open(spark_session(settings), settings)
@@ -104,35 +108,53 @@ def ingest_folder(
     result = IngestResult(source)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        _write_batch(lake, batch, batch_paths(checkpoint, batch_id), limits, result, labels is not None)
+        write_batch(lake, batch, batch_paths(checkpoint, batch_id), limits, result, labels is not None)
+        _write_status(lake, result, labels is not None)
 
     with lake.writer(f"ingest-{uri.digest(source)}"):
         run_stream(judged, write, checkpoint, continuous_interval)
     result.table_version = lake.version(IMAGES)
     result.seconds = monotonic() - started
-    _write_status(lake, result)
+    _write_status(lake, result, labels is not None)
     return result
 
 
-def _write_batch(
+def write_batch(
     lake: Lake, batch: DataFrame, listed: list[str], limits: Limits, result: IngestResult, labelled: bool
 ) -> None:
+    """Write each file of a batch into `images` or `quarantine`, and into no more than one of them.
+
+    An image that is in stays in, whatever the limits are by now; one that was refused and is good by now comes out of
+    quarantine.
+
+    Args:
+        lake: Where to.
+        batch: The files that could be read, as `judge` returns them.
+        listed: Paths of all files of the batch.
+        limits: What an image may be at most.
+        result: Is added to.
+        labelled: Whether the folder that an image is in names its class.
+    """
     now = datetime.now(UTC)
     load_date, ingested_at = F.lit(now.date()), F.lit(now)
     # The frame of a batch reads and decodes its files again at every action.
     judged = batch.persist(StorageLevel.DISK_ONLY)
     try:
-        known = lake.read(IMAGES).select("path", F.col("content_sha256").alias("known_sha256"))
+        known = lake.read(IMAGES).select(
+            "path", F.col("content_sha256").alias("known_sha256"), F.col("length").alias("known_length")
+        )
         compared = judged.join(known, "path", "left").withColumn(
             "reason",
-            F.when(F.col("known_sha256") != F.col("content_sha256"), F.lit(REPLACED)).otherwise(F.col("reason")),
+            F.when(F.col("known_sha256") != F.col("content_sha256"), F.lit(REPLACED)).when(
+                F.col("known_sha256").isNull(), F.col("reason")
+            ),
         )
         accepted = compared.where("reason IS NULL AND known_sha256 IS NULL")
         refused = compared.where("reason IS NOT NULL").select(
             "path", "modificationTime", "length", "content_sha256", "reason"
         )
         read = {row["path"] for row in judged.select("path").collect()}
-        unread = _unread(lake, [path for path in listed if path not in read], limits)
+        unread = _unread(lake, known, [path for path in listed if path not in read], limits)
         quarantine = refused.unionByName(unread).withColumn("load_date", load_date).dropDuplicates(list(QUARANTINE.key))
 
         if labelled:
@@ -150,6 +172,7 @@ def _write_batch(
         result.ingested += lake.insert_new(IMAGES, new.select(columns))
         if counts:
             lake.insert_new(QUARANTINE, quarantine.select(QUARANTINE.schema.fieldNames()))
+        _release(lake, compared)
         result.quarantined += counts
         result.found += len(listed)
         print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
@@ -161,8 +184,27 @@ def _same_key(rows: DataFrame) -> Any:
     return (F.col("old.path") == rows["path"]) & F.col("old.content_sha256").eqNullSafe(rows["content_sha256"])
 
 
-def _unread(lake: Lake, paths: list[str], limits: Limits) -> DataFrame:
-    """Return rows of `quarantine` for the listed files that the stream did not read."""
+def _release(lake: Lake, compared: DataFrame) -> None:
+    """Take out of quarantine what is known better by now.
+
+    That is a file that is in `images`, but not what once lay at its path in its place; and of a file that was refused
+    now, the row that was written when it could not be read.
+    """
+    now = compared.select("path", F.col("reason").isNull().alias("good"))
+    released = (
+        lake.read(QUARANTINE)
+        .join(now, "path")
+        .where((F.col("good") & (F.col("reason") != REPLACED)) | (~F.col("good") & F.col("content_sha256").isNull()))
+        .select(*QUARANTINE.key)
+        .collect()
+    )
+    if released:
+        rows = lake.spark.createDataFrame(released, "path STRING, content_sha256 STRING")
+        lake.merge(QUARANTINE, rows, lambda builder: builder.whenMatchedDelete())
+
+
+def _unread(lake: Lake, known: DataFrame, paths: list[str], limits: Limits) -> DataFrame:
+    """Return rows of `quarantine` for the listed files that the stream did not read, less those that are known."""
     rows: list[tuple[str, datetime | None, int | None, None, str]] = []
     for path in paths:
         status = files.status(path)
@@ -177,7 +219,14 @@ def _unread(lake: Lake, paths: list[str], limits: Limits) -> DataFrame:
         else:
             raise OSError(f"'{path}' was listed and is there, but was not read. Run this step again.")
     schema = "path STRING, modificationTime TIMESTAMP, length BIGINT, content_sha256 STRING, reason STRING"
-    return lake.spark.createDataFrame(rows, schema)
+    return (
+        lake.spark.createDataFrame(rows, schema)
+        .join(known, "path", "left")
+        # Of a file that vanished since, nothing says that it was another one.
+        .where("known_length IS NULL OR known_length != length")
+        .withColumn("reason", F.when(F.col("known_length").isNull(), F.col("reason")).otherwise(F.lit(REPLACED)))
+        .select("path", "modificationTime", "length", "content_sha256", "reason")
+    )
 
 
 def _write_classes(lake: Lake, judged: DataFrame) -> None:
@@ -188,8 +237,8 @@ def _write_classes(lake: Lake, judged: DataFrame) -> None:
         lake.insert_new(CLASSES, lake.spark.createDataFrame(rows, CLASSES.schema))
 
 
-def _write_status(lake: Lake, result: IngestResult) -> None:
-    """Keep the outcome of the last run, for the notification: a source that went dry is the usual failure."""
+def _write_status(lake: Lake, result: IngestResult, labelled: bool) -> None:
+    """Keep what the last run did so far, for the notification: a source that went dry is the usual failure."""
     status = {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "source": result.source,
@@ -197,4 +246,4 @@ def _write_status(lake: Lake, result: IngestResult) -> None:
         "ingested": result.ingested,
         "quarantined": result.quarantined.total(),
     }
-    files.write_text(uri.join(lake.root, STATUS_FILE), json.dumps(status))
+    files.write_text(uri.join(lake.root, status_file(LABELLED if labelled else UNLABELLED)), json.dumps(status))

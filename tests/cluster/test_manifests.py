@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from components.cluster.labels import LABELS
 from components.container_images import SPARK
-from pipelines.platform import LABELS
 from tests.cluster.kubectl import RUNNER, get, kubectl, namespace
 from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation
 
