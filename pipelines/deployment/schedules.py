@@ -100,7 +100,7 @@ def load_schedules(path: Path) -> tuple[Schedule, ...]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: is no YAML ({' '.join(str(error).split())}). Correct it.") from error
     try:
-        return _File.model_validate(content or {}).schedules
+        return _File.model_validate({} if content is None else content).schedules
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error, content)}") from error
 
@@ -112,6 +112,6 @@ def _sentence(error: ValidationError, content: Any) -> str:
         entry = content["schedules"][int(where[1])]
         name = entry.get("name") if isinstance(entry, dict) else None
         where[:2] = [str(name or f"schedules[{where[1]}]")]
-    message = _PREFIX.sub("", first["msg"])
-    # The sentences of the cron fields name the field themselves.
-    return f"{'.'.join(where)}: {message.removeprefix('cron: ')}".rstrip(".") + "."
+    # Pydantic names the class, which is nothing to the user; the sentences about cron name their field themselves.
+    message = "Input should be a mapping" if first["type"] == "model_type" else _PREFIX.sub("", first["msg"])
+    return f"{'.'.join(where) or 'schedules'}: {message.removeprefix('cron: ')}".rstrip(".") + "."
