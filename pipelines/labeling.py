@@ -29,6 +29,10 @@ def labeling(
     timeline: bool = False,
     promote: str = "auto",
     minimum_accuracy: float = 0.0,
+    minimum_gain: float = 0.0,
+    gain_confidence: float = 0.8,
+    minimum_class_recall: float = 0.0,
+    minimum_class_images: int = 20,
     notify_to: str = "",
     cpu_node_selector: dict = platform.CPU_NODE_SELECTOR,
     cpu_tolerations: list = platform.CPU_TOLERATIONS,
@@ -63,6 +67,11 @@ def labeling(
         timeline: Whether Horovod's timeline is recorded, to see where the time goes.
         promote: `auto` makes a better model the champion; `manual` leaves that to a person.
         minimum_accuracy: Accuracy on the test images that a champion has at least, 0..1.
+        minimum_gain: Accuracy that it has above the champion before it, -1..1; below 0, it may be a little worse.
+        gain_confidence: How sure it has to be that its gain is above the minimum, 0.5 (as counted) up to, without, 1.
+        minimum_class_recall: Part of a class' test images that it finds at least, 0..1, unless the champion before it
+            found no more of them.
+        minimum_class_images: Test images that a class has at least for its recall to count.
         notify_to: E-mail address that hears of the outcome; empty for the log only.
         cpu_node_selector: Labels of the nodes that the tasks run on; {} takes any node.
         cpu_tolerations: Tolerations of those nodes' taints; [] is for nodes without any.
@@ -106,6 +115,10 @@ def labeling(
                     timeline=timeline,
                     promote=promote,
                     minimum_accuracy=minimum_accuracy,
+                    minimum_gain=minimum_gain,
+                    gain_confidence=gain_confidence,
+                    minimum_class_recall=minimum_class_recall,
+                    minimum_class_images=minimum_class_images,
                     node_selector=cpu_node_selector,
                     tolerations=cpu_tolerations,
                     gpu_node_selector=gpu_node_selector,

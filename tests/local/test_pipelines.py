@@ -25,6 +25,7 @@ from components.register_model.register import PROMOTED
 from components.register_model.registry import (
     COMPARED_WITH_TAG,
     DECISION_TAG,
+    REASON_TAG,
     TRAINING_SET_ID_TAG,
     TRAINING_SET_URI_TAG,
     ModelRegistry,
@@ -183,8 +184,10 @@ def test_the_second_model_learned_from_people_and_is_the_champion_only_if_it_is_
     }
     assert first.tags[DECISION_TAG] == PROMOTED
     assert second.tags[COMPARED_WITH_TAG] == evaluated["compared_with"] == "1"
-    better = evaluated["accuracy"] > evaluated["champion_accuracy"]
+    better = evaluated["promote"]
+    assert evaluated["accuracy"] > evaluated["champion_accuracy"] or not better
     assert (second.tags[DECISION_TAG] == PROMOTED) is better
+    assert second.tags[REASON_TAG] == evaluated["reason"]
     assert champion is not None
     assert challenger is not None
     assert champion.version == ("2" if better else "1")
