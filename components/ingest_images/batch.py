@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from components.images.header import EMPTY
 from components.ingest_images.limits import Limits
-from components.lake import Lake, Table, files
+from components.lake import Lake, Table
 from components.lake.tables import CLASSES, IMAGES, QUARANTINE
+from components.storage import files
 
 REPLACED = "another content at a known path"
 VANISHED = "vanished between listing and reading"
@@ -130,7 +131,7 @@ def _unread(lake: Lake, paths: list[str], limits: Limits) -> list[_File]:
     known = {row["path"]: row["length"] for row in rows}
     unread = []
     for path in paths:
-        status = files.status(lake.spark, path)
+        status = files.status(path)
         if path in known:
             # Of a file that vanished since, nothing says that it was another one.
             if status is not None and status.length != known[path]:

@@ -19,10 +19,11 @@ from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing
 from components.ingest_images.limits import Limits
 from components.ingest_images.status import LABELLED, UNLABELLED, status_file
-from components.lake import Lake, files, spark_session, uri
+from components.lake import Lake, spark_session
 from components.lake.stream import check_interval, run_stream
 from components.lake.tables import IMAGES
 from components.settings import Settings
+from components.storage import files, uri
 
 _SAMPLE = 12
 
@@ -110,7 +111,7 @@ def ingest_folder(
     result = IngestResult(source)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        listed = batch_paths(lake.spark, checkpoint, batch_id)
+        listed = batch_paths(checkpoint, batch_id)
         wanted = _SAMPLE - len(result.sample)
         result.add(len(listed), write_batch(lake, batch, listed, limits, labels is not None, wanted))
         print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
@@ -133,6 +134,4 @@ def _write_status(lake: Lake, result: IngestResult, labelled: bool) -> None:
         "ingested": result.ingested,
         "quarantined": result.quarantined.total(),
     }
-    files.write_text(
-        lake.spark, uri.join(lake.root, status_file(LABELLED if labelled else UNLABELLED)), json.dumps(status)
-    )
+    files.write_text(uri.join(lake.root, status_file(LABELLED if labelled else UNLABELLED)), json.dumps(status))

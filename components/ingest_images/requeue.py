@@ -12,9 +12,10 @@ from components.ingest_images.batch import write_batch
 from components.ingest_images.judge import JUDGED_COLUMNS, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.limits import Limits
-from components.lake import Lake, files, spark_session, uri
+from components.lake import Lake, spark_session
 from components.lake.tables import IMAGES, QUARANTINE
 from components.settings import Settings
+from components.storage import FileStatus, files, uri
 from components.workers.budget import Budget
 
 NOT_THERE = "there is no such file"
@@ -88,13 +89,13 @@ def requeue_files(lake: Lake, paths: Sequence[str], labels: LabelPattern | None,
     return outcomes
 
 
-def _parts(lake: Lake, paths: Iterable[str], limits: Limits) -> Iterator[dict[str, files.FileStatus | None]]:
+def _parts(lake: Lake, paths: Iterable[str], limits: Limits) -> Iterator[dict[str, FileStatus | None]]:
     """Yield files in parts whose contents fit into the memory, or of one."""
     budget = Budget.of(lake.spark).batch_bytes
-    part: dict[str, files.FileStatus | None] = {}
+    part: dict[str, FileStatus | None] = {}
     total = 0
     for path in paths:
-        status = files.status(lake.spark, path)
+        status = files.status(path)
         length = status.length if status and status.length <= limits.bytes else 0
         if part and total + length > budget:
             yield part
@@ -106,12 +107,12 @@ def _parts(lake: Lake, paths: Iterable[str], limits: Limits) -> Iterator[dict[st
 
 
 def _requeue_part(
-    lake: Lake, part: dict[str, files.FileStatus | None], labels: LabelPattern | None, limits: Limits
+    lake: Lake, part: dict[str, FileStatus | None], labels: LabelPattern | None, limits: Limits
 ) -> list[Requeued]:
     rows: list[tuple[str, datetime, int, bytearray]] = []
     for path, status in part.items():
         if status and 0 < status.length <= limits.bytes:
-            content = bytearray(files.read_bytes(lake.spark, path))
+            content = bytearray(files.read_bytes(path))
             rows.append((path, status.modification_time, len(content), content))
     judged = lake.spark.createDataFrame(rows, _FILE_COLUMNS).mapInArrow(judge(labels, limits), JUDGED_COLUMNS)
     # What is not there is no file to account for: the path may be misspelt.
