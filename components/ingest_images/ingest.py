@@ -10,13 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from components.images.header import EMPTY
+from components.ingest_images.batch import BatchOutcome, write_batch
 from components.ingest_images.judge import JUDGED_COLUMNS, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing
@@ -24,12 +21,10 @@ from components.ingest_images.limits import Limits
 from components.ingest_images.status import LABELLED, UNLABELLED, status_file
 from components.lake import Lake, spark_session
 from components.lake.stream import check_interval, run_stream
-from components.lake.tables import CLASSES, IMAGES, QUARANTINE
+from components.lake.tables import IMAGES
 from components.settings import Settings
 from components.storage import files, uri
 
-REPLACED = "another content at a known path"
-VANISHED = "vanished between listing and reading"
 _SAMPLE = 12
 
 
@@ -56,6 +51,14 @@ class IngestResult:
     table_version: int = 0
     seconds: float = 0
     sample: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def add(self, found: int, outcome: BatchOutcome) -> None:
+        """Add what became of a batch of `found` files."""
+        self.found += found
+        self.ingested += outcome.ingested
+        self.without_class += outcome.without_class
+        self.quarantined += outcome.quarantined
+        self.sample += outcome.sample
 
 
 def ingest(
@@ -108,7 +111,10 @@ def ingest_folder(
     result = IngestResult(source)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        write_batch(lake, batch, batch_paths(checkpoint, batch_id), limits, result, labels is not None)
+        listed = batch_paths(checkpoint, batch_id)
+        wanted = _SAMPLE - len(result.sample)
+        result.add(len(listed), write_batch(lake, batch, listed, limits, labels is not None, wanted))
+        print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
         _write_status(lake, result, labels is not None)
 
     with lake.writer(f"ingest-{uri.digest(source)}"):
@@ -117,124 +123,6 @@ def ingest_folder(
     result.seconds = monotonic() - started
     _write_status(lake, result, labels is not None)
     return result
-
-
-def write_batch(
-    lake: Lake, batch: DataFrame, listed: list[str], limits: Limits, result: IngestResult, labelled: bool
-) -> None:
-    """Write each file of a batch into `images` or `quarantine`, and into no more than one of them.
-
-    An image that is in stays in, whatever the limits are by now; one that was refused and is good by now comes out of
-    quarantine.
-
-    Args:
-        lake: Where to.
-        batch: The files that could be read, as `judge` returns them.
-        listed: Paths of all files of the batch.
-        limits: What an image may be at most.
-        result: Is added to.
-        labelled: Whether the folder that an image is in names its class.
-    """
-    now = datetime.now(UTC)
-    load_date, ingested_at = F.lit(now.date()), F.lit(now)
-    # The frame of a batch reads and decodes its files again at every action.
-    judged = batch.persist(StorageLevel.DISK_ONLY)
-    try:
-        known = lake.read(IMAGES).select(
-            "path", F.col("content_sha256").alias("known_sha256"), F.col("length").alias("known_length")
-        )
-        compared = judged.join(known, "path", "left").withColumn(
-            "reason",
-            F.when(F.col("known_sha256") != F.col("content_sha256"), F.lit(REPLACED)).when(
-                F.col("known_sha256").isNull(), F.col("reason")
-            ),
-        )
-        accepted = compared.where("reason IS NULL AND known_sha256 IS NULL")
-        refused = compared.where("reason IS NOT NULL").select(
-            "path", "modificationTime", "length", "content_sha256", "reason"
-        )
-        read = {row["path"] for row in judged.select("path").collect()}
-        unread = _unread(lake, known, [path for path in listed if path not in read], limits)
-        quarantine = refused.unionByName(unread).withColumn("load_date", load_date).dropDuplicates(list(QUARANTINE.key))
-
-        if labelled:
-            _write_classes(lake, judged)
-            result.without_class += accepted.where("label IS NULL").count()
-        new = accepted.withColumn("load_date", load_date).withColumn("ingested_at", ingested_at)
-        columns = IMAGES.schema.fieldNames()
-        if len(result.sample) < _SAMPLE:
-            rows = accepted.select("path", "content").limit(_SAMPLE - len(result.sample)).collect()
-            result.sample += [(row["path"], bytes(row["content"])) for row in rows]
-        reasons = quarantine.join(
-            lake.read(QUARANTINE).select(*QUARANTINE.key).alias("old"), _same_key(quarantine), "left_anti"
-        )
-        counts = Counter({row["reason"]: row["count"] for row in reasons.groupBy("reason").count().collect()})
-        result.ingested += lake.insert_new(IMAGES, new.select(columns))
-        if counts:
-            lake.insert_new(QUARANTINE, quarantine.select(QUARANTINE.schema.fieldNames()))
-        _release(lake, compared)
-        result.quarantined += counts
-        result.found += len(listed)
-        print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
-    finally:
-        judged.unpersist()
-
-
-def _same_key(rows: DataFrame) -> Any:
-    return (F.col("old.path") == rows["path"]) & F.col("old.content_sha256").eqNullSafe(rows["content_sha256"])
-
-
-def _release(lake: Lake, compared: DataFrame) -> None:
-    """Take out of quarantine what is known better by now.
-
-    That is a file that is in `images`, but not what once lay at its path in its place; and of a file that was refused
-    now, the row that was written when it could not be read.
-    """
-    now = compared.select("path", F.col("reason").isNull().alias("good"))
-    released = (
-        lake.read(QUARANTINE)
-        .join(now, "path")
-        .where((F.col("good") & (F.col("reason") != REPLACED)) | (~F.col("good") & F.col("content_sha256").isNull()))
-        .select(*QUARANTINE.key)
-        .collect()
-    )
-    if released:
-        rows = lake.spark.createDataFrame(released, "path STRING, content_sha256 STRING")
-        lake.merge(QUARANTINE, rows, lambda builder: builder.whenMatchedDelete())
-
-
-def _unread(lake: Lake, known: DataFrame, paths: list[str], limits: Limits) -> DataFrame:
-    """Return rows of `quarantine` for the listed files that the stream did not read, less those that are known."""
-    rows: list[tuple[str, datetime | None, int | None, None, str]] = []
-    for path in paths:
-        status = files.status(path)
-        if status is None:
-            rows.append((path, None, None, None, VANISHED))
-        elif status.length == 0:
-            # Spark plans no task for it.
-            rows.append((path, status.modification_time, 0, None, EMPTY))
-        elif status.length > limits.bytes:
-            reason = f"more than {limits.bytes} bytes"
-            rows.append((path, status.modification_time, status.length, None, reason))
-        else:
-            raise OSError(f"'{path}' was listed and is there, but was not read. Run this step again.")
-    schema = "path STRING, modificationTime TIMESTAMP, length BIGINT, content_sha256 STRING, reason STRING"
-    return (
-        lake.spark.createDataFrame(rows, schema)
-        .join(known, "path", "left")
-        # Of a file that vanished since, nothing says that it was another one.
-        .where("known_length IS NULL OR known_length != length")
-        .withColumn("reason", F.when(F.col("known_length").isNull(), F.col("reason")).otherwise(F.lit(REPLACED)))
-        .select("path", "modificationTime", "length", "content_sha256", "reason")
-    )
-
-
-def _write_classes(lake: Lake, judged: DataFrame) -> None:
-    found = judged.where("label IS NOT NULL").groupBy("label").agg(F.min("class_name").alias("name"))
-    new = found.join(lake.read(CLASSES).select("label"), "label", "left_anti").collect()
-    if new:
-        rows = [(row["label"], row["name"], None) for row in new]
-        lake.insert_new(CLASSES, lake.spark.createDataFrame(rows, CLASSES.schema))
 
 
 def _write_status(lake: Lake, result: IngestResult, labelled: bool) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pyspark.sql import functions as F
 
 from components.errors import InputError
-from components.ingest_images.ingest import IngestResult, write_batch
+from components.ingest_images.batch import write_batch
 from components.ingest_images.judge import JUDGED_COLUMNS, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.limits import Limits
@@ -117,7 +117,7 @@ def _requeue_part(
     judged = lake.spark.createDataFrame(rows, _FILE_COLUMNS).mapInArrow(judge(labels, limits), JUDGED_COLUMNS)
     # What is not there is no file to account for: the path may be misspelt.
     there = [path for path, status in part.items() if status]
-    write_batch(lake, judged, there, limits, IngestResult("requeue"), labels is not None)
+    write_batch(lake, judged, there, limits, labels is not None)
     hashes = {path: hashlib.sha256(content).hexdigest() for path, _, _, content in rows}
     return [Requeued(path, reason) for path, reason in _reasons(lake, part, hashes).items()]
 

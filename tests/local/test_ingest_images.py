@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 from components.errors import InputError
 from components.images.header import EMPTY
-from components.ingest_images.ingest import REPLACED, VANISHED, IngestResult, ingest_folder
+from components.ingest_images.batch import REPLACED, VANISHED
+from components.ingest_images.ingest import IngestResult, ingest_folder
 from components.ingest_images.judge import judge
 from components.ingest_images.labels import LabelPattern
 from components.ingest_images.landing import batch_paths
