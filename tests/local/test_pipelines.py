@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from rich.console import Console
 
 from components.build_training_set.training_set import MEMBERS, TrainingSet
-from components.lake import TABLES, Lake, uri
+from components.lake import TABLES, Lake
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE, Table
 from components.register_model.register import PROMOTED
 from components.register_model.registry import (
@@ -30,6 +30,7 @@ from components.register_model.registry import (
     ModelRegistry,
 )
 from components.settings import Settings
+from components.storage import uri
 from pipelines.demo import people
 from pipelines.demo.figures import Figures
 from pipelines.demo.folder import DemoFolder
