@@ -32,11 +32,11 @@ _NOISE = re.compile(r"Cache cleanup complete\.|WARNING: All log messages before 
 class Launcher(Protocol):
     """Starts the worker once per rank and waits for all of them."""
 
-    def launch(self, request_path: Path, ranks: int) -> None:
+    def launch(self, request_uri: str, ranks: int) -> None:
         """Run a training to its end.
 
         Args:
-            request_path: The `TrainingRequest`, where all ranks can read it.
+            request_uri: The `TrainingRequest`, where all ranks can read it.
             ranks: How many to start.
 
         Raises:
@@ -56,9 +56,9 @@ class LocalLauncher:
         self._python = trainer_python
         self._worker = worker
 
-    def launch(self, request_path: Path, ranks: int) -> None:
+    def launch(self, request_uri: str, ranks: int) -> None:
         """Run a training to its end; see `Launcher`. The ranks end when this process does."""
-        command = [str(self._python), "-m", self._worker, str(request_path)]
+        command = [str(self._python), "-m", self._worker, request_uri]
         if ranks > 1:
             horovodrun = [str(self._python), "-m", HOROVODRUN, "--disable-cache", "--gloo"]
             command = [*horovodrun, "-np", str(ranks), "-H", f"localhost:{ranks}", *command]

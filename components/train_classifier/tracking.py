@@ -1,6 +1,5 @@
 """The MLflow run of a training: one run, however often the training is started."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -13,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from components.build_training_set.training_set import TrainingSet
 from components.images.digest import SAVED_MODEL_FOLDER, folder_digest
 from components.train_classifier.export import ExportedClassifier
-from components.train_classifier.request import RUN_FILE, EpochMetrics, TrainingRequest, write_whole
+from components.train_classifier.request import EpochMetrics, TrainingRequest
 
 MODEL_NAME = "model"
 
@@ -42,11 +41,10 @@ class Tracking:
         """
         mlflow.set_tracking_uri(request.mlflow_tracking_uri)
         _open_experiment(request)
-        file = request.run_directory / RUN_FILE
-        known = json.loads(file.read_text())["run_id"] if file.is_file() else None
+        known = request.read_run_id()
         with mlflow.start_run(run_id=known) as run:
             if known is None:
-                write_whole(file, json.dumps({"run_id": run.info.run_id}).encode())
+                request.write_run_id(run.info.run_id)
             mlflow.log_params(request.hyperparameters)
             mlflow.set_tags({"training_set.id": training_set.id, "training_set.uri": training_set.uri})
             # The model is logged by `log_model`, the checkpoints are ours. Autologging gives up where a parameter of

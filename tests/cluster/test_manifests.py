@@ -91,7 +91,7 @@ def test_the_account_of_tasks_may_do_what_our_steps_do_and_what_kubeflow_does_an
         "workflowtaskresults.argoproj.io": {"create", "patch"},
         "events": {"list"},
         "leases.coordination.k8s.io": {"get", "create", "update", "delete"},
-        "mpijobs.kubeflow.org": {"get", "list", "watch", "create", "delete"},
+        "mpijobs.kubeflow.org": {"get", "list", "create", "delete"},
         "pods": {"get", "list", "watch", "create", "delete", "deletecollection"},
         "pods/log": {"get"},
     }
