@@ -20,9 +20,10 @@ from components.images.header import EMPTY
 from components.ingest_images.judge import JUDGED_COLUMNS, Limits, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing
-from components.lake import Lake, files, spark_session, uri
+from components.lake import Lake, spark_session
 from components.lake.tables import CLASSES, IMAGES, QUARANTINE
 from components.settings import Settings
+from components.storage import files, uri
 
 STATUS_FILE = "_status/ingest_images.json"
 REPLACED = "another content at a known path"
@@ -102,7 +103,7 @@ def ingest_folder(
     result = IngestResult(source)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        _write_batch(lake, batch, batch_paths(lake.spark, checkpoint, batch_id), limits, result, labels is not None)
+        _write_batch(lake, batch, batch_paths(checkpoint, batch_id), limits, result, labels is not None)
 
     with lake.writer(f"ingest-{uri.digest(source)}"):
         trigger: dict[str, Any] = (
@@ -169,7 +170,7 @@ def _unread(lake: Lake, paths: list[str], limits: Limits) -> DataFrame:
     """Return rows of `quarantine` for the listed files that the stream did not read."""
     rows: list[tuple[str, datetime | None, int | None, None, str]] = []
     for path in paths:
-        status = files.status(lake.spark, path)
+        status = files.status(path)
         if status is None:
             rows.append((path, None, None, None, VANISHED))
         elif status.length == 0:
@@ -201,4 +202,4 @@ def _write_status(lake: Lake, result: IngestResult) -> None:
         "ingested": result.ingested,
         "quarantined": result.quarantined.total(),
     }
-    files.write_text(lake.spark, uri.join(lake.root, STATUS_FILE), json.dumps(status))
+    files.write_text(uri.join(lake.root, STATUS_FILE), json.dumps(status))

@@ -17,11 +17,11 @@ from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from components.errors import InputError
-from components.lake import uri
 from components.lake.image_data import image_data
 from components.lake.lock import writer_lock
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
 from components.settings import Settings
+from components.storage import uri
 
 MergeClauses = Callable[[DeltaMergeBuilder], DeltaMergeBuilder]
 

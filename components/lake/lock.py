@@ -15,7 +15,7 @@ from pathlib import Path
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from components.errors import InputError
-from components.lake import uri
+from components.storage import uri
 
 POLL_SECONDS = 0.2
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel
 
 from components.ingest_images.ingest import STATUS_FILE
-from components.lake import files, spark_session, uri
 from components.settings import Settings
+from components.storage import files, uri
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -33,17 +33,12 @@ def read_last_ingest(settings: Settings) -> LastIngest | None:
     if not settings.lake:
         return None
     try:
-        return LastIngest.model_validate_json(_read(settings))
+        return LastIngest.model_validate_json(
+            files.read_text(uri.join(uri.normalize(settings.lake, "lake"), STATUS_FILE))
+        )
     except FileNotFoundError:
         return None
     # Whatever a store or a file may do: the notification of a failed run must not fail by what failed the run.
     except Exception as error:
         print(f"The outcome of the last ingest can't be read: {error}")
         return None
-
-
-def _read(settings: Settings) -> str:
-    status = uri.join(uri.normalize(settings.lake, "lake"), STATUS_FILE)
-    path = uri.local_path(status)
-    # A Spark session would take longer than all the rest of the task.
-    return path.read_text() if path else files.read_text(spark_session(settings), status)

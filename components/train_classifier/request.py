@@ -1,8 +1,8 @@
 """What is asked of a training and what it answers, as JSON files between the two environments."""
 
 import hashlib
+import json
 import math
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import InputError
+from components.storage import files, uri
 
 REQUEST_FILE = "request.json"
 RESULT_FILE = "result.json"
@@ -53,9 +54,10 @@ class TrainingRequest(BaseModel):
         ranks: Processes that train together.
         mlflow_tracking_uri: MLflow's tracking URI.
         experiment: MLflow experiment of the run.
-        run_directory: Folder of checkpoints and of the result, which all ranks see.
-        features_directory: Folder of the frozen backbone's features, which all ranks see.
-        timeline: Whether Horovod writes its timeline into the run's folder.
+        run_directory: URI of the folder of checkpoints and of the result.
+        features_directory: URI of the folder of the frozen backbone's features.
+        timeline: Whether Horovod's timeline is logged.
+        parent_run_id: MLflow run that the training's run is part of, or empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,9 +75,10 @@ class TrainingRequest(BaseModel):
     ranks: int = Field(1, ge=1)
     mlflow_tracking_uri: str = Field(min_length=1)
     experiment: str = Field(min_length=1)
-    run_directory: Path
-    features_directory: Path
+    run_directory: str = Field(min_length=1)
+    features_directory: str = Field(min_length=1)
     timeline: bool = False
+    parent_run_id: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -143,17 +146,27 @@ class TrainingRequest(BaseModel):
             "run_directory",
             "features_directory",
             "timeline",
+            "parent_run_id",
         }
         return self.model_dump(mode="json", exclude=elsewhere)
 
-    def write(self, path: Path) -> None:
+    def read_run_id(self) -> str | None:
+        """Return the id of the MLflow run that an earlier start of this training made, or None."""
+        file = uri.join(self.run_directory, RUN_FILE)
+        return str(json.loads(files.read_text(file))["run_id"]) if files.exists(file) else None
+
+    def write_run_id(self, run_id: str) -> None:
+        """Keep the id of the training's MLflow run for its next start."""
+        files.write_text(uri.join(self.run_directory, RUN_FILE), json.dumps({"run_id": run_id}))
+
+    def write(self, request_uri: str) -> None:
         """Write the request as JSON."""
-        write_whole(path, self.model_dump_json(indent=2).encode())
+        files.write_text(request_uri, self.model_dump_json(indent=2))
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, request_uri: str) -> Self:
         """Read what `write` wrote."""
-        return cls.model_validate_json(path.read_bytes())
+        return cls.model_validate_json(files.read_text(request_uri))
 
 
 class EpochMetrics(BaseModel):
@@ -247,18 +260,3 @@ def run_key(training_set_id: str, request: TrainingRequest) -> str:
     """
     parts = training_set_id, sorted(request.hyperparameters.items()), request.mlflow_tracking_uri, request.experiment
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file.
-        content: Its bytes.
-    """
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

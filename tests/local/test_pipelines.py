@@ -134,7 +134,7 @@ def test_a_prediction_leads_to_the_images_that_its_model_saw(loop: Loop) -> None
     version = loop.registry.version(loop.rows(PREDICTIONS)[0]["model_version"])
     training_set = TrainingSet.read(version.tags[TRAINING_SET_URI_TAG])
     run = MlflowClient(loop.places.tracking_uri).get_run(version.run_id)
-    members = pq.read_table(training_set.folder / MEMBERS).to_pylist()
+    members = pq.read_table(Path(training_set.uri.removeprefix("file://"), MEMBERS)).to_pylist()
 
     assert run.data.tags["training_set.id"] == version.tags[TRAINING_SET_ID_TAG] == training_set.id
     assert {row["path"]: (row["content_sha256"], row["label"]) for row in members} == {
@@ -161,7 +161,7 @@ def test_doubtful_images_went_to_people_and_came_back_with_their_labels(loop: Lo
 def test_the_second_model_learned_from_people_and_is_the_champion_only_if_it_is_better(loop: Loop) -> None:
     first, second = loop.registry.version("1"), loop.registry.version("2")
     champion, challenger = loop.registry.champion(), loop.registry.challenger()
-    members = pq.read_table(TrainingSet.read(second.tags[TRAINING_SET_URI_TAG]).folder / MEMBERS).to_pylist()
+    members = pq.read_table(Path(second.tags[TRAINING_SET_URI_TAG].removeprefix("file://"), MEMBERS)).to_pylist()
     evaluated = loop.runs["labeling"].tasks["evaluate-classifier"].outputs
 
     assert {row["path"] for row in members if row["label_source"] == "file"} == {

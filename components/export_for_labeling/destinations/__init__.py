@@ -4,8 +4,8 @@ from components.errors import InputError
 from components.export_for_labeling.destinations.azure_blob import AzureBlob
 from components.export_for_labeling.destinations.destination import Destination
 from components.export_for_labeling.destinations.folder import Folder
-from components.lake import uri
 from components.settings import Settings
+from components.storage import uri
 
 __all__ = ["AzureBlob", "Destination", "Folder", "open_destination"]
 
