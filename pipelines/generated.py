@@ -37,6 +37,7 @@ _TYPES = {
     "STRUCT": "dict",
     "LIST": "list",
     "TASK_FINAL_STATUS": "status",
+    "TASK_CONFIG": "task",
 }
 _GENERATED = re.compile(r"(?P<start><!-- generated: (?P<name>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _TEMPLATES = jinja2.Environment(
@@ -120,7 +121,7 @@ def _interface(component: BaseComponent, function: Callable[..., Any]) -> dict[s
 def _rows(parameters: Mapping[str, Any]) -> Iterable[dict[str, str]]:
     for name, parameter in parameters.items():
         kind = _TYPES[parameter["parameterType"]]
-        optional = parameter.get("isOptional", False) and kind != "status"
+        optional = parameter.get("isOptional", False) and kind not in ("status", "task")
         yield {
             "name": name,
             "type": kind,

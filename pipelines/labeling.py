@@ -32,6 +32,12 @@ def labeling(
     notify_to: str = "",
     cpu_node_selector: dict = platform.CPU_NODE_SELECTOR,
     cpu_tolerations: list = platform.CPU_TOLERATIONS,
+    gpu_node_selector: dict = platform.GPU_NODE_SELECTOR,
+    gpu_tolerations: list = platform.GPU_TOLERATIONS,
+    gpus_per_rank: int = platform.GPUS_PER_RANK,
+    slots_per_worker: int = 1,
+    rank_cpu: str = platform.RANK_CPU,
+    rank_memory: str = platform.RANK_MEMORY,
 ) -> None:
     """Import labels; if the champion has not seen enough of them, train, evaluate and register a model.
 
@@ -58,6 +64,12 @@ def labeling(
         notify_to: E-mail address that hears of the outcome; empty for the log only.
         cpu_node_selector: Labels of the nodes that the tasks run on.
         cpu_tolerations: Tolerations of those nodes' taints.
+        gpu_node_selector: Labels of the nodes that the ranks run on, with the launcher mpijob.
+        gpu_tolerations: Tolerations of those nodes' taints.
+        gpus_per_rank: GPUs of each rank, with the launcher mpijob; 0 for training on CPUs.
+        slots_per_worker: Ranks in each worker pod, with the launcher mpijob.
+        rank_cpu: Cores that each rank requests, as in `2` or `500m`, with the launcher mpijob.
+        rank_memory: Memory that each rank requests and is limited to, as in `6Gi`, with the launcher mpijob.
     """
     pool = cpu_node_selector, cpu_tolerations
     notified = platform.configure(
@@ -96,5 +108,11 @@ def labeling(
                     minimum_accuracy=minimum_accuracy,
                     node_selector=cpu_node_selector,
                     tolerations=cpu_tolerations,
+                    gpu_node_selector=gpu_node_selector,
+                    gpu_tolerations=gpu_tolerations,
+                    gpus_per_rank=gpus_per_rank,
+                    slots_per_worker=slots_per_worker,
+                    rank_cpu=rank_cpu,
+                    rank_memory=rank_memory,
                 )
             )

@@ -57,6 +57,7 @@ class TrainingRequest(BaseModel):
         run_directory: URI of the folder of checkpoints and of the result.
         features_directory: URI of the folder of the frozen backbone's features.
         timeline: Whether Horovod's timeline is logged.
+        parent_run_id: MLflow run that the training's run is part of, or empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +78,7 @@ class TrainingRequest(BaseModel):
     run_directory: str = Field(min_length=1)
     features_directory: str = Field(min_length=1)
     timeline: bool = False
+    parent_run_id: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -144,6 +146,7 @@ class TrainingRequest(BaseModel):
             "run_directory",
             "features_directory",
             "timeline",
+            "parent_run_id",
         }
         return self.model_dump(mode="json", exclude=elsewhere)
 

@@ -17,6 +17,7 @@ from components.errors import InputError
 from components.lake.lock import writer_lock
 from components.settings import Settings
 from components.storage import files, uri
+from components.train_classifier.heartbeat import renewed
 from components.train_classifier.launchers import Launcher, make_launcher
 from components.train_classifier.request import (
     FAILURE_FILE,
@@ -26,6 +27,7 @@ from components.train_classifier.request import (
     TrainingResult,
     run_key,
 )
+from components.train_classifier.task_run import TaskRun
 
 RUNS_FOLDER = "training_runs"
 FEATURES_FOLDER = "features"
@@ -52,18 +54,24 @@ def train(
     """
     root = uri.normalize(settings.required("lake"), "lake")
     members = TrainingSet.read(training_set)
+    task_run = TaskRun.of(settings)
     values = {
         **parameters,
         "training_set": training_set,
         "mlflow_tracking_uri": settings.required("mlflow_tracking_uri"),
-        "experiment": settings.required("experiment"),
+        "experiment": task_run.experiment,
+        "parent_run_id": task_run.parent_run_id,
         "features_directory": uri.join(root, FEATURES_FOLDER),
     }
     key = run_key(members.id, TrainingRequest.make(**values, run_directory=root))
     request = TrainingRequest.make(**values, run_directory=uri.join(root, RUNS_FOLDER, key))
     _check_files(members, request.ranks)
     with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock):
-        return request, _recorded(request) or _run(request, launcher or make_launcher(settings))
+        result = _recorded(request)
+        if result is None:
+            with renewed(request.run_directory, settings.heartbeat_timeout_seconds):
+                result = _run(request, launcher or make_launcher(settings))
+        return request, result
 
 
 def _check_files(training_set: TrainingSet, ranks: int) -> None:

@@ -18,6 +18,7 @@ from horovod import tensorflow as hvd
 from tensorflow import keras
 
 from components.build_training_set.training_set import SplitName, TrainingSet
+from components.settings import Settings
 from components.storage import files, uri
 from components.train_classifier.backbones import build_backbone, build_head, weights_digest
 from components.train_classifier.callbacks import AfterEpoch, AverageOverRanks, KeepProgress
@@ -25,6 +26,7 @@ from components.train_classifier.checkpoint import Checkpoint
 from components.train_classifier.export import ExportedClassifier
 from components.train_classifier.features import FeatureFeed, FeatureSource, features_folder
 from components.train_classifier.feed import ImageFeed, Share
+from components.train_classifier.heartbeat import HeartbeatWatch
 from components.train_classifier.request import (
     FAILURE_FILE,
     RESULT_FILE,
@@ -86,6 +88,8 @@ class Worker:
         self._threads = max(1, len(os.sched_getaffinity(0)) // hvd.local_size())
         self._training_set = TrainingSet.read(request.training_set)
         self._class_ids = [item.label for item in self._training_set.classes]
+        timeout = Settings.load().heartbeat_timeout_seconds
+        self._heartbeat = HeartbeatWatch(request.run_directory, timeout) if hvd.rank() == 0 else None
         _set_up_tensorflow(self._threads)
 
     def run(self) -> None:
@@ -194,6 +198,8 @@ class Worker:
                 _print_epoch(latest, request.epochs)
                 tracking.log_epoch(latest)
                 Checkpoint(progress, state.values(), kept.best_weights).write(request.run_directory)
+                if self._heartbeat is not None:
+                    self._heartbeat.check()
 
             callbacks.append(AfterEpoch(tell_and_save))
         if not progress.finished and progress.epochs < request.epochs:
