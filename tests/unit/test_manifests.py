@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from components.cluster.labels import LABELS
 from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
 from components.container_images import SPARK, TRAINER
 from components.settings import ENVIRONMENT_PREFIX, Settings
-from pipelines.platform import CONFIG_MAP, LABELS, SECRET
+from pipelines.platform import CONFIG_MAP, SECRET
 from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation, render
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders the overlays")
