@@ -21,6 +21,7 @@ from components.ingest_images.judge import JUDGED_COLUMNS, Limits, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing
 from components.lake import Lake, spark_session
+from components.lake.stream import run_stream
 from components.lake.tables import CLASSES, IMAGES, QUARANTINE
 from components.settings import Settings
 from components.storage import files, uri
@@ -73,7 +74,7 @@ def ingest(
         glob: Which file names count, in either case.
         labelled: Whether the folder that an image is in names its class.
         label_pattern: Regular expression with one group, the class' number.
-        continuous_interval: Time between two looks at the folder, as in `1 minute`; empty for one look.
+        continuous_interval: Time between two looks at the folder, as in `1 minute`, until SIGTERM; empty for one look.
         limits: What an image may be at most.
 
     Raises:
@@ -106,13 +107,7 @@ def ingest_folder(
         _write_batch(lake, batch, batch_paths(checkpoint, batch_id), limits, result, labels is not None)
 
     with lake.writer(f"ingest-{uri.digest(source)}"):
-        trigger: dict[str, Any] = (
-            {"processingTime": continuous_interval} if continuous_interval else {"availableNow": True}
-        )
-        query = (
-            judged.writeStream.foreachBatch(write).option("checkpointLocation", checkpoint).trigger(**trigger).start()
-        )
-        query.awaitTermination()
+        run_stream(judged, write, checkpoint, continuous_interval)
     result.table_version = lake.version(IMAGES)
     result.seconds = monotonic() - started
     _write_status(lake, result)

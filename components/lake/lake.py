@@ -58,10 +58,12 @@ class Lake:
         root: The normalised root URI.
     """
 
-    def __init__(self, spark: SparkSession, root: str, lock_timeout_seconds: float = 600) -> None:
+    def __init__(self, spark: SparkSession, root: str, lock: str = "", lock_timeout_seconds: float = 600) -> None:
         self.spark = spark
         self.root = uri.normalize(root, "lake")
+        self._lock = lock
         self._lock_timeout_seconds = lock_timeout_seconds
+        self._held: list[Callable[[], None]] = []
 
     @classmethod
     def open(cls, spark: SparkSession, settings: Settings) -> "Lake":
@@ -70,7 +72,7 @@ class Lake:
         Raises:
             InputError: The settings name no lake.
         """
-        lake = cls(spark, settings.required("lake"), settings.lock_timeout_seconds)
+        lake = cls(spark, settings.required("lake"), settings.lock, settings.lock_timeout_seconds)
         lake.create()
         return lake
 
@@ -147,8 +149,13 @@ class Lake:
     @contextmanager
     def writer(self, name: str) -> Iterator[None]:
         """Hold the writer's lock of a table or stream; see `components.lake.lock`."""
-        with writer_lock(self.root, name, self._lock_timeout_seconds):
-            yield
+        end_jobs = self.spark.sparkContext.cancelAllJobs
+        with writer_lock(self.root, name, self._lock_timeout_seconds, self._lock, end_jobs) as check:
+            self._held.append(check)
+            try:
+                yield
+            finally:
+                self._held.remove(check)
 
     def insert_new(self, table: Table, rows: DataFrame) -> int:
         """Insert the rows whose key the table does not have. Nothing is rewritten.
@@ -197,6 +204,9 @@ class Lake:
     )
     def _merge(self, table: Table, rows: DataFrame, condition: str, clauses: MergeClauses) -> int:
         builder = self.delta(table).alias("target").merge(rows.alias("source"), condition)
+        # Of the table and of the streams around it.
+        for check in self._held:
+            check()
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])

@@ -6,6 +6,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from components.settings import Settings
+from components.storage import Access
 
 # Rows handed to Python at a time. Photographs are megabytes each: Spark's default of 10,000 rows would need gigabytes.
 PYTHON_BATCH_ROWS = 64
@@ -22,21 +23,44 @@ def spark_session(settings: Settings) -> SparkSession:
         from components.lake.executors import executor_configuration
 
         builder = builder.config(map=executor_configuration(settings))
-    return (
+    session = (
         builder.master(settings.spark_master)
         .appName("image-pipelines")
-        .config("spark.driver.memory", settings.spark_driver_memory)
-        .config("spark.driver.extraJavaOptions", settings.spark_driver_java_options)
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", PYTHON_BATCH_ROWS)
-        .config("spark.sql.parquet.columnarReaderBatchSize", PYTHON_BATCH_ROWS)
-        .config("spark.sql.shuffle.partitions", 8)
-        .config("spark.databricks.delta.snapshotPartitions", 2)
-        # Delta takes file:///lake and Hadoop's own spelling of it, file:/lake, for two places.
-        .config("spark.databricks.delta.legacy.allowAmbiguousPathsInCreateTable", "true")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
+        .config(map=_driver(settings) | _delta() | _images() | _quiet())
         .getOrCreate()
     )
+    # Not by the builder, which puts all that it is given on the command line of the JVM, for everybody to see.
+    hadoop = session.sparkContext._jsc.hadoopConfiguration()
+    for name, value in Access.of(settings).hadoop_configuration().items():
+        hadoop.set(name, value)
+    return session
+
+
+def _driver(settings: Settings) -> dict[str, str]:
+    return {
+        "spark.driver.memory": settings.spark_driver_memory,
+        "spark.driver.extraJavaOptions": settings.spark_driver_java_options,
+    }
+
+
+def _delta() -> dict[str, str]:
+    return {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        # Delta takes file:///lake and Hadoop's own spelling of it, file:/lake, for two places.
+        "spark.databricks.delta.legacy.allowAmbiguousPathsInCreateTable": "true",
+    }
+
+
+def _images() -> dict[str, str]:
+    return {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(PYTHON_BATCH_ROWS),
+        "spark.sql.parquet.columnarReaderBatchSize": str(PYTHON_BATCH_ROWS),
+        "spark.sql.shuffle.partitions": "8",
+    }
+
+
+def _quiet() -> dict[str, str]:
+    return {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
