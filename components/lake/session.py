@@ -12,13 +12,20 @@ from components.workers.budget import Budget
 # Rows handed to Python at a time. Photographs are megabytes each: Spark's default of 10,000 rows would need gigabytes.
 PYTHON_BATCH_ROWS = 64
 
+_KUBERNETES = "k8s://"
+
 
 def spark_session(settings: Settings) -> SparkSession:
     """Return the process' Spark session, made for Delta tables and for rows that hold whole images."""
     # Workers run this task's Python: executors are of the same image, and on a laptop `python3` is some other one.
     os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder
+    if settings.spark_master.startswith(_KUBERNETES):
+        from components.lake.executors import executor_configuration
+
+        builder = builder.config(map=executor_configuration(settings))
     session = (
-        SparkSession.builder.master(settings.spark_master)
+        builder.master(settings.spark_master)
         .appName("image-pipelines")
         .config(map=_driver(settings) | _delta() | _images() | _quiet())
         .getOrCreate()

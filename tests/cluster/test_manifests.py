@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp.dsl import TaskConfig
 
 from components.cluster.labels import LABELS
-from components.container_images import SPARK
+from components.container_images import SPARK, TRAINER
+from components.lake.executors import executor_template
+from components.train_classifier.mpijob.manifest import Identity, Owner, build_job
+from components.train_classifier.mpijob.options import JobOptions
 from tests.cluster.kubectl import RUNNER, get, kubectl, namespace
 from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation
+from tests.cluster.task_pod import CompiledTask
 
 _DEADLINE_SECONDS = 180
 _NO_NODE = {"nowhere": "true"}
@@ -91,7 +96,7 @@ def test_the_account_of_tasks_may_do_what_our_steps_do_and_what_kubeflow_does_an
         "workflowtaskresults.argoproj.io": {"create", "patch"},
         "events": {"list"},
         "leases.coordination.k8s.io": {"get", "create", "update", "delete"},
-        "mpijobs.kubeflow.org": {"get", "list", "watch", "create", "delete"},
+        "mpijobs.kubeflow.org": {"get", "list", "create", "delete"},
         "pods": {"get", "list", "watch", "create", "delete", "deletecollection"},
         "pods/log": {"get"},
     }
@@ -115,6 +120,32 @@ def test_a_policy_selects_our_pods_and_none_of_kubeflow(team: str, tmp_path: Pat
     assert selected["image-pipelines-jobs"] == {"task", "executor", "rank"}
     (server,) = selected["image-pipelines-mlflow"]
     assert server.startswith("image-pipelines-mlflow-")
+
+
+def test_pods_that_tasks_start_are_restricted_and_tasks_lack_only_what_kubeflow_does_not_set(team: str) -> None:
+    task = CompiledTask.load("training", "ingest-images").pod("task", {}, {}, RUNNER, {})
+    executor = executor_template(task)
+    executor["metadata"]["name"] = "executor"
+    executor["spec"]["containers"][0]["image"] = SPARK
+    identity = Identity(team, Owner("v1", "Pod", "task", "1-2-3"), RUNNER)
+    job = build_job("job", "0123", TRAINER, ["mpirun"], 2, JobOptions.make(TaskConfig()), identity)
+    ranks = [
+        {"apiVersion": "v1", "kind": "Pod", **replica["template"]} | {"metadata": {"name": role.lower()}}
+        for role, replica in job["spec"]["mpiReplicaSpecs"].items()
+    ]
+
+    assert [warnings(team, each) for each in (executor, *ranks)] == ["", "", ""]
+    (warned,) = warnings(team, task).splitlines()
+    assert warned == (
+        'Warning: would violate PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "main" must set'
+        " securityContext.runAsNonRoot=true)"
+    )
+
+
+def warnings(team: str, pod: dict[str, Any]) -> str:
+    """Return what the API server says of a pod that it admits."""
+    done = kubectl("create", "--dry-run=server", "-n", team, "--filename=-", stdin=json.dumps(pod))
+    return done.stderr
 
 
 def selection(team: str, policy: dict[str, Any]) -> set[str]:
