@@ -17,6 +17,7 @@ from components.evaluate_classifier.evaluate import Challenger, EvaluationResult
 from components.export_for_labeling.choice import Choice
 from components.export_for_labeling.export import ExportResult, export
 from components.import_labels.import_answers import ImportResult, import_answers
+from components.ingest_images import status
 from components.ingest_images.ingest import IngestResult, ingest
 from components.lake import Lake
 from components.lake.tables import LABELS
@@ -123,7 +124,7 @@ def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
 def test_a_second_run_finds_nothing_new(loop: Loop) -> None:
     assert ingest(loop.settings, f"{ROOT}/arriving", labelled=False).found == 0
     assert score(loop.settings).scored == 0
-    last = read_last_ingest(loop.settings)
+    last = read_last_ingest(loop.settings, status.UNLABELLED)
     assert last is not None
     assert last.found == 0
 
