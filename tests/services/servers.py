@@ -138,7 +138,7 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
     services = [f"{name}.port{kind}" for name in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
     command = [
         *(str(Path(sys.executable).parent / "weed"), "server", f"-dir={folder / 'data'}", "-volume.max=0"),
-        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
         *("-s3", f"-s3.config={configuration}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *(f"-{name}={port}" for name, port in zip(services, _free_ports(len(services)), strict=True)),
     ]
