@@ -85,9 +85,19 @@ class Settings(BaseSettings):
     heartbeat_timeout_seconds: float = Field(
         120, gt=0, description="How long ranks train on without a sign of life of the task that watches them."
     )
-    spark_master: str = Field("local[*]", description="Spark's master URL.")
+    spark_master: str = Field(
+        "local[*]",
+        description="Spark's master URL: local[*], or k8s://https://kubernetes.default.svc for executors in pods.",
+    )
     spark_driver_memory: str = Field("2g", description="Heap of Spark's driver, as in 2g.")
     spark_driver_java_options: str = Field("", description="JVM options of Spark's driver, as in -XX:+UseSerialGC.")
+    spark_minimum_executors: int = Field(2, ge=1, description="Executor pods that a Spark task has at least.")
+    spark_maximum_executors: int = Field(8, ge=1, description="Executor pods that a Spark task has at most.")
+    spark_executor_cores: int = Field(2, ge=1, description="Cores of an executor, and tasks it runs at a time.")
+    spark_executor_memory: str = Field("2g", description="Heap of an executor, as in 2g.")
+    spark_executor_memory_overhead: str = Field(
+        "3g", description="Memory of an executor beside its heap: its Python workers, with a model in each."
+    )
     lock_timeout_seconds: float = Field(600, gt=0, description="How long a step waits for another writer of its table.")
     labelled_source: str = Field("", description="Folder URI where labelled images land.")
     unlabelled_source: str = Field("", description="Folder URI where images without labels land.")

@@ -66,7 +66,7 @@ def train(
     key = run_key(members.id, TrainingRequest.make(**values, run_directory=root))
     request = TrainingRequest.make(**values, run_directory=uri.join(root, RUNS_FOLDER, key))
     _check_files(members, request.ranks)
-    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds):
+    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock):
         result = _recorded(request)
         if result is None:
             with renewed(request.run_directory, settings.heartbeat_timeout_seconds):
