@@ -1,6 +1,7 @@
 """The MLflow run of a training: one run, however often the training is started."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -8,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import mlflow
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.build_training_set.training_set import TrainingSet
 from components.images.digest import SAVED_MODEL_FOLDER, folder_digest
@@ -32,7 +35,7 @@ class Tracking:
     @classmethod
     @contextmanager
     def open(cls, request: TrainingRequest, training_set: TrainingSet, resumed: bool) -> "Iterator[Tracking]":
-        """Open the training's run: the one that an earlier start made, or a new one.
+        """Open the training's run: the one that an earlier start made, or a new one, never that of the KFP task.
 
         Args:
             request: What is trained.
@@ -44,11 +47,15 @@ class Tracking:
         _open_experiment(request)
         file = request.run_directory / RUN_FILE
         known = json.loads(file.read_text())["run_id"] if file.is_file() else None
+        # MLflow would take the run that KFP made for its task, and a training outlives tasks: a retry is another one.
+        os.environ.pop(MLFLOW_RUN_ID.name, None)
         with mlflow.start_run(run_id=known) as run:
             if known is None:
                 write_whole(file, json.dumps({"run_id": run.info.run_id}).encode())
             mlflow.log_params(request.hyperparameters)
             mlflow.set_tags({"training_set.id": training_set.id, "training_set.uri": training_set.uri})
+            if request.parent_run_id:
+                mlflow.set_tag(MLFLOW_PARENT_RUN_ID, request.parent_run_id)
             # The model is logged by `log_model`, the checkpoints are ours. Autologging gives up where a parameter of
             # `fit` has another value than ours of that name: `steps.in_steps` sees to `batch_size`.
             mlflow.tensorflow.autolog(log_models=False, log_datasets=False, checkpoint=False, disable=resumed)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
@@ -58,12 +59,16 @@ def train(
     if folder is None:
         raise InputError(f"lake: ranks can't keep their checkpoints in '{root}' yet. Use a file:// lake.")
     members = TrainingSet.read(training_set)
+    tracking_uri = settings.required("mlflow_tracking_uri")
+    # The run that KFP's backend made for this task, which may be on another server.
+    task_run = MLFLOW_RUN_ID.get()
     values = {
         **parameters,
         "training_set": training_set,
-        "mlflow_tracking_uri": settings.required("mlflow_tracking_uri"),
+        "mlflow_tracking_uri": tracking_uri,
         "experiment": settings.required("experiment"),
         "features_directory": folder / FEATURES_FOLDER,
+        "parent_run_id": task_run if task_run and _is_known(task_run, tracking_uri) else "",
     }
     key = run_key(members.id, TrainingRequest.make(**values, run_directory=folder))
     request = TrainingRequest.make(**values, run_directory=folder / RUNS_FOLDER / key)
