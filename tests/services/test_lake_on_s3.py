@@ -123,7 +123,7 @@ def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
 def test_a_second_run_finds_nothing_new(loop: Loop) -> None:
     assert ingest(loop.settings, f"{ROOT}/arriving", labelled=False).found == 0
     assert score(loop.settings).scored == 0
-    last = read_last_ingest(loop.settings)
+    last = read_last_ingest(loop.settings, "unlabelled")
     assert last is not None
     assert last.found == 0
 
