@@ -106,10 +106,7 @@ def kill_ingest(place: Place) -> None:
 def kill_score(place: Place) -> None:
     """Kill scoring: each image has one prediction."""
     root = place.lake.root
-    registry = ModelRegistry(place.tracking, _MODEL)
-    model = log_classifier(place.tracking, place.work / "artifacts", constant_classifier((3, 5), 5))
-    version = registry.create_version(model.run_id, model.model_uri, {DIGEST_TAG: model.digest})
-    registry.set_alias(CHAMPION, version.version)
+    _make_champion(place)
     paths: set[str] = set()
 
     def arrive(number: int) -> None:
@@ -119,7 +116,33 @@ def kill_score(place: Place) -> None:
 
     _kill(place, [offset_without_commit(root, "score", "score"), log_entry(root, "score", PREDICTIONS)], arrive)
 
-    predictions = read_table(root, PREDICTIONS)
+    _assert_scored_once(place, paths)
+
+
+def score_at_once(place: Place) -> None:
+    """Let two tasks score at the same time, while images come in: no commit is lost, each image has one prediction."""
+    _make_champion(place)
+    steps = place.steps()
+    paths: set[str] = set()
+    processes = [steps.start("score") for _ in range(2)]
+    while any(process.poll() is None for process in processes):
+        new = {f"file:/d/{len(paths)}.jpg": jpeg(len(paths))}
+        insert_images(place.lake, new)
+        paths.update(new)
+    assert [process.returncode for process in processes] == [0, 0], steps.log()
+    steps.run("score")
+    _assert_scored_once(place, paths)
+
+
+def _make_champion(place: Place) -> None:
+    registry = ModelRegistry(place.tracking, _MODEL)
+    model = log_classifier(place.tracking, place.work / "artifacts", constant_classifier((3, 5), 5))
+    version = registry.create_version(model.run_id, model.model_uri, {DIGEST_TAG: model.digest})
+    registry.set_alias(CHAMPION, version.version)
+
+
+def _assert_scored_once(place: Place, paths: set[str]) -> None:
+    predictions = read_table(place.lake.root, PREDICTIONS)
     assert Counter(row["path"] for row in predictions) == Counter(paths)
     assert {(row["predicted_label"], row["error"]) for row in predictions} == {(5, None)}
 
