@@ -12,9 +12,11 @@ import yaml
 from rich.console import Console
 
 from components.errors import InputError
+from pipelines import models
 from pipelines.generated import COMPILED, REPOSITORY
 
 app = typer.Typer(help="Image pipelines on Kubeflow.", no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(models.app)
 console = Console()
 errors = Console(stderr=True)
 
@@ -153,6 +155,6 @@ def main() -> None:
 
     try:
         app()
-    except (InputError, PipelineFailed) as error:
+    except (InputError, PipelineFailed, TimeoutError) as error:
         errors.print(str(error), style="red", highlight=False, markup=False)
         sys.exit(1)
