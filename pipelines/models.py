@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.errors import InputError
+from pipelines.deployment import commands
 from pipelines.generated import REPOSITORY
 
 if TYPE_CHECKING:
     from components.register_model.registry import ModelRegistry, RegisteredVersion
 
 NO_CHAMPION = "none"
+# The component alone: new images are no concern of rescoring.
+_SCORE_IMAGES = REPOSITORY / "components" / "score_images" / "component.yaml"
 
 app = typer.Typer()
 console = Console()
@@ -71,27 +73,30 @@ def rollback(reason: Reason, champion: Champion = "") -> None:
 @app.command()
 def rescore(
     local: Annotated[bool, typer.Option("--local", help="Run on this machine, with kfp.local.")] = False,
-    root: Annotated[Path, typer.Option(help="Folder of the run's artifacts and log.")] = Path("runs"),
+    root: Annotated[Path, typer.Option(help="With --local: folder of the run's artifacts and log.")] = Path("runs"),
+    experiment: Annotated[str, typer.Option(help="On the server: experiment of the run.")] = "image-pipelines",
+    service_account: Annotated[str, typer.Option(help="On the server: account that its tasks run as.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="On the server: wait until the run has ended.")] = False,
+    registry: commands.Registry = "",
+    tag: commands.Tag = "",
+    endpoint: commands.Endpoint = "",
+    namespace: commands.Namespace = "",
 ) -> None:
-    """Let the champion score the images without a label that only earlier models scored; what those said is kept."""
+    """Let the champion score the images without a label that only earlier models scored; what those said is kept.
+
+    On a server, this is a run of the scoring pipeline, with its other tasks.
+    """
+    if not local:
+        target = commands.Target(endpoint, namespace, registry, tag)
+        commands.run_on_server("scoring", ["rescore=true"], target, experiment, service_account, wait)
+        return
     from pipelines.cli import default_environment
     from pipelines.local_runner import run_compiled
     from pipelines.progress import show_progress
 
-    if not local:
-        raise InputError(
-            "rescore: only on this machine so far. Add --local, or run the scoring pipeline with rescore=true."
-        )
     log = root / "logs" / "rescore.log"
     with show_progress(console, "rescore") as on_event:
-        ran = run_compiled(
-            REPOSITORY / "components" / "score_images" / "component.yaml",
-            {"rescore": True},
-            root.resolve(),
-            default_environment(),
-            log,
-            on_event,
-        )
+        ran = run_compiled(_SCORE_IMAGES, {"rescore": True}, root.resolve(), default_environment(), log, on_event)
     outputs = ran.tasks["score-images"].outputs
     console.print(
         f"Version {outputs['model_version']} scored {outputs['scored']:,} images; {outputs['failed']:,} could not be"

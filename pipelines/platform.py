@@ -10,16 +10,22 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from pydantic import SecretStr
 
+from components.cluster.labels import LABELS
 from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
 from components.container_images import ContainerImages
 from components.settings import ENVIRONMENT_PREFIX, Settings
 
 CONFIG_MAP = "image-pipelines-settings"
 SECRET = "image-pipelines-secrets"  # noqa: S105 - the name of a Secret
-LABELS = {"app.kubernetes.io/part-of": "image-pipelines", "azure.workload.identity/use": "true"}
 
 CPU_NODE_SELECTOR = {"pool": "cpu"}
 CPU_TOLERATIONS: list[dict[str, str]] = []
+
+GPU_NODE_SELECTOR = {"pool": "gpu"}
+GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+GPUS_PER_RANK = 1
+RANK_CPU = "2"
+RANK_MEMORY = "6Gi"
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Size:
 SMALL = Size(cpu="500m", memory="1Gi", timeout_seconds=600)
 MODEL = Size(cpu="2", memory="6Gi", timeout_seconds=4 * 3600)
 SPARK = Size(cpu="2", memory="6Gi", timeout_seconds=12 * 3600)
-TRAINING = Size(cpu="1", memory="6Gi", timeout_seconds=48 * 3600)
+TRAINING_TIMEOUT_SECONDS = 48 * 3600
 
 RETRIES = 2
 

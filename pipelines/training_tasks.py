@@ -37,6 +37,12 @@ class Training(NamedTuple):
     minimum_class_images: Any
     node_selector: Any
     tolerations: Any
+    gpu_node_selector: Any
+    gpu_tolerations: Any
+    gpus_per_rank: Any
+    slots_per_worker: Any
+    rank_cpu: Any
+    rank_memory: Any
 
 
 def add_training_tasks(training: Training, after: PipelineTask | None = None) -> None:
@@ -68,10 +74,15 @@ def add_training_tasks(training: Training, after: PipelineTask | None = None) ->
         seed=training.seed,
         ranks=training.ranks,
         launcher=training.launcher,
+        slots_per_worker=training.slots_per_worker,
+        gpus_per_rank=training.gpus_per_rank,
+        gpu_node_selector=training.gpu_node_selector,
+        gpu_tolerations=training.gpu_tolerations,
         mlflow_tracking_uri=training.mlflow_tracking_uri,
         timeline=training.timeline,
     )
-    platform.configure(trained, platform.TRAINING, *pool)
+    rank = platform.Size(training.rank_cpu, training.rank_memory, platform.TRAINING_TIMEOUT_SECONDS)
+    platform.configure(trained, rank, *pool)
 
     model = {name: trained.outputs[name] for name in ("run_id", "model_uri", "model_digest")}
     evaluated = evaluate_classifier(

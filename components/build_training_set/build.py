@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 
 from components.build_training_set.training_set import MANIFEST, MEMBERS, ImageClass, SplitName, TrainingSet
 from components.errors import InputError
-from components.lake import Lake, Split, files, spark_session, uri
+from components.lake import Lake, Split, spark_session
 from components.lake.tables import CLASSES, IMAGES, LABELS
 from components.settings import Settings
+from components.storage import files, uri
 
 CONFLICTING = "one content with different labels"
 DUPLICATE = "the same content at another path"
@@ -77,7 +78,7 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
         identity = _identity(members, lake.split, file_count)
         target = uri.join(lake.root, "training_sets", identity)
         with lake.writer(f"training_set-{identity}"):
-            if not files.exists(lake.spark, uri.join(target, MANIFEST)):
+            if not files.exists(uri.join(target, MANIFEST)):
                 written = _write(lake, members, versions, target, file_count, totals)
                 names = {row["label"]: row["name"] for row in lake.read(CLASSES, versions[CLASSES.name]).collect()}
                 training_set = TrainingSet(
@@ -96,8 +97,8 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
                     left_out=left_out,
                 )
                 # The manifest is the commit: without it, the next run writes the folder anew.
-                files.write_text(lake.spark, uri.join(target, MANIFEST), training_set.model_dump_json(indent=2))
-        training_set = TrainingSet.model_validate_json(files.read_text(lake.spark, uri.join(target, MANIFEST)))
+                files.write_text(uri.join(target, MANIFEST), training_set.model_dump_json(indent=2))
+        training_set = TrainingSet.model_validate_json(files.read_text(uri.join(target, MANIFEST)))
         return BuildResult(training_set, counts, monotonic() - started)
     finally:
         judged.unpersist()
@@ -213,7 +214,5 @@ def _write(
             .parquet(folder)
         )
         # Spark names files by partition, so their names are in hash order.
-        written[name] = [
-            f"{name.value}/{file}" for file in files.list_names(lake.spark, folder) if file.endswith(".parquet")
-        ]
+        written[name] = [f"{name.value}/{file}" for file in files.list_names(folder) if file.endswith(".parquet")]
     return written

@@ -9,12 +9,13 @@ Layout under `<lake>/training_sets/<id>/`:
 """
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from components.errors import InputError
+from components.storage import files
+from components.storage import uri as uris
 
 MANIFEST = "manifest.json"
 MEMBERS = "members.parquet"
@@ -73,14 +74,9 @@ class TrainingSet(BaseModel):
     split_seed: int
     left_out: dict[str, int]
 
-    @property
-    def folder(self) -> Path:
-        """The folder, on this machine."""
-        return Path(self.uri.removeprefix("file://"))
-
     def file_urls(self, split: SplitName) -> list[str]:
-        """Return the URLs of a split's Parquet files, in hash order."""
-        return [f"{self.uri}/{name}" for name in self.files[split]]
+        """Return the URIs of a split's Parquet files, in hash order."""
+        return [uris.join(self.uri, name) for name in self.files[split]]
 
     @classmethod
     def read(cls, uri: str) -> Self:
@@ -89,9 +85,8 @@ class TrainingSet(BaseModel):
         Raises:
             InputError: There is none.
         """
-        path = Path(uri.removeprefix("file://")) / MANIFEST
         try:
-            return cls.model_validate_json(path.read_text())
+            return cls.model_validate_json(files.read_text(uris.join(uri, MANIFEST)))
         except FileNotFoundError as error:
             raise InputError(
                 f"training_set: no {MANIFEST} in '{uri}'. Give the URI that build_training_set returned."

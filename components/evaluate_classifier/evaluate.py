@@ -7,7 +7,6 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.parquet as pq
@@ -18,6 +17,7 @@ from components.evaluate_classifier.gate import Champion, Decision, Gate, decide
 from components.evaluate_classifier.tally import Paired, Tally
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
+from components.storage import files
 
 if TYPE_CHECKING:
     from components.images.classifier import Classifier, Prediction
@@ -196,6 +196,9 @@ def _mistake(image: _TestImage, prediction: "Prediction") -> Mistake | None:
 def _read_images(training_set: TrainingSet) -> Iterator[list[_TestImage]]:
     for url in training_set.file_urls(SplitName.TEST):
         # A file is one row group: without these two it would be in memory as a whole.
-        with pq.ParquetFile(Path(url.removeprefix("file://")), buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+        with (
+            files.open_file(url) as source,
+            pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,
+        ):
             for batch in file.iter_batches(_BATCH_ROWS, columns=["path", "content", "label"]):
                 yield [_TestImage(**row) for row in batch.to_pylist()]

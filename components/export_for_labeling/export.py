@@ -23,9 +23,10 @@ from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice, candi
 from components.export_for_labeling.copies import COPIED_COLUMNS, copy
 from components.export_for_labeling.destinations import Destination, open_destination
 from components.export_for_labeling.unfinished import Note, note_path, read_unfinished, write_note
-from components.lake import Lake, spark_session, uri
+from components.lake import Lake, spark_session
 from components.lake.tables import CLASSES, IMAGES, LABELING_REQUESTS
 from components.settings import Settings
+from components.storage import uri
 
 MANIFEST = "manifest.jsonl"
 REASONS = (DOUBTFUL, AUDIT)

@@ -5,7 +5,8 @@ There is one note in a lake: whoever sends a batch holds the writer's lock, and 
 
 from pydantic import BaseModel
 
-from components.lake import Lake, files, uri
+from components.lake import Lake
+from components.storage import files, uri
 
 NOTE_FILE = "_status/export_for_labeling.json"
 
@@ -31,13 +32,13 @@ def note_path(lake: Lake) -> str:
 
 def write_note(lake: Lake, note: Note) -> None:
     """Write the note, in place of the one before."""
-    files.write_text(lake.spark, note_path(lake), note.model_dump_json())
+    files.write_text(note_path(lake), note.model_dump_json())
 
 
 def read_unfinished(lake: Lake) -> Note | None:
     """Return the note about the batch that was begun and not finished, if there is one."""
     path = note_path(lake)
-    if not files.exists(lake.spark, path):
+    if not files.exists(path):
         return None
-    note = Note.model_validate_json(files.read_text(lake.spark, path))
+    note = Note.model_validate_json(files.read_text(path))
     return None if note.finished else note

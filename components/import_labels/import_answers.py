@@ -17,13 +17,14 @@ from components.errors import InputError
 from components.import_labels.formats import SUFFIXES, Answer, Located, Rejected, parse
 from components.import_labels.retrain import count_new_labels
 from components.import_labels.rule import CONFLICTING, LABELLED, judge
-from components.lake import Lake, files, spark_session, uri
+from components.lake import Lake, spark_session
 from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
+from components.storage import files, uri
 
 UNKNOWN_PATH = "the lake has no such image"
-REPEATED_ID = "its annotation_id stands for another answer above"
+REPEATED_ID = "its annotation_id stands for another answer that came before"
 
 
 @dataclass
@@ -105,11 +106,11 @@ def _read_files(lake: Lake, result: ImportResult) -> list[tuple[Located, datetim
     found = list(_find_files(lake, result.source))
     result.files = len(found)
     for name in found:
-        status = files.status(lake.spark, name)
+        status = files.status(name)
         if status is None:
             result.rejected.append(Rejected(name, "vanished while it was to be read"))
             continue
-        located, rejected = parse(name.rsplit("/", 1)[-1], files.read_bytes(lake.spark, name))
+        located, rejected = parse(name.rsplit("/", 1)[-1], files.read_bytes(name))
         answers += [(each, status.modification_time) for each in located]
         result.rejected += rejected
     result.read = len(answers)
@@ -118,15 +119,15 @@ def _read_files(lake: Lake, result: ImportResult) -> list[tuple[Located, datetim
 
 
 def _find_files(lake: Lake, source: str) -> Iterable[str]:
-    if not files.exists(lake.spark, source):
+    if not files.exists(source):
         raise InputError(
             f"source: no file or folder '{source}'. Check the URI, or give the task's identity the right to read it."
         )
-    if not files.is_folder(lake.spark, source):
+    if not files.is_folder(source):
         if not source.lower().endswith(SUFFIXES):
             raise InputError(f"source: '{source}' ends in none of {', '.join(SUFFIXES)}. Give a file of these formats.")
         return [source]
-    names = files.list_names(lake.spark, source)
+    names = files.list_names(source)
     return [uri.join(source, name) for name in names if name.lower().endswith(SUFFIXES)]
 
 
@@ -134,8 +135,13 @@ def _write(lake: Lake, answers: list[tuple[Located, datetime]], result: ImportRe
     result.class_names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
     annotations = _annotations(lake, answers, result).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        known = lake.read(ANNOTATIONS).select(*ANNOTATIONS.key)
-        new = annotations.join(known, list(ANNOTATIONS.key), "left_anti").select(ANNOTATIONS.schema.fieldNames())
+        known = lake.read(ANNOTATIONS).select(
+            *ANNOTATIONS.key, F.col("path").alias("_path"), F.col("label").alias("_label")
+        )
+        compared = annotations.join(known, list(ANNOTATIONS.key), "left")
+        changed = compared.where("_path IS NOT NULL AND NOT (path <=> _path AND label <=> _label)")
+        result.rejected += [Rejected(row["_where"], REPEATED_ID) for row in changed.select("_where").collect()]
+        new = compared.where("_path IS NULL").select(ANNOTATIONS.schema.fieldNames())
         result.imported = new.count()
         if result.imported:
             lake.insert_new(ANNOTATIONS, new)

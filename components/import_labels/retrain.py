@@ -4,8 +4,9 @@ from pyspark.sql import DataFrame
 
 from components.build_training_set.build import labelled_images
 from components.build_training_set.training_set import MEMBERS
-from components.lake import Lake, uri
+from components.lake import Lake
 from components.register_model.registry import TRAINING_SET_URI_TAG, RegisteredVersion
+from components.storage import uri
 
 _LEARNED = ("content_sha256", "label")
 

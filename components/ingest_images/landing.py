@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 
 from components.errors import InputError
-from components.lake import files, uri
+from components.storage import files, uri
 
 # Spark forgets files older than the newest less this age, and an archive brings years at once.
 _UNLIMITED_AGE = "36500d"
@@ -36,7 +36,7 @@ def open_landing(spark: SparkSession, source: str, glob: str, maximum_bytes: int
     Raises:
         InputError: There is no such folder.
     """
-    if not files.is_folder(spark, source):
+    if not files.is_folder(source):
         raise InputError(
             f"source: no folder '{source}'. Check the URI, or give the task's identity the right to read it."
         )
@@ -53,19 +53,19 @@ def open_landing(spark: SparkSession, source: str, glob: str, maximum_bytes: int
     )
 
 
-def batch_paths(spark: SparkSession, checkpoint: str, batch_id: int) -> list[str]:
+def batch_paths(checkpoint: str, batch_id: int) -> list[str]:
     """Return the paths that the stream listed for a batch, whether or not they could be read.
 
     Spark's file source writes them into the checkpoint before it reads the first of them.
     """
-    end = _log_offset(spark, checkpoint, batch_id)
-    start = _log_offset(spark, checkpoint, batch_id - 1) if batch_id > 0 else -1
+    end = _log_offset(checkpoint, batch_id)
+    start = _log_offset(checkpoint, batch_id - 1) if batch_id > 0 else -1
     log = uri.join(checkpoint, "sources", "0")
-    names = set(files.list_names(spark, log))
+    names = set(files.list_names(log))
     paths = []
     for offset in range(start + 1, end + 1):
         name = f"{offset}.compact" if f"{offset}.compact" in names else str(offset)
-        for line in files.read_text(spark, uri.join(log, name)).splitlines()[1:]:
+        for line in files.read_text(uri.join(log, name)).splitlines()[1:]:
             entry = json.loads(line)
             if entry["batchId"] == offset:
                 # The log has it as an encoded URI.
@@ -73,6 +73,6 @@ def batch_paths(spark: SparkSession, checkpoint: str, batch_id: int) -> list[str
     return paths
 
 
-def _log_offset(spark: SparkSession, checkpoint: str, batch_id: int) -> int:
-    lines = files.read_text(spark, uri.join(checkpoint, "offsets", str(batch_id))).splitlines()
+def _log_offset(checkpoint: str, batch_id: int) -> int:
+    lines = files.read_text(uri.join(checkpoint, "offsets", str(batch_id))).splitlines()
     return int(json.loads(lines[-1])["logOffset"])

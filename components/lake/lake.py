@@ -17,11 +17,11 @@ from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from components.errors import InputError
-from components.lake import uri
 from components.lake.image_data import image_data
 from components.lake.lock import writer_lock
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
 from components.settings import Settings
+from components.storage import Access, open_store, uri
 
 MergeClauses = Callable[[DeltaMergeBuilder], DeltaMergeBuilder]
 
@@ -58,19 +58,23 @@ class Lake:
         root: The normalised root URI.
     """
 
-    def __init__(self, spark: SparkSession, root: str, lock_timeout_seconds: float = 600) -> None:
+    def __init__(self, spark: SparkSession, root: str, lock: str = "", lock_timeout_seconds: float = 600) -> None:
         self.spark = spark
         self.root = uri.normalize(root, "lake")
+        self._lock = lock
         self._lock_timeout_seconds = lock_timeout_seconds
+        self._held: list[Callable[[], None]] = []
 
     @classmethod
     def open(cls, spark: SparkSession, settings: Settings) -> "Lake":
         """Return the lake of the settings, with all of its tables made.
 
         Raises:
-            InputError: The settings name no lake.
+            InputError: The settings name no lake, or its store can't be asked.
         """
-        lake = cls(spark, settings.required("lake"), settings.lock_timeout_seconds)
+        lake = cls(spark, settings.required("lake"), settings.lock, settings.lock_timeout_seconds)
+        # In one sentence, where Spark would need a page.
+        open_store(lake.root, Access.of(settings)).check(lake.root)
         lake.create()
         return lake
 
@@ -147,8 +151,13 @@ class Lake:
     @contextmanager
     def writer(self, name: str) -> Iterator[None]:
         """Hold the writer's lock of a table or stream; see `components.lake.lock`."""
-        with writer_lock(self.root, name, self._lock_timeout_seconds):
-            yield
+        end_jobs = self.spark.sparkContext.cancelAllJobs
+        with writer_lock(self.root, name, self._lock_timeout_seconds, self._lock, end_jobs) as check:
+            self._held.append(check)
+            try:
+                yield
+            finally:
+                self._held.remove(check)
 
     def insert_new(self, table: Table, rows: DataFrame) -> int:
         """Insert the rows whose key the table does not have. Nothing is rewritten.
@@ -197,6 +206,9 @@ class Lake:
     )
     def _merge(self, table: Table, rows: DataFrame, condition: str, clauses: MergeClauses) -> int:
         builder = self.delta(table).alias("target").merge(rows.alias("source"), condition)
+        # Of the table and of the streams around it.
+        for check in self._held:
+            check()
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])

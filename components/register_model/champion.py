@@ -4,11 +4,10 @@ MLflow has no compare-and-set of an alias: two that look at the same champion co
 the champion holds a lock meanwhile, from looking at it to replacing it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from components.errors import InputError
-from components.lake import uri
 from components.lake.lock import writer_lock
 from components.register_model.registry import (
     CHAMPION,
@@ -19,6 +18,7 @@ from components.register_model.registry import (
     RegisteredVersion,
 )
 from components.settings import Settings
+from components.storage import uri
 
 PROMOTED = "promoted"
 KEPT = "kept"
@@ -29,28 +29,31 @@ _REMEMBERED = 50
 
 
 @contextmanager
-def champion_lock(settings: Settings) -> Iterator[None]:
-    """Keep all others from moving the champion of the settings' model: other tasks, and people.
+def champion_lock(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Keep all others from moving the champion of the settings' model, and yield a function to call before it is moved.
 
     Raises:
         InputError: The settings name no lake or no model.
         TimeoutError: Someone else moves it for longer than a step waits.
+        LockLost: The lock was lost meanwhile, here or where the function is called.
     """
     root = uri.normalize(settings.required("lake"), "lake")
     name = f"champion-{uri.digest(settings.required('model_name'))}"
-    with writer_lock(root, name, settings.lock_timeout_seconds):
-        yield
+    with writer_lock(root, name, settings.lock_timeout_seconds, settings.lock) as check:
+        yield check
 
 
-def crown(registry: ModelRegistry, version: str) -> None:
+def crown(registry: ModelRegistry, version: str, check: Callable[[], None] = lambda: None) -> None:
     """Make a version the champion, and remember who was it before. The caller holds the lock.
 
     Args:
         registry: The registry.
         version: A version that is not the champion.
+        check: Raises if the lock was lost.
     """
     # Memory first: cut off in between, it names one after the champion, and that is left out when it is read.
     registry.set_champions([*_succession(registry), version][-_REMEMBERED:])
+    check()
     registry.set_alias(CHAMPION, version)
 
 

@@ -3,6 +3,7 @@
 A decision is carried out once: a task that is repeated, even after a later model became the champion, changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from components.build_training_set.training_set import TrainingSet
@@ -77,12 +78,14 @@ def register(settings: Settings, candidate: Candidate) -> Registration:
         TimeoutError: Someone else moves the champion for longer than a step waits.
     """
     registry = ModelRegistry.open(settings)
-    with champion_lock(settings):
-        return register_candidate(registry, candidate)
+    with champion_lock(settings) as check:
+        return register_candidate(registry, candidate, check)
 
 
-def register_candidate(registry: ModelRegistry, candidate: Candidate) -> Registration:
-    """Do what `register` does, in a registry that is open. The caller holds the champion's lock."""
+def register_candidate(
+    registry: ModelRegistry, candidate: Candidate, check: Callable[[], None] = lambda: None
+) -> Registration:
+    """Do what `register` does, in a registry that is open. The caller holds the lock; `check` raises if it was lost."""
     origin = {
         DIGEST_TAG: candidate.digest,
         RUN_TAG: candidate.run_id,
@@ -106,7 +109,7 @@ def register_candidate(registry: ModelRegistry, candidate: Candidate) -> Registr
         return Registration(version.version, promoted=True)
     champion_version = champion.version if champion else ""
     if candidate.promote and champion_version == candidate.compared_with:
-        crown(registry, version.version)
+        crown(registry, version.version, check)
         registry.set_tags(version.version, _decision(candidate, PROMOTED, candidate.reason))
         return Registration(version.version, promoted=True)
     reason = _superseded(champion_version, candidate.compared_with) if candidate.promote else candidate.reason

@@ -20,7 +20,8 @@ from pyspark.sql import functions as F
 
 from components.build_training_set.training_set import MEMBERS
 from components.errors import InputError
-from components.lake import Lake, files, spark_session, uri
+from components.lake import Lake, spark_session
+from components.lake.stream import check_interval, run_stream
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS
 from components.register_model.registry import (
     ACCURACY_TAG,
@@ -34,6 +35,8 @@ from components.score_images.field_accuracy import FieldAccuracy, read_field_acc
 from components.score_images.predict import PREDICTED_COLUMNS, predict
 from components.score_images.send import send
 from components.settings import Settings
+from components.storage import files, uri
+from components.workers.budget import Budget
 
 DOUBTFUL_BELOW = 0.95
 HISTOGRAM_BINS = 20
@@ -70,7 +73,7 @@ class ScoreResult:
 
     Attributes:
         model_name: The registered model.
-        model_version: The version that scored.
+        model_version: The version that scored, the last one if a stream saw several.
         scored: Images that got a label and a score.
         failed: Images that could not be decoded.
         doubtful: Of those scored, with a score under `DOUBTFUL_BELOW`.
@@ -104,21 +107,23 @@ class ScoreResult:
     seconds: float = 0
 
 
-def score(settings: Settings, rescore: bool = False) -> ScoreResult:
+def score(settings: Settings, rescore: bool = False, continuous_interval: str = "") -> ScoreResult:
     """Score the images that have neither a label nor a prediction.
 
     Args:
         settings: Name the lake, the registry and the model.
         rescore: Whether images that only earlier models scored are scored as well; what those said is kept.
+        continuous_interval: Time between two looks at the lake, as in `1 minute`, until SIGTERM; empty for one look.
 
     Raises:
         InputError: The model has no champion, or its files are not those that were registered.
         TimeoutError: Another run scores this lake.
     """
+    check_interval(continuous_interval)
     registry = ModelRegistry.open(settings)
     # Before Spark is started, let alone the stream: an image that it has seen does not come again.
     champion = require_champion(registry)
-    return score_lake(Lake.open(spark_session(settings), settings), registry, champion, rescore)
+    return score_lake(Lake.open(spark_session(settings), settings), registry, champion, rescore, continuous_interval)
 
 
 def require_champion(registry: ModelRegistry) -> RegisteredVersion:
@@ -136,27 +141,28 @@ def require_champion(registry: ModelRegistry) -> RegisteredVersion:
     return champion
 
 
-def score_lake(lake: Lake, registry: ModelRegistry, champion: RegisteredVersion, rescore: bool = False) -> ScoreResult:
+def score_lake(
+    lake: Lake,
+    registry: ModelRegistry,
+    champion: RegisteredVersion,
+    rescore: bool = False,
+    continuous_interval: str = "",
+) -> ScoreResult:
     """Do what `score` does, in a session that is there already."""
     started = monotonic()
     result = ScoreResult(champion.name, champion.version)
-    archive = f"classifier-{champion.digest[:16]}"
-    with TemporaryDirectory() as folder:
-        send(lake.spark, registry.download(champion.model_uri, champion.digest, Path(folder)), archive)
+    archive = _send(lake, registry, champion)
 
     def write(batch: DataFrame, batch_id: int) -> None:
+        nonlocal archive, champion
+        # A stream outlives its champion; a run is told of one.
+        if continuous_interval and (latest := require_champion(registry)).version != result.model_version:
+            archive, champion, result.model_version = _send(lake, registry, latest), latest, latest.version
         _score_batch(lake, batch, archive, rescore, result)
         print(f"progress: {result.scored + result.failed:,} images scored", flush=True)
 
     with lake.writer("score_images"), _checkpoint(lake, rescore) as checkpoint:
-        query = (
-            _open_images(lake)
-            .writeStream.foreachBatch(write)
-            .option("checkpointLocation", checkpoint)
-            .trigger(availableNow=True)
-            .start()
-        )
-        query.awaitTermination()
+        run_stream(_open_images(lake), write, checkpoint, continuous_interval)
     result.class_names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
     result.field_accuracy = read_field_accuracy(lake)
     result.test_accuracy = float(champion.tags[ACCURACY_TAG]) if ACCURACY_TAG in champion.tags else None
@@ -170,9 +176,17 @@ def score_lake(lake: Lake, registry: ModelRegistry, champion: RegisteredVersion,
 def _count_trained(lake: Lake, champion: RegisteredVersion) -> dict[int, int]:
     """Count the images of the champion's training set by class id; there are none if it is gone."""
     members = uri.join(champion.tags.get(TRAINING_SET_URI_TAG, lake.root), MEMBERS)
-    if not files.exists(lake.spark, members):
+    if not files.exists(members):
         return {}
     return {row["label"]: row["count"] for row in lake.spark.read.parquet(members).groupBy("label").count().collect()}
+
+
+def _send(lake: Lake, registry: ModelRegistry, champion: RegisteredVersion) -> str:
+    """Send the champion to the workers, and return the name that they know it by."""
+    archive = f"classifier-{champion.digest[:16]}"
+    with TemporaryDirectory() as folder:
+        send(lake.spark, registry.download(champion.model_uri, champion.digest, Path(folder)), archive)
+    return archive
 
 
 @contextmanager
@@ -210,7 +224,9 @@ def _score_batch(lake: Lake, batch: DataFrame, archive: str, rescore: bool, resu
     # The frame of a batch reads its files again at every action. By content, so that copies come to one task.
     images = batch.join(known, "path", "left_anti").repartition(tasks, "content_sha256").persist(StorageLevel.DISK_ONLY)
     # MERGE reads its source twice, and a model would run twice.
-    predictions = images.mapInArrow(predict(archive), PREDICTED_COLUMNS).persist(StorageLevel.MEMORY_AND_DISK)
+    predictions = images.mapInArrow(predict(archive, Budget.of(lake.spark)), PREDICTED_COLUMNS).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     try:
         counts = _count(predictions)
         if not counts:

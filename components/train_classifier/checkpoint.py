@@ -1,7 +1,7 @@
 """What a training is between two epochs, kept so that it can go on after any kind of end.
 
 A checkpoint is one file, `epoch-00003.npz`, written whole or not at all by rank 0; the newest two are kept. One that
-can't be read (its zip checksums tell) is passed over for the one before it: that costs an epoch, not the training.
+makes no sense (its zip checksums tell) is passed over for the one before it: that costs an epoch, not the training.
 """
 
 import logging
@@ -10,14 +10,14 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from components.train_classifier.request import EpochMetrics, write_whole
+from components.storage import files, uri
+from components.train_classifier.request import EpochMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ class Checkpoint:
     variables: Arrays = field(default_factory=list)
     best_weights: Arrays = field(default_factory=list)
 
-    def write(self, folder: Path) -> None:
-        """Write it into a folder, and remove all but the newest two there."""
+    def write(self, folder: str) -> None:
+        """Write it into the folder of a URI, and remove all but the newest two there."""
         buffer = BytesIO()
         arrays: dict[str, Any] = {
             "progress": np.frombuffer(self.progress.model_dump_json().encode(), np.uint8),
@@ -83,23 +83,24 @@ class Checkpoint:
             **{f"best-{index:05}": array for index, array in enumerate(self.best_weights)},
         }
         np.savez(buffer, **arrays)
-        write_whole(folder / f"epoch-{self.progress.epochs:05}.npz", buffer.getvalue())
+        files.write_bytes(uri.join(folder, f"epoch-{self.progress.epochs:05}.npz"), buffer.getvalue())
         for old in _files(folder)[:-_KEPT]:
-            old.unlink()
+            files.remove(old)
 
     @classmethod
-    def read_newest(cls, folder: Path) -> Self | None:
-        """Return the newest checkpoint in a folder that can be read, or None."""
+    def read_newest(cls, folder: str) -> Self | None:
+        """Return the newest checkpoint in the folder of a URI that makes sense, or None."""
         for file in reversed(_files(folder)):
+            content = files.read_bytes(file)
             try:
-                return cls._read(file)
+                return cls._parse(content)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                logger.warning("checkpoint '%s' can't be read (%s); going back to the one before it", file, error)
+                logger.warning("checkpoint '%s' is damaged (%s); going back to the one before it", file, error)
         return None
 
     @classmethod
-    def _read(cls, file: Path) -> Self:
-        with np.load(file, allow_pickle=False) as archive:
+    def _parse(cls, content: bytes) -> Self:
+        with np.load(BytesIO(content), allow_pickle=False) as archive:
             names: Sequence[str] = sorted(archive.files)
             return cls(
                 Progress.model_validate_json(archive["progress"].tobytes()),
@@ -108,5 +109,5 @@ class Checkpoint:
             )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if _NAME.fullmatch(file.name))
+def _files(folder: str) -> list[str]:
+    return [uri.join(folder, name) for name in files.list_names(folder) if _NAME.fullmatch(name)]

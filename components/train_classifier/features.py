@@ -1,15 +1,13 @@
 """Features of a frozen backbone: computed once per Parquet file, and read again in every epoch and every training.
 
-They are kept under `<features directory>/<key>/<file>.npy`. The key stands for all that they depend on; a file belongs
-to one rank at a time, so any number of ranks can share them.
+They are kept under `<features directory>/<key>/<file>.npy`, whatever the store. The key stands for all that they depend
+on; a file belongs to one rank at a time, so any number of ranks can share them.
 """
 
 import hashlib
-import os
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +16,7 @@ from tensorflow import keras
 
 from components.build_training_set.training_set import TrainingSet
 from components.images.preprocess import PREPROCESSING_VERSION
+from components.storage import files, uri
 from components.train_classifier.backbones import weights_digest
 from components.train_classifier.feed import ImageFeed, Share, dense_indices, read_labels, reader_options
 
@@ -28,7 +27,7 @@ class FeatureSource:
 
     Attributes:
         backbone: The frozen network.
-        folder: Where this backbone's features of this training set are kept.
+        folder: URI of where this backbone's features of this training set are kept.
         size: Side of the backbone's input, in pixels.
         class_ids: Class ids in the order of the model's dense indices.
         batch_size: Images that are evaluated together.
@@ -36,7 +35,7 @@ class FeatureSource:
     """
 
     backbone: keras.Model
-    folder: Path
+    folder: str
     size: int
     class_ids: Sequence[int]
     batch_size: int
@@ -56,12 +55,12 @@ class FeatureFeed:
         features, indices = [], []
         for file in share.own_files:
             # The file's name within the training set, which is the same wherever the lake is mounted.
-            path = source.folder / f"{'-'.join(file.rsplit('/', 2)[1:])}.npy"
+            kept = uri.join(source.folder, f"{'-'.join(file.rsplit('/', 2)[1:])}.npy")
             labels = read_labels(file)
-            known = _load(path, len(labels))
+            known = _load(kept, len(labels))
             if known is None:
                 known = _compute(file, source)
-                _save(path, known)
+                _save(kept, known)
                 self.computed += len(labels)
             features.append(known)
             indices.append(dense_indices(labels, source.class_ids))
@@ -87,17 +86,17 @@ class FeatureFeed:
         return dataset.with_options(reader_options(self._threads))
 
 
-def features_folder(directory: Path, training_set: TrainingSet, backbone: keras.Model, size: int) -> Path:
-    """Return the folder of a backbone's features of a training set.
+def features_folder(directory: str, training_set: TrainingSet, backbone: keras.Model, size: int) -> str:
+    """Return the URI of the folder of a backbone's features of a training set.
 
     Args:
-        directory: Folder of all features.
+        directory: URI of the folder of all features.
         training_set: Whose images.
         backbone: The frozen network.
         size: Side of its input, in pixels.
     """
     parts = training_set.id, weights_digest(backbone), PREPROCESSING_VERSION, size
-    return directory / hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return uri.join(directory, hashlib.sha256(repr(parts).encode()).hexdigest()[:16])
 
 
 def _compute(file: str, source: FeatureSource) -> npt.NDArray[np.float32]:
@@ -108,19 +107,18 @@ def _compute(file: str, source: FeatureSource) -> npt.NDArray[np.float32]:
     return features
 
 
-def _load(path: Path, rows: int) -> npt.NDArray[np.float32] | None:
-    """Return the features in a file, or None where there are none that can be read: they are computed again then."""
+def _load(file: str, rows: int) -> npt.NDArray[np.float32] | None:
+    """Return the features in a file, or None where there are none that make sense: they are computed again then."""
+    if not files.exists(file):
+        return None
     try:
-        features: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        features: npt.NDArray[np.float32] = np.load(BytesIO(files.read_bytes(file)), allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     return features if features.ndim == 2 and len(features) == rows else None
 
 
-def _save(path: Path, features: npt.NDArray[np.float32]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two trainings of the same backbone may compute the same file at the same time.
-    part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.save(file, features)
-    part.replace(path)
+def _save(file: str, features: npt.NDArray[np.float32]) -> None:
+    buffer = BytesIO()
+    np.save(buffer, features)
+    files.write_bytes(file, buffer.getvalue())

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.fs
 import pyarrow.parquet as pq
 import tensorflow as tf
 from petastorm import make_batch_reader
 
 from components.build_training_set.training_set import SplitName, TrainingSet
 from components.images.preprocess import preprocess
+from components.storage import files
 
 # Row groups that are read ahead: each is a whole file in memory.
 _READ_AHEAD = 2
@@ -27,7 +27,7 @@ class Share:
     """The images of one split that are one rank's.
 
     Attributes:
-        files: URLs of all Parquet files of the split.
+        files: URIs of all Parquet files of the split.
         rank: Which rank.
         ranks: Of how many.
     """
@@ -43,7 +43,7 @@ class Share:
 
     @property
     def own_files(self) -> list[str]:
-        """URLs of this rank's files: Petastorm deals out row groups in turn, and each file is one."""
+        """URIs of this rank's files: Petastorm deals out row groups in turn, and each file is one."""
         return list(self.files[self.rank :: self.ranks])
 
     def images(self) -> int:
@@ -70,6 +70,7 @@ class Share:
             seed=seed,
             cur_shard=self.rank,
             shard_count=self.ranks,
+            storage_options=files.fsspec_options(self.files[0]),
         ) as reader:
             generator = None if seed is None else np.random.default_rng(seed)
             for group in _row_groups(reader, len(self.own_files)):
@@ -145,10 +146,10 @@ def read_labels(file: str) -> npt.NDArray[np.int32]:
     """Return the class ids in a Parquet file, in its order.
 
     Args:
-        file: Its URL.
+        file: Its URI.
     """
-    filesystem, path = pyarrow.fs.FileSystem.from_uri(file)
-    labels: npt.NDArray[np.int32] = pq.read_table(path, columns=["label"], filesystem=filesystem)["label"].to_numpy()
+    with files.open_file(file) as source:
+        labels: npt.NDArray[np.int32] = pq.read_table(source, columns=["label"])["label"].to_numpy()
     return labels
 
 
@@ -173,8 +174,7 @@ def _row_groups(reader: Iterator[Any], count: int) -> Iterator[Any]:
 
 
 def _rows(file: str) -> int:
-    filesystem, path = pyarrow.fs.FileSystem.from_uri(file)
-    with filesystem.open_input_file(path) as source:
+    with files.open_file(file) as source:
         metadata = pq.read_metadata(source)
     if metadata.num_row_groups != 1:
         raise ValueError(

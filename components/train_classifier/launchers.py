@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,28 +14,25 @@ from typing import Protocol
 
 from components.errors import InputError
 from components.settings import Settings
+from components.train_classifier.job_file import keep_job
+from components.train_classifier.mpijob.options import JobOptions
+from components.train_classifier.said import Said
 
 WORKER = "components.train_classifier.worker"
 HOROVODRUN = "components.train_classifier.horovodrun"
 
 _GRACE_SECONDS = 15
 _SET_PARENT_DEATH_SIGNAL = 1
-_RANK_LINE = re.compile(r"\[(?P<rank>\d+)\]<std(out|err)>:(?P<text>.*)")
-_FAILED_RANK = re.compile(r"Process name: (?P<rank>\d+)")
-_EXIT_CODE = re.compile(r"Exit code: (?P<code>\d+)")
-_ERROR_LINE = re.compile(r"[\w.]+(Error|Exception): ")
-# What Petastorm and TensorFlow print whatever one asks of them.
-_NOISE = re.compile(r"Cache cleanup complete\.|WARNING: All log messages before absl|.*oneDNN custom operations are on")
 
 
 class Launcher(Protocol):
     """Starts the worker once per rank and waits for all of them."""
 
-    def launch(self, request_path: Path, ranks: int) -> None:
+    def launch(self, request_uri: str, ranks: int) -> None:
         """Run a training to its end.
 
         Args:
-            request_path: The `TrainingRequest`, where all ranks can read it.
+            request_uri: The `TrainingRequest`, where all ranks can read it.
             ranks: How many to start.
 
         Raises:
@@ -56,13 +52,14 @@ class LocalLauncher:
         self._python = trainer_python
         self._worker = worker
 
-    def launch(self, request_path: Path, ranks: int) -> None:
+    def launch(self, request_uri: str, ranks: int) -> None:
         """Run a training to its end; see `Launcher`. The ranks end when this process does."""
-        command = [str(self._python), "-m", self._worker, str(request_path)]
+        command = [str(self._python), "-m", self._worker, request_uri]
         if ranks > 1:
             horovodrun = [str(self._python), "-m", HOROVODRUN, "--disable-cache", "--gloo"]
             command = [*horovodrun, "-np", str(ranks), "-H", f"localhost:{ranks}", *command]
-        said = _Said()
+        keep_job(request_uri, {"command": command})
+        said = Said()
         with _process_group(command, self._environment(ranks)) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -83,54 +80,36 @@ class LocalLauncher:
         }
 
 
-def make_launcher(settings: Settings) -> Launcher:
+def make_launcher(settings: Settings, options: JobOptions | None = None) -> Launcher:
     """Return the launcher that the settings name.
 
     Args:
         settings: Name it, and what it needs.
+        options: What it asks of a cluster.
 
     Raises:
         InputError: There is no such launcher, or it can't start anything.
     """
-    if settings.launcher != "local":
-        raise InputError(f"launcher: there is no '{settings.launcher}'. Use local.")
+    match settings.launcher:
+        case "local":
+            return LocalLauncher(_trainer_python(settings))
+        case "mpijob":
+            # The Kubernetes client takes a second to import.
+            from components.train_classifier.mpijob.launcher import MPIJobLauncher
+            from components.train_classifier.mpijob.watch import Deadlines
+
+            return MPIJobLauncher(options or JobOptions(), Deadlines.of(settings))
+    raise InputError(f"launcher: there is no '{settings.launcher}'. Use local or mpijob.")
+
+
+def _trainer_python(settings: Settings) -> Path:
     python = shutil.which(settings.trainer_python)
     if python is None:
         raise InputError(
             f"trainer_python: no program '{settings.trainer_python}'. Make the trainer environment by `make setup`,"
             " and set IMAGE_PIPELINES_TRAINER_PYTHON to its Python."
         )
-    return LocalLauncher(Path(python))
-
-
-class _Said:
-    """What the ranks print: passed on line by line, and searched for the reason when they fail."""
-
-    def __init__(self) -> None:
-        self._lines: dict[str, list[str]] = {}
-        self._failed_rank = "0"
-        self._code: str | None = None
-
-    def add(self, line: str) -> None:
-        match = _RANK_LINE.match(line)
-        rank, text = (match["rank"], match["text"]) if match else ("", line)
-        if not text.strip() or _NOISE.match(text):
-            return
-        print(line if match and rank != "0" else text, flush=True)
-        if match:
-            self._lines.setdefault(rank, []).append(text)
-        elif failed := _FAILED_RANK.match(line):
-            self._failed_rank = failed["rank"]
-        elif code := _EXIT_CODE.match(line):
-            self._code = code["code"]
-        else:
-            self._lines.setdefault("", []).append(line)
-
-    def failure(self, code: int) -> str:
-        lines = self._lines.get(self._failed_rank) or self._lines.get("") or []
-        errors = [line for line in lines if _ERROR_LINE.match(line)]
-        last = (errors or lines or ["it printed nothing"])[-1]
-        return f"rank {self._failed_rank} of the training ended with exit code {self._code or code}: {last}"
+    return Path(python)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """What is asked of a training and what it answers, as JSON files between the two environments."""
 
 import hashlib
+import json
 import math
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import InputError
+from components.storage import files, uri
 
 REQUEST_FILE = "request.json"
 RESULT_FILE = "result.json"
@@ -42,7 +43,8 @@ class TrainingRequest(BaseModel):
     Attributes:
         training_set: URI of the training set's folder.
         backbone: `xception`, frozen, or `small`, trained from scratch.
-        weights: The backbone's first weights: `imagenet`, a file of weights, or `none` for random ones.
+        weights: The backbone's first weights: `imagenet`, a file of weights, or `none` for random ones; empty is
+            `imagenet` for xception.
         image_size: Side of the model's input in pixels; 0 is the backbone's own.
         dropout: Fraction of the features dropped in training.
         learning_rate: Nadam's.
@@ -53,9 +55,10 @@ class TrainingRequest(BaseModel):
         ranks: Processes that train together.
         mlflow_tracking_uri: MLflow's tracking URI.
         experiment: MLflow experiment of the run.
-        run_directory: Folder of checkpoints and of the result, which all ranks see.
-        features_directory: Folder of the frozen backbone's features, which all ranks see.
-        timeline: Whether Horovod writes its timeline into the run's folder.
+        run_directory: URI of the folder of checkpoints and of the result.
+        features_directory: URI of the folder of the frozen backbone's features.
+        timeline: Whether Horovod's timeline is logged.
+        parent_run_id: MLflow run that the training's run is part of, or empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,9 +76,10 @@ class TrainingRequest(BaseModel):
     ranks: int = Field(1, ge=1)
     mlflow_tracking_uri: str = Field(min_length=1)
     experiment: str = Field(min_length=1)
-    run_directory: Path
-    features_directory: Path
+    run_directory: str = Field(min_length=1)
+    features_directory: str = Field(min_length=1)
     timeline: bool = False
+    parent_run_id: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,11 +89,9 @@ class TrainingRequest(BaseModel):
         backbone = resolved.get("backbone", BackboneName.XCEPTION)
         if backbone in tuple(BackboneName) and resolved.get("image_size", 0) == 0:
             resolved["image_size"] = DEFAULT_IMAGE_SIZE[BackboneName(backbone)]
-        if resolved.get("weights", IMAGENET) == "" or (
+        if resolved.get("weights", "") in ("", IMAGENET):
             # `imagenet` is the pipelines' default, and there are no such weights of the small network.
-            backbone == BackboneName.SMALL and resolved.get("weights", IMAGENET) == IMAGENET
-        ):
-            resolved["weights"] = RANDOM
+            resolved["weights"] = RANDOM if backbone == BackboneName.SMALL else IMAGENET
         ranks = resolved.get("ranks", 1)
         if resolved.get("epochs", 0) == 0 and isinstance(ranks, int) and ranks > 0:
             resolved["epochs"] = math.ceil(_EPOCHS_OF_ONE_RANK / ranks)
@@ -143,17 +145,27 @@ class TrainingRequest(BaseModel):
             "run_directory",
             "features_directory",
             "timeline",
+            "parent_run_id",
         }
         return self.model_dump(mode="json", exclude=elsewhere)
 
-    def write(self, path: Path) -> None:
+    def read_run_id(self) -> str | None:
+        """Return the id of the MLflow run that an earlier start of this training made, or None."""
+        file = uri.join(self.run_directory, RUN_FILE)
+        return str(json.loads(files.read_text(file))["run_id"]) if files.exists(file) else None
+
+    def write_run_id(self, run_id: str) -> None:
+        """Keep the id of the training's MLflow run for its next start."""
+        files.write_text(uri.join(self.run_directory, RUN_FILE), json.dumps({"run_id": run_id}))
+
+    def write(self, request_uri: str) -> None:
         """Write the request as JSON."""
-        write_whole(path, self.model_dump_json(indent=2).encode())
+        files.write_text(request_uri, self.model_dump_json(indent=2))
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, request_uri: str) -> Self:
         """Read what `write` wrote."""
-        return cls.model_validate_json(path.read_bytes())
+        return cls.model_validate_json(files.read_text(request_uri))
 
 
 class EpochMetrics(BaseModel):
@@ -243,22 +255,16 @@ def run_key(training_set_id: str, request: TrainingRequest) -> str:
 
     Args:
         training_set_id: Id of the training set.
-        request: The rest. Its folders and the timeline do not count.
+        request: The rest. Its folders, the timeline and the parent run do not count. Of a file of weights the content
+            counts.
     """
-    parts = training_set_id, sorted(request.hyperparameters.items()), request.mlflow_tracking_uri, request.experiment
+    hyperparameters = sorted(request.hyperparameters.items())
+    parts = training_set_id, hyperparameters, request.mlflow_tracking_uri, request.experiment, _file_digest(request)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file.
-        content: Its bytes.
-    """
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+def _file_digest(request: TrainingRequest) -> str | None:
+    if request.weights_file is None:
+        return None
+    with request.weights_file.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,6 @@
 """The MLflow run of a training: one run, however often the training is started."""
 
-import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -8,12 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import mlflow
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.build_training_set.training_set import TrainingSet
 from components.images.digest import SAVED_MODEL_FOLDER, folder_digest
 from components.train_classifier.export import ExportedClassifier
-from components.train_classifier.request import RUN_FILE, EpochMetrics, TrainingRequest, write_whole
+from components.train_classifier.request import EpochMetrics, TrainingRequest
 
 MODEL_NAME = "model"
 
@@ -42,12 +44,15 @@ class Tracking:
         """
         mlflow.set_tracking_uri(request.mlflow_tracking_uri)
         _open_experiment(request)
-        file = request.run_directory / RUN_FILE
-        known = json.loads(file.read_text())["run_id"] if file.is_file() else None
+        known = request.read_run_id()
+        # That of the KFP task, which MLflow would take for this one.
+        os.environ.pop(MLFLOW_RUN_ID.name, None)
         with mlflow.start_run(run_id=known) as run:
             if known is None:
-                write_whole(file, json.dumps({"run_id": run.info.run_id}).encode())
+                request.write_run_id(run.info.run_id)
             mlflow.log_params(request.hyperparameters)
+            if request.parent_run_id:
+                mlflow.set_tag(MLFLOW_PARENT_RUN_ID, request.parent_run_id)
             mlflow.set_tags({"training_set.id": training_set.id, "training_set.uri": training_set.uri})
             # The model is logged by `log_model`, the checkpoints are ours. Autologging gives up where a parameter of
             # `fit` has another value than ours of that name: `steps.in_steps` sees to `batch_size`.

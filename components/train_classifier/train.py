@@ -5,8 +5,6 @@ checkpoint there, and a training that is finished is not run again.
 """
 
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
@@ -16,19 +14,20 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
-from components.lake import uri
 from components.lake.lock import writer_lock
 from components.settings import Settings
+from components.storage import files, uri
+from components.train_classifier.heartbeat import renewed
 from components.train_classifier.launchers import Launcher, make_launcher
 from components.train_classifier.request import (
     FAILURE_FILE,
     REQUEST_FILE,
     RESULT_FILE,
-    RUN_FILE,
     TrainingRequest,
     TrainingResult,
     run_key,
 )
+from components.train_classifier.task_run import TaskRun
 
 RUNS_FOLDER = "training_runs"
 FEATURES_FOLDER = "features"
@@ -54,42 +53,45 @@ def train(
         TimeoutError: The same training is being run by someone else.
     """
     root = uri.normalize(settings.required("lake"), "lake")
-    folder = uri.local_path(root)
-    if folder is None:
-        raise InputError(f"lake: ranks can't keep their checkpoints in '{root}' yet. Use a file:// lake.")
     members = TrainingSet.read(training_set)
+    task_run = TaskRun.of(settings)
     values = {
         **parameters,
         "training_set": training_set,
         "mlflow_tracking_uri": settings.required("mlflow_tracking_uri"),
-        "experiment": settings.required("experiment"),
-        "features_directory": folder / FEATURES_FOLDER,
+        "experiment": task_run.experiment,
+        "parent_run_id": task_run.parent_run_id,
+        "features_directory": uri.join(root, FEATURES_FOLDER),
     }
-    key = run_key(members.id, TrainingRequest.make(**values, run_directory=folder))
-    request = TrainingRequest.make(**values, run_directory=folder / RUNS_FOLDER / key)
+    key = run_key(members.id, TrainingRequest.make(**values, run_directory=root))
+    request = TrainingRequest.make(**values, run_directory=uri.join(root, RUNS_FOLDER, key))
     _check_files(members, request.ranks)
-    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds):
-        return request, _recorded(request) or _run(request, launcher or make_launcher(settings))
+    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock):
+        result = _recorded(request)
+        if result is None:
+            with renewed(request.run_directory, settings.heartbeat_timeout_seconds):
+                result = _run(request, launcher or make_launcher(settings))
+        return request, result
 
 
 def _check_files(training_set: TrainingSet, ranks: int) -> None:
     """Raise an error if there are fewer files than ranks, which share them."""
     for split in (SplitName.TRAIN, SplitName.VALIDATION):
-        files = len(training_set.files[split])
-        if files < ranks:
+        count = len(training_set.files[split])
+        if count < ranks:
             raise InputError(
-                f"ranks: {ranks} are more than the {files} {split.value} files of '{training_set.uri}'."
-                f" Give at most {files}, or build the training set again with more files or more images."
+                f"ranks: {ranks} are more than the {count} {split.value} files of '{training_set.uri}'."
+                f" Give at most {count}, or build the training set again with more files or more images."
             )
 
 
 def _recorded(request: TrainingRequest) -> TrainingResult | None:
     """Return what a finished training came to. What MLflow does not know any more is removed, and trained again."""
-    folder = request.run_directory
-    run_file, result_file = folder / RUN_FILE, folder / RESULT_FILE
-    if run_file.is_file() and not _is_known(json.loads(run_file.read_text())["run_id"], request.mlflow_tracking_uri):
-        shutil.rmtree(folder)
-    return TrainingResult.model_validate_json(result_file.read_bytes()) if result_file.is_file() else None
+    run_id = request.read_run_id()
+    if run_id and not _is_known(run_id, request.mlflow_tracking_uri):
+        files.remove_folder(request.run_directory)
+    result = uri.join(request.run_directory, RESULT_FILE)
+    return TrainingResult.model_validate_json(files.read_text(result)) if files.exists(result) else None
 
 
 def _is_known(run_id: str, tracking_uri: str) -> bool:
@@ -103,23 +105,22 @@ def _is_known(run_id: str, tracking_uri: str) -> bool:
 
 
 def _run(request: TrainingRequest, launcher: Launcher) -> TrainingResult:
-    folder = request.run_directory
-    folder.mkdir(parents=True, exist_ok=True)
-    request.write(folder / REQUEST_FILE)
-    failure = folder / FAILURE_FILE
-    failure.unlink(missing_ok=True)
+    asked, failure, result = (
+        uri.join(request.run_directory, name) for name in (REQUEST_FILE, FAILURE_FILE, RESULT_FILE)
+    )
+    request.write(asked)
+    files.remove(failure)
     try:
-        launcher.launch(folder / REQUEST_FILE, request.ranks)
+        launcher.launch(asked, request.ranks)
     except RuntimeError as error:
-        if failure.is_file():
-            _raise_reason(failure, error)
+        if files.exists(failure):
+            _raise_reason(json.loads(files.read_text(failure)), error)
         raise
-    return TrainingResult.model_validate_json((folder / RESULT_FILE).read_bytes())
+    return TrainingResult.model_validate_json(files.read_text(result))
 
 
-def _raise_reason(failure: Path, error: RuntimeError) -> None:
+def _raise_reason(reason: dict[str, Any], error: RuntimeError) -> None:
     """Raise what the first rank to fail said, which is nearer to the cause than what the launcher saw."""
-    reason = json.loads(failure.read_text())
     if reason["kind"] == InputError.__name__:
         raise InputError(reason["message"]) from error
     raise RuntimeError(

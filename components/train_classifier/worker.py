@@ -1,4 +1,4 @@
-"""One rank of a training, in the trainer environment: `python -m components.train_classifier.worker REQUEST.json`."""
+"""One rank of a training, in the trainer environment: `python -m components.train_classifier.worker REQUEST_URI`."""
 
 import json
 import logging
@@ -8,8 +8,9 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -17,12 +18,15 @@ from horovod import tensorflow as hvd
 from tensorflow import keras
 
 from components.build_training_set.training_set import SplitName, TrainingSet
+from components.settings import Settings
+from components.storage import files, uri
 from components.train_classifier.backbones import build_backbone, build_head, weights_digest
 from components.train_classifier.callbacks import AfterEpoch, AverageOverRanks, KeepProgress
 from components.train_classifier.checkpoint import Checkpoint
 from components.train_classifier.export import ExportedClassifier
 from components.train_classifier.features import FeatureFeed, FeatureSource, features_folder
 from components.train_classifier.feed import ImageFeed, Share
+from components.train_classifier.heartbeat import HeartbeatWatch
 from components.train_classifier.request import (
     FAILURE_FILE,
     RESULT_FILE,
@@ -30,7 +34,6 @@ from components.train_classifier.request import (
     EpochMetrics,
     TrainingRequest,
     TrainingResult,
-    write_whole,
 )
 from components.train_classifier.state import TrainingState
 from components.train_classifier.steps import Feeds
@@ -45,19 +48,21 @@ def main(arguments: list[str]) -> None:
     """Train as one rank.
 
     Args:
-        arguments: The request's path.
+        arguments: The request's URI.
     """
     # Petastorm reads by interfaces of pyarrow 14 that are to go: nothing for a user to do.
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
-    request = TrainingRequest.read(Path(arguments[0]))
-    if request.timeline:
-        os.environ["HOROVOD_TIMELINE"] = str(request.run_directory / TIMELINE_FILE)
-    hvd.init()
-    try:
-        Worker(request).run()
-    except Exception as error:
-        _tell_failure(request.run_directory, error)
-        raise
+    request = TrainingRequest.read(arguments[0])
+    with TemporaryDirectory() as folder:
+        timeline = Path(folder, TIMELINE_FILE) if request.timeline else None
+        if timeline:
+            os.environ["HOROVOD_TIMELINE"] = str(timeline)
+        hvd.init()
+        try:
+            Worker(request, timeline).run()
+        except Exception as error:
+            _tell_failure(request.run_directory, error)
+            raise
 
 
 class Worker:
@@ -65,22 +70,26 @@ class Worker:
 
     Args:
         request: What to train.
+        timeline: Where Horovod writes its timeline, if it does.
 
     Raises:
         RuntimeError: Horovod has not as many ranks as the request.
     """
 
-    def __init__(self, request: TrainingRequest) -> None:
+    def __init__(self, request: TrainingRequest, timeline: Path | None) -> None:
         if hvd.size() != request.ranks:
             raise RuntimeError(
                 f"ranks: {request.ranks} were asked for, but Horovod has {hvd.size()}."
                 " Launch as many processes as the request says."
             )
         self._request = request
+        self._timeline = timeline
         self._started = time.monotonic()
         self._threads = max(1, len(os.sched_getaffinity(0)) // hvd.local_size())
         self._training_set = TrainingSet.read(request.training_set)
         self._class_ids = [item.label for item in self._training_set.classes]
+        timeout = Settings.load().heartbeat_timeout_seconds
+        self._heartbeat = HeartbeatWatch(request.run_directory, timeout) if hvd.rank() == 0 else None
         _set_up_tensorflow(self._threads)
 
     def run(self) -> None:
@@ -109,8 +118,8 @@ class Worker:
             if tracking is not None:
                 exported = ExportedClassifier(backbone, head, self._class_ids, request.image_size)
                 model_uri, model_digest = tracking.log_model(exported)
-                if request.timeline:
-                    tracking.log_file(request.run_directory / TIMELINE_FILE)
+                if self._timeline:
+                    tracking.log_file(self._timeline)
                 result = TrainingResult(
                     run_id=tracking.run_id,
                     model_uri=model_uri,
@@ -124,7 +133,7 @@ class Worker:
                     weights_digests=digests,
                     seconds=time.monotonic() - self._started,
                 )
-                write_whole(request.run_directory / RESULT_FILE, result.model_dump_json(indent=2).encode())
+                files.write_text(uri.join(request.run_directory, RESULT_FILE), result.model_dump_json(indent=2))
         _barrier()
 
     def _tracking(self, resumed: bool) -> "AbstractContextManager[Tracking | None]":
@@ -189,6 +198,8 @@ class Worker:
                 _print_epoch(latest, request.epochs)
                 tracking.log_epoch(latest)
                 Checkpoint(progress, state.values(), kept.best_weights).write(request.run_directory)
+                if self._heartbeat is not None:
+                    self._heartbeat.check()
 
             callbacks.append(AfterEpoch(tell_and_save))
         if not progress.finished and progress.epochs < request.epochs:
@@ -237,11 +248,12 @@ def _print_epoch(metrics: EpochMetrics, epochs: int) -> None:
     )
 
 
-def _tell_failure(folder: Path, error: Exception) -> None:
+def _tell_failure(folder: str, error: Exception) -> None:
     """Leave the first rank's reason for whoever launched the training: other ranks fail because that one did."""
     reason = {"kind": type(error).__name__, "message": str(error), "rank": hvd.rank()}
-    with suppress(FileExistsError), (folder / FAILURE_FILE).open("x") as file:
-        json.dump(reason, file)
+    file = uri.join(folder, FAILURE_FILE)
+    if not files.exists(file):
+        files.write_text(file, json.dumps(reason))
 
 
 if __name__ == "__main__":

@@ -45,5 +45,5 @@ def overhear(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    overhear(TrainingRequest.read(Path(sys.argv[1])).run_directory)
+    overhear(Path(TrainingRequest.read(sys.argv[1]).run_directory.removeprefix("file://")))
     worker.main(sys.argv[1:])

@@ -3,12 +3,13 @@
 import os
 import sys
 import time
-from pathlib import Path
+
+from components.storage import files
 
 if __name__ == "__main__":
     rank = int(os.environ.get("HOROVOD_RANK", "0"))
     print(f"progress: rank {rank} at work", flush=True)
-    match Path(sys.argv[1]).read_text():
+    match files.read_text(sys.argv[1]):
         case "sleep":
             time.sleep(300)
         case "fail" if rank == 1:

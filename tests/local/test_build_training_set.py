@@ -37,15 +37,19 @@ def label(lake: Lake, answers: dict[str, int]) -> None:
     lake.upsert(LABELS, lake.spark.createDataFrame(rows, LABELS.schema))
 
 
+def folder(training_set: TrainingSet) -> Path:
+    return Path(training_set.uri.removeprefix("file://"))
+
+
 def members(training_set: TrainingSet) -> dict[str, dict[str, Any]]:
-    rows = pq.read_table(training_set.folder / MEMBERS).to_pylist()
+    rows = pq.read_table(folder(training_set) / MEMBERS).to_pylist()
     assert len(rows) == len({row["path"] for row in rows})
     return {row["path"]: row for row in rows}
 
 
 def stored(training_set: TrainingSet) -> dict[SplitName, list[dict[str, Any]]]:
     return {
-        split: [row for name in names for row in pq.read_table(training_set.folder / name).to_pylist()]
+        split: [row for name in names for row in pq.read_table(folder(training_set) / name).to_pylist()]
         for split, names in training_set.files.items()
     }
 
@@ -69,7 +73,7 @@ def test_files_are_of_one_row_group_and_of_equal_length_and_in_the_order_of_the_
     made = build_training_set(lake, 4).training_set
 
     for split, names in made.files.items():
-        found = [pq.ParquetFile(made.folder / name) for name in names]
+        found = [pq.ParquetFile(folder(made) / name) for name in names]
         lengths = [file.metadata.num_rows for file in found]
         assert len(names) == 4
         assert [file.num_row_groups for file in found] == [1] * 4
@@ -84,14 +88,14 @@ def test_files_are_of_one_row_group_and_of_equal_length_and_in_the_order_of_the_
 def test_the_same_members_are_the_same_training_set(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
     first = build_training_set(lake, 2).training_set
-    written = (first.folder / MANIFEST).stat().st_mtime_ns
+    written = (folder(first) / MANIFEST).stat().st_mtime_ns
 
     again = build_training_set(lake, 2).training_set
     insert(lake, numbered(range(100, 101)))
     larger = build_training_set(lake, 2).training_set
 
     assert again == first
-    assert (first.folder / MANIFEST).stat().st_mtime_ns == written
+    assert (folder(first) / MANIFEST).stat().st_mtime_ns == written
     assert larger.id != first.id
     assert members(first).keys() < members(larger).keys()
 
@@ -156,7 +160,7 @@ def test_a_build_that_was_cut_off_is_done_anew(lake: Lake, monkeypatch: pytest.M
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("components.lake.files.write_text", full_disk)
+        patch.setattr("components.storage.files.write_text", full_disk)
         with pytest.raises(OSError, match="No space"):
             build_training_set(lake, 2)
 

@@ -98,7 +98,8 @@ def saved_model(root: Path, two_ranks: Trained) -> Path:
 
 def fed(request: TrainingRequest, split: SplitName) -> list[list[list[tuple[str, float]]]]:
     """Return the batches of rows (digest of the tensor, weight) that each rank was fed, in their order."""
-    files = [request.run_directory / f"fed-{split.value}-{rank}.jsonl" for rank in range(request.ranks)]
+    folder = Path(request.run_directory.removeprefix("file://"))
+    files = [folder / f"fed-{split.value}-{rank}.jsonl" for rank in range(request.ranks)]
     return [
         [[(digest, weight) for digest, weight in json.loads(line)] for line in file.read_text().splitlines()]
         for file in files
@@ -221,7 +222,7 @@ def test_horovods_timeline_is_logged_when_asked_for(two_ranks: Trained, three_ra
 
 def test_a_finished_training_is_not_run_again(root: Path, two_ranks: Trained, digit_set: TrainingSet) -> None:
     class NoLauncher:
-        def launch(self, request_path: Path, ranks: int) -> None:
+        def launch(self, request_uri: str, ranks: int) -> None:
             raise AssertionError("it was run again")
 
     again = train(settings_for(root, "two"), digit_set.uri, NoLauncher(), **PARAMETERS, ranks=2)
@@ -251,8 +252,8 @@ def test_a_killed_rank_costs_an_epoch_and_the_retry_ends_as_if_undisturbed(
 
 def test_ranks_that_disagree_with_the_request_train_nothing(root: Path, digit_set: TrainingSet) -> None:
     class OneTooFew:
-        def launch(self, request_path: Path, ranks: int) -> None:
-            LocalLauncher(TRAINER_PYTHON).launch(request_path, ranks - 1)
+        def launch(self, request_uri: str, ranks: int) -> None:
+            LocalLauncher(TRAINER_PYTHON).launch(request_uri, ranks - 1)
 
     with pytest.raises(RuntimeError, match="ranks: 2 were asked for, but Horovod has 1"):
         train(settings_for(root, "disagreeing"), digit_set.uri, OneTooFew(), **PARAMETERS, ranks=2)
@@ -330,6 +331,6 @@ def _worker_processes(lake: Path) -> list[tuple[int, list[str]]]:
             environment = (folder / "environ").read_text().split("\0")
         except (OSError, UnicodeDecodeError):
             continue
-        if command[0].endswith("python") and any(part.startswith(f"{lake}/training_runs") for part in command):
+        if command[0].endswith("python") and any(part.startswith(f"file://{lake}/training_runs") for part in command):
             found.append((int(folder.name), environment))
     return found

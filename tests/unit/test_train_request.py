@@ -16,8 +16,8 @@ def make(tmp_path: Path, **values: Any) -> TrainingRequest:
         "training_set": "file:///set",
         "mlflow_tracking_uri": "sqlite:///mlflow.db",
         "experiment": "e",
-        "run_directory": tmp_path,
-        "features_directory": tmp_path,
+        "run_directory": str(tmp_path),
+        "features_directory": str(tmp_path),
         **values,
     }
     return TrainingRequest.make(**given)
@@ -74,8 +74,9 @@ def test_a_value_that_makes_no_sense_is_told_by_its_name(tmp_path: Path, values:
 
 def test_a_request_survives_its_file(tmp_path: Path) -> None:
     request = make(tmp_path, ranks=3, seed=7, timeline=True)
-    request.write(tmp_path / "request.json")
-    assert TrainingRequest.read(tmp_path / "request.json") == request
+    uri = f"file://{tmp_path}/request.json"
+    request.write(uri)
+    assert TrainingRequest.read(uri) == request
 
 
 def test_a_retry_has_the_key_of_the_first_try_and_another_training_another(tmp_path: Path) -> None:
@@ -123,9 +124,9 @@ def checkpoint(epochs: int) -> Checkpoint:
 
 def test_a_checkpoint_comes_back_as_it_was_and_the_newest_two_are_kept(tmp_path: Path) -> None:
     for epochs in (1, 2, 3):
-        checkpoint(epochs).write(tmp_path)
+        checkpoint(epochs).write(tmp_path.as_uri())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["epoch-00002.npz", "epoch-00003.npz"]
-    found = Checkpoint.read_newest(tmp_path)
+    found = Checkpoint.read_newest(tmp_path.as_uri())
     assert found is not None
     assert found.progress == checkpoint(3).progress
     for ours, theirs in zip(found.variables, checkpoint(3).variables, strict=True):
@@ -135,17 +136,17 @@ def test_a_checkpoint_comes_back_as_it_was_and_the_newest_two_are_kept(tmp_path:
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path: Path, damage: str) -> None:
     for epochs in (1, 2):
-        checkpoint(epochs).write(tmp_path)
+        checkpoint(epochs).write(tmp_path.as_uri())
     file = tmp_path / "epoch-00002.npz"
     whole = bytearray(file.read_bytes())
     if damage == "flipped":
         start = whole.find(np.full((2, 3), 2, np.float32).tobytes())
         whole[start] ^= 1
     file.write_bytes({"truncated": bytes(whole[:-100]), "flipped": bytes(whole), "empty": b""}[damage])
-    found = Checkpoint.read_newest(tmp_path)
+    found = Checkpoint.read_newest(tmp_path.as_uri())
     assert found is not None
     assert found.progress.epochs == 1
 
 
 def test_no_checkpoint_is_a_start_from_nothing(tmp_path: Path) -> None:
-    assert Checkpoint.read_newest(tmp_path) is None
+    assert Checkpoint.read_newest(tmp_path.as_uri()) is None

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from components.lake.lock import POLL_SECONDS, writer_lock
+from components.lake.lock import writer_lock
+from components.lake.lock.file_lock import POLL_SECONDS
 
 HOLD = """
 import sys
@@ -41,9 +42,9 @@ def holder(root: str) -> Iterator["subprocess.Popen[str]"]:
         yield process
 
 
-def write(root: str, name: str, timeout_seconds: float) -> None:
+def write(root: str, name: str, timeout_seconds: float, lock: str = "") -> None:
     """Hold a lock for a moment."""
-    with writer_lock(root, name, timeout_seconds):
+    with writer_lock(root, name, timeout_seconds, lock):
         pass
 
 
@@ -102,6 +103,21 @@ def test_other_tables_and_other_lakes_do_not_wait(root: str) -> None:
             write(root, "images", 0)
 
 
-def test_a_store_that_has_no_lock_is_named() -> None:
-    with pytest.raises(InputError, match=r"^lake: writers of 's3a://bucket/lake' can't be kept apart"):
-        write("s3a://bucket/lake", "images", 0)
+@pytest.mark.parametrize("remote", ["s3a://bucket/lake", "abfss://container@account.dfs.core.windows.net/lake"])
+def test_a_remote_lake_without_a_lock_is_told_what_to_set(remote: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"^lock: not set, and writers of '{remote}' .* Set it to 'lease' on a cluster"
+    ):
+        write(remote, "images", 0)
+
+
+def test_writers_of_a_remote_lake_wait_for_each_other_in_a_folder(tmp_path: Path) -> None:
+    with writer_lock("s3a://bucket/lake", "images", 0, str(tmp_path)):
+        with writer_lock("s3a://bucket/lake", "labels", 0, str(tmp_path)), pytest.raises(TimeoutError):
+            write("s3a://bucket/lake", "images", 0, str(tmp_path))
+        write("s3a://bucket/lake-2", "images", 0, str(tmp_path))
+
+
+def test_a_lock_that_is_no_folder_is_refused(root: str) -> None:
+    with pytest.raises(InputError, match=r"^lock: 'locks/here' is neither 'lease' nor an absolute folder"):
+        write(root, "images", 0, "locks/here")

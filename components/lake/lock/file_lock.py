@@ -1,8 +1,4 @@
-"""The writer's lock: one driver at a time writes a table, or runs the stream that feeds it.
-
-Delta's log on local files is safe within one JVM only: two drivers can both find that version N does not exist, both
-write it, and one commit is gone without an error. Every KFP task is a driver of its own.
-"""
+"""A lock that is a file, for the processes of one machine."""
 
 import fcntl
 import os
@@ -14,34 +10,20 @@ from pathlib import Path
 
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from components.errors import InputError
-from components.lake import uri
-
 POLL_SECONDS = 0.2
 
 
 @contextmanager
-def writer_lock(root: str, name: str, timeout_seconds: float) -> Iterator[None]:
-    """Hold the lock `name` of the lake at `root`.
+def file_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
+    """Hold a file's lock.
 
     Args:
-        root: The lake's normalised root URI.
-        name: A table, or a stream.
+        path: The file; its stem is the lock's name.
         timeout_seconds: How long to wait for another holder.
 
     Raises:
         TimeoutError: Someone else still holds it; the sentence names the holder.
-        InputError: There is no lock for this kind of store.
     """
-    folder = uri.local_path(root)
-    if folder is None:
-        raise InputError(f"lake: writers of '{root}' can't be kept apart yet. Use a file:// lake.")
-    with _file_lock(folder / "_locks" / f"{name}.lock", timeout_seconds):
-        yield
-
-
-@contextmanager
-def _file_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:

@@ -34,10 +34,14 @@ def normalize(uri: str, field: str) -> str:
     return f"{scheme}://" + ("/" if scheme == "file" else "") + "/".join(parts)
 
 
+def is_local(uri: str) -> bool:
+    """Tell whether a URI, normalised or as Spark spells it, is of this machine's file system."""
+    return uri.startswith("file:/")
+
+
 def local_path(uri: str) -> Path | None:
     """Return the folder on this machine that a normalised `file://` URI names, or None for a URI of a remote store."""
-    scheme, _, path = uri.partition("://")
-    return Path(path) if scheme == "file" else None
+    return Path(uri.removeprefix("file://")) if is_local(uri) else None
 
 
 def join(root: str, *names: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import InputError
-from components.lake import uri
+from components.storage import uri
 
 # Names as file systems and object stores take them.
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1).filter(

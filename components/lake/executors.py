@@ -1,0 +1,124 @@
+"""Spark's executors on Kubernetes: pods made after the driver's own, which is the pod of the task.
+
+So they run where the task runs, as the account it runs as, with the settings it has, whatever an installation or a
+pipeline's parameters chose; and secrets stay references.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+
+from components.cluster.api import api_client, patiently
+from components.cluster.labels import LABELS
+from components.cluster.pod import POD_ENVIRONMENT_PREFIX, Pod
+from components.container_images import SPARK
+from components.errors import InputError
+from components.settings import Settings
+
+# Fixed, so that a NetworkPolicy can name them.
+DRIVER_PORT = 7078
+BLOCK_MANAGER_PORT = 7079
+
+_CONTAINER = "executor"
+_SPECIFICATION = ("nodeSelector", "tolerations", "serviceAccountName", "imagePullSecrets")
+
+
+def executor_configuration(settings: Settings) -> dict[str, str]:
+    """Return the configuration of Spark for a driver that is this pod, with executors beside it.
+
+    Args:
+        settings: Say how many executors there are, and how large.
+
+    Raises:
+        InputError: This task does not know its pod, or may not read it.
+    """
+    pod = Pod.current()
+    cores = str(settings.spark_executor_cores)
+    return {
+        "spark.kubernetes.namespace": pod.namespace,
+        # Makes the driver's pod the owner of the executors': when it goes, they go.
+        "spark.kubernetes.driver.pod.name": pod.name,
+        "spark.driver.host": pod.ip,
+        "spark.driver.bindAddress": "0.0.0.0",  # noqa: S104 - of a pod
+        "spark.driver.port": str(DRIVER_PORT),
+        "spark.driver.blockManager.port": str(BLOCK_MANAGER_PORT),
+        "spark.kubernetes.container.image": SPARK,
+        "spark.kubernetes.executor.podTemplateFile": _write(executor_template(_read(pod))),
+        "spark.kubernetes.executor.podTemplateContainerName": _CONTAINER,
+        # It would hold configuration files, of which there are none, and need a permission.
+        "spark.kubernetes.executor.disableConfigMap": "true",
+        "spark.executor.cores": cores,
+        "spark.kubernetes.executor.request.cores": cores,
+        "spark.kubernetes.executor.limit.cores": cores,
+        # The request and the limit of memory are the sum of both.
+        "spark.executor.memory": settings.spark_executor_memory,
+        "spark.executor.memoryOverhead": settings.spark_executor_memory_overhead,
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        "spark.dynamicAllocation.minExecutors": str(settings.spark_minimum_executors),
+        "spark.dynamicAllocation.maxExecutors": str(settings.spark_maximum_executors),
+    }
+
+
+def executor_template(driver: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the template of an executor's pod.
+
+    Args:
+        driver: The driver's pod, as the Kubernetes API spells it.
+    """
+    specification = driver["spec"]
+    (task,) = (container for container in specification["containers"] if _knows_its_pod(container))
+    # What a field of the driver's pod says is about the driver.
+    variables = [variable for variable in task["env"] if "fieldRef" not in variable.get("valueFrom", {})]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"labels": {**LABELS, "sidecar.istio.io/inject": "false"}},
+        "spec": {
+            **{name: specification[name] for name in _SPECIFICATION if name in specification},
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1000,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": _CONTAINER,
+                    "env": variables,
+                    "envFrom": task.get("envFrom", []),
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+
+
+def _knows_its_pod(container: Mapping[str, Any]) -> bool:
+    return any(variable["name"] == f"{POD_ENVIRONMENT_PREFIX}NAME" for variable in container.get("env", []))
+
+
+def _read(pod: Pod) -> dict[str, Any]:
+    api = client.CoreV1Api(api_client())
+    try:
+        found = patiently(api.read_namespaced_pod, pod.name, pod.namespace)
+    except client.ApiException as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        raise InputError(
+            f"spark_master: the account of pod '{pod.name}' may not read pods in '{pod.namespace}', so Spark can't"
+            " start executors. Bind it to the Role in manifests/, or set spark_master to local[*]."
+        ) from error
+    return dict(api.api_client.sanitize_for_serialization(found))
+
+
+def _write(template: Mapping[str, Any]) -> str:
+    """Write the template to a file, which Spark reads for each executor that it starts, as long as the driver lives."""
+    path = Path(tempfile.mkdtemp(prefix="executors-"), "template.json")
+    path.write_text(json.dumps(template))
+    return str(path)

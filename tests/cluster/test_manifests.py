@@ -1,0 +1,170 @@
+"""Manifests, applied to a real API server as a platform engineer applies them."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp.dsl import TaskConfig
+
+from components.cluster.labels import LABELS
+from components.container_images import SPARK, TRAINER
+from components.lake.executors import executor_template
+from components.train_classifier.mpijob.manifest import Identity, Owner, build_job
+from components.train_classifier.mpijob.options import JobOptions
+from tests.cluster.kubectl import RUNNER, get, kubectl, namespace
+from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation
+from tests.cluster.task_pod import CompiledTask
+
+_DEADLINE_SECONDS = 180
+_NO_NODE = {"nowhere": "true"}
+
+
+@pytest.fixture
+def team() -> Iterator[str]:
+    """A fresh namespace."""
+    with namespace() as name:
+        yield name
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def install(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Apply an overlay as the documentation says."""
+    return kubectl("apply", "--server-side", "--validate=strict", "-k", str(folder))
+
+
+def pod(name: str, labels: dict[str, str], **specification: Any) -> dict[str, Any]:
+    """Return a pod that no node takes."""
+    container = {"name": "main", "image": SPARK, **specification}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"nodeSelector": _NO_NODE, "containers": [container]},
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_with_every_component_is_taken_as_it_is_and_twice_changes_nothing(
+    overlay: str, team: str, tmp_path: Path
+) -> None:
+    folder = installation(tmp_path, overlay, COMPONENTS, team)
+
+    first = install(folder)
+    before = {each["metadata"]["name"]: each["metadata"]["generation"] for each in deployments(team)}
+    install(folder)
+
+    # A warning is a field that the server does not know, or a pod that `restricted` would refuse.
+    assert first.stderr == ""
+    assert len(before) == 3
+    assert {each["metadata"]["name"]: each["metadata"]["generation"] for each in deployments(team)} == before
+
+
+def deployments(team: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get("--namespace", team, "deployments")["items"]
+    return found
+
+
+def test_the_account_of_tasks_may_do_what_our_steps_do_and_what_kubeflow_does_and_nothing_else(
+    team: str, tmp_path: Path
+) -> None:
+    install(installation(tmp_path, "standalone", COMPONENTS, team))
+
+    account = f"system:serviceaccount:{team}:{RUNNER}"
+    listed = kubectl("auth", "can-i", "--list", "--namespace", team, f"--as={account}", "--no-headers").stdout
+
+    rows = [line.split("[", 1) for line in listed.splitlines()]
+    # Every account may ask what it may do; addresses of the API that are no resources have an empty first column.
+    allowed = {
+        resource: set(rest.rsplit("[", 1)[1].rstrip("]").split())
+        for resource, rest in ((row[0].strip(), row[1]) for row in rows)
+        if resource and "self" not in resource
+    }
+    assert allowed == {
+        "configmaps": {"get", "list", "watch"},
+        "secrets": {"get"},
+        "workflows.argoproj.io": {"get"},
+        "workflowtaskresults.argoproj.io": {"create", "patch"},
+        "events": {"list"},
+        "leases.coordination.k8s.io": {"get", "create", "update", "delete"},
+        "mpijobs.kubeflow.org": {"get", "list", "create", "delete"},
+        "pods": {"get", "list", "watch", "create", "delete", "deletecollection"},
+        "pods/log": {"get"},
+    }
+
+
+def test_a_policy_selects_our_pods_and_none_of_kubeflow(team: str, tmp_path: Path) -> None:
+    install(installation(tmp_path, "standalone", ["network-policies"], team))
+    pods = {
+        "task": {**LABELS, "workflows.argoproj.io/workflow": "training-x", "pipeline/runid": "1"},
+        "executor": {**LABELS, "spark-role": "executor"},
+        "rank": {**LABELS, "training.kubeflow.org/job-role": "worker"},
+        "other-pipeline": {"workflows.argoproj.io/workflow": "other", "pipeline/runid": "2"},
+        "ml-pipeline": {"app": "ml-pipeline", "application-crd-id": "kubeflow-pipelines"},
+        "seaweedfs": {"app": "seaweedfs", "application-crd-id": "kubeflow-pipelines"},
+    }
+    for name, labels in pods.items():
+        kubectl("apply", "--namespace", team, "--filename=-", stdin=json.dumps(pod(name, labels)))
+
+    selected = {policy["metadata"]["name"]: selection(team, policy) for policy in get("-n", team, "netpol")["items"]}
+
+    assert selected["image-pipelines-jobs"] == {"task", "executor", "rank"}
+    (server,) = selected["image-pipelines-mlflow"]
+    assert server.startswith("image-pipelines-mlflow-")
+
+
+def test_pods_that_tasks_start_are_restricted_and_tasks_lack_only_what_kubeflow_does_not_set(team: str) -> None:
+    task = CompiledTask.load("training", "ingest-images").pod("task", {}, {}, RUNNER, {})
+    executor = executor_template(task)
+    executor["metadata"]["name"] = "executor"
+    executor["spec"]["containers"][0]["image"] = SPARK
+    identity = Identity(team, Owner("v1", "Pod", "task", "1-2-3"), RUNNER)
+    job = build_job("job", "0123", TRAINER, ["mpirun"], 2, JobOptions.make(TaskConfig()), identity)
+    ranks = [
+        {"apiVersion": "v1", "kind": "Pod", **replica["template"]} | {"metadata": {"name": role.lower()}}
+        for role, replica in job["spec"]["mpiReplicaSpecs"].items()
+    ]
+
+    assert [warnings(team, each) for each in (executor, *ranks)] == ["", "", ""]
+    (warned,) = warnings(team, task).splitlines()
+    assert warned == (
+        'Warning: would violate PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "main" must set'
+        " securityContext.runAsNonRoot=true)"
+    )
+
+
+def warnings(team: str, pod: dict[str, Any]) -> str:
+    """Return what the API server says of a pod that it admits."""
+    done = kubectl("create", "--dry-run=server", "-n", team, "--filename=-", stdin=json.dumps(pod))
+    return done.stderr
+
+
+def selection(team: str, policy: dict[str, Any]) -> set[str]:
+    """Return the names of the pods that a policy is about, as the API server selects them."""
+    selector = policy["spec"]["podSelector"]
+    terms = [f"{key}={value}" for key, value in selector["matchLabels"].items()]
+    terms += [f"{term['key']} notin ({','.join(term['values'])})" for term in selector.get("matchExpressions", [])]
+    return {each["metadata"]["name"] for each in get("-n", team, "pods", "-l", ",".join(terms))["items"]}
+
+
+def test_the_quota_bounds_gpus_and_lets_pods_without_requests_be(team: str, tmp_path: Path) -> None:
+    install(installation(tmp_path, "standalone", ["quota"], team))
+    wait_until(lambda: "hard" in get("-n", team, "resourcequota", "image-pipelines").get("status", {}))
+
+    # As many pods of Kubeflow Pipelines itself are.
+    kubectl("apply", "-n", team, "--filename=-", stdin=json.dumps(pod("without-requests", {"app": "ml-pipeline"})))
+    gpus = pod("gpus", dict(LABELS), resources={"limits": {"nvidia.com/gpu": "9"}})
+    refused = subprocess.run(
+        ["kubectl", "create", "-n", team, "--filename=-"], input=json.dumps(gpus), capture_output=True, text=True
+    )
+
+    assert "exceeded quota: image-pipelines" in refused.stderr

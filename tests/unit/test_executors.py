@@ -1,0 +1,88 @@
+"""Spark's executors on Kubernetes: their pods and their command."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from components.cluster.labels import LABELS
+from components.lake.executors import executor_template
+
+REPOSITORY = Path(__file__).parents[2]
+LAKE = {
+    "name": "IMAGE_PIPELINES_LAKE",
+    "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "LAKE", "optional": True}},
+}
+KEY = {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": {"secretKeyRef": {"name": "secrets", "key": "KEY"}}}
+NAME = {"name": "IMAGE_PIPELINES_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+
+
+def driver(**specification: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {"workflows.argoproj.io/workflow": "training-x"}},
+        "spec": {
+            "containers": [
+                {"name": "wait", "env": [{"name": "ARGO_POD_NAME"}]},
+                {"name": "main", "env": [LAKE, KEY, NAME]},
+            ],
+            **specification,
+        },
+    }
+
+
+def entrypoint() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("entrypoint", REPOSITORY / "images/spark/entrypoint.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_an_executor_has_the_tasks_settings_by_reference_and_nothing_that_is_about_the_drivers_pod() -> None:
+    (container,) = executor_template(driver())["spec"]["containers"]
+
+    assert container["env"] == [LAKE, KEY]
+
+
+def test_an_executor_goes_where_the_driver_is_as_the_same_account() -> None:
+    pool = {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "spot", "operator": "Exists"}],
+        "serviceAccountName": "runner",
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+
+    specification = executor_template(driver(**pool, nodeName="node-a"))["spec"]
+
+    assert {name: specification[name] for name in pool} == pool
+    assert "nodeName" not in specification
+
+
+def test_an_executor_has_our_labels_and_none_that_argo_watches() -> None:
+    labels = executor_template(driver())["metadata"]["labels"]
+
+    assert labels == {**LABELS, "sidecar.istio.io/inject": "false"}
+
+
+def test_an_executor_has_no_privileges_and_no_token() -> None:
+    specification = executor_template(driver())["spec"]
+
+    assert specification["automountServiceAccountToken"] is False
+    assert specification["securityContext"]["runAsNonRoot"]
+    (container,) = specification["containers"]
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_java_options_of_an_executor_keep_the_drivers_order() -> None:
+    variables = {f"SPARK_JAVA_OPT_{number}": f"-Doption={number}" for number in (10, 2, 0)}
+    names = (
+        "SPARK_HOME", "SPARK_EXECUTOR_MEMORY", "SPARK_DRIVER_URL", "SPARK_EXECUTOR_ID", "SPARK_EXECUTOR_CORES",
+        "SPARK_APPLICATION_ID", "SPARK_EXECUTOR_POD_IP", "SPARK_RESOURCE_PROFILE_ID", "SPARK_EXECUTOR_POD_NAME",
+    )  # fmt: skip
+
+    command = entrypoint().executor_command(variables | {name: name.lower() for name in names})
+
+    assert command[:4] == ["java", "-Doption=0", "-Doption=2", "-Doption=10"]
+    assert command[command.index("-cp") + 1] == "spark_home/jars/*"
+    assert command[command.index("--driver-url") + 1] == "spark_driver_url"

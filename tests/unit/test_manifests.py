@@ -1,0 +1,177 @@
+"""Manifests against the code that they are for. What a real API server says of them is in tests/cluster."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from components.cluster.labels import LABELS
+from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
+from components.container_images import SPARK, TRAINER
+from components.settings import ENVIRONMENT_PREFIX, Settings
+from pipelines.platform import CONFIG_MAP, SECRET
+from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation, render
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders the overlays")
+
+NAMESPACE, ACCOUNT = "team-a", "somebody"
+_PART_OF = "app.kubernetes.io/part-of"
+_NAME = "app.kubernetes.io/name"
+_PREFIX = "image-pipelines"
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """All objects of an overlay with every component, for other parameters than the default ones."""
+    folder = tmp_path_factory.mktemp("manifests")
+    images = {SPARK: "registry.test/spark:2", TRAINER: "registry.test/trainer:2"}
+    names = {image.rpartition(":")[0]: other for image, other in images.items()}
+    return render(installation(folder, str(request.param), COMPONENTS, NAMESPACE, ACCOUNT, names))
+
+
+def templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the pod templates, by the name of what has them."""
+    return {
+        each["metadata"]["name"]: each["spec"]["template"] for each in objects if "template" in each.get("spec", {})
+    }
+
+
+def containers(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for template in templates(objects).values():
+        yield from template["spec"]["containers"]
+
+
+def find(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = (each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name)
+    return found
+
+
+def test_each_component_can_be_taken_alone(tmp_path: Path) -> None:
+    without = len(render(installation(tmp_path / "none", "standalone")))
+
+    assert all(len(render(installation(tmp_path / name, "standalone", [name]))) > without for name in COMPONENTS)
+
+
+def test_every_key_of_the_config_map_is_a_setting_that_is_no_secret(objects: list[dict[str, Any]]) -> None:
+    settings = {
+        ENVIRONMENT_PREFIX + name.upper()
+        for name, field in Settings.model_fields.items()
+        if field.annotation != SecretStr | None
+    }
+
+    assert find(objects, "ConfigMap", CONFIG_MAP)["data"].keys() <= settings
+
+
+def test_every_value_of_the_config_map_is_one_that_settings_take(
+    objects: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = find(objects, "ConfigMap", CONFIG_MAP)["data"]
+    for name, value in data.items():
+        monkeypatch.setenv(name, value)
+
+    settings = Settings.load()
+
+    for name, value in data.items():
+        assert str(getattr(settings, name.removeprefix(ENVIRONMENT_PREFIX).lower())) == value
+
+
+def test_secrets_are_only_referred_to_and_by_the_names_of_settings(objects: list[dict[str, Any]]) -> None:
+    secrets = {
+        ENVIRONMENT_PREFIX + name.upper()
+        for name, field in Settings.model_fields.items()
+        if field.annotation == SecretStr | None
+    }
+    references = [
+        variable["valueFrom"]["secretKeyRef"]
+        for container in containers(objects)
+        for variable in container.get("env", [])
+        if "secretKeyRef" in variable.get("valueFrom", {})
+    ]
+
+    assert not [each for each in objects if each["kind"] == "Secret"]
+    assert all(reference["name"] == SECRET and reference["key"] in secrets for reference in references)
+
+
+def test_the_parameters_reach_every_object(objects: list[dict[str, Any]]) -> None:
+    accounts = {name: template["spec"].get("serviceAccountName") for name, template in templates(objects).items()}
+
+    assert {each["metadata"]["namespace"] for each in objects} == {NAMESPACE}
+    assert find(objects, "RoleBinding", _PREFIX)["subjects"] == [
+        {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
+    ]
+    assert accounts == {
+        "image-pipelines-mlflow": "image-pipelines-mlflow",
+        "image-pipelines-continuous-ingest": ACCOUNT,
+        "image-pipelines-continuous-score": ACCOUNT,
+        "image-pipelines-trainer-image": None,
+    }
+
+
+def test_images_are_those_of_the_compiled_pipelines_and_can_be_replaced(
+    objects: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    plain = render(installation(tmp_path, "standalone", COMPONENTS))
+
+    assert {container["image"] for container in containers(plain)} == {SPARK, TRAINER}
+    assert {container["image"] for container in containers(objects)} == {
+        "registry.test/spark:2",
+        "registry.test/trainer:2",
+    }
+    of_executors = {
+        variable["value"]
+        for container in containers(objects)
+        for variable in container.get("env", [])
+        if variable["name"] == f"{ENVIRONMENT_PREFIX}SPARK_IMAGE"
+    }
+    assert of_executors == {"registry.test/spark:2"}
+
+
+def test_streams_have_the_environment_of_a_task(objects: list[dict[str, Any]]) -> None:
+    for step in ("ingest", "score"):
+        (container,) = templates(objects)[f"image-pipelines-continuous-{step}"]["spec"]["containers"]
+        paths = {
+            variable["name"]: variable["valueFrom"]["fieldRef"]["fieldPath"]
+            for variable in container["env"]
+            if "valueFrom" in variable
+        }
+
+        assert paths == {f"{POD_ENVIRONMENT_PREFIX}{name.upper()}": path for name, path in FIELD_PATHS.items()}
+        assert container["envFrom"] == [
+            {"configMapRef": {"name": CONFIG_MAP}},
+            {"secretRef": {"name": SECRET, "optional": True}},
+        ]
+        labels = templates(objects)[f"image-pipelines-continuous-{step}"]["metadata"]["labels"]
+        assert labels.items() >= LABELS.items()
+
+
+def test_every_object_has_our_name_so_that_none_overwrites_one_of_kubeflow(objects: list[dict[str, Any]]) -> None:
+    assert all(each["metadata"]["name"].startswith(_PREFIX) for each in objects)
+    assert all(each["metadata"]["labels"][_PART_OF] == _PREFIX for each in objects)
+
+
+def test_every_selector_selects_our_pods_only(objects: list[dict[str, Any]]) -> None:
+    for each in objects:
+        specification = each.get("spec", {})
+        if each["kind"] in ("Deployment", "DaemonSet"):
+            selected = specification["selector"]["matchLabels"]
+        elif each["kind"] == "NetworkPolicy":
+            selected = specification["podSelector"]["matchLabels"]
+        elif each["kind"] == "Service":
+            selected = specification["selector"]
+        else:
+            continue
+        assert selected.get(_PART_OF) == _PREFIX or selected[_NAME] == each["metadata"]["name"], each
+
+
+def test_every_pod_is_what_pod_security_calls_restricted_and_has_bounds(objects: list[dict[str, Any]]) -> None:
+    for template in templates(objects).values():
+        context = template["spec"]["securityContext"]
+        assert (context["runAsNonRoot"], context["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    for container in containers(objects):
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert container["resources"]["limits"].keys() == {"memory"}

@@ -1,0 +1,100 @@
+"""The pods that the cluster's tests start are what the compiled pipelines say."""
+
+import json
+from typing import Any
+
+from components.container_images import SPARK
+from tests.cluster.task_pod import MAIN, CompiledTask
+
+
+def pod(task: CompiledTask, **parameters: Any) -> dict[str, Any]:
+    return task.pod("pod", {}, parameters, account="runner", requests={"memory": "1Gi"})
+
+
+def main_container(pod: dict[str, Any]) -> dict[str, Any]:
+    (container,) = pod["spec"]["containers"]
+    assert container["name"] == MAIN
+    return dict(container)
+
+
+def test_inputs_are_the_pipelines_the_tasks_and_the_defaults() -> None:
+    task = CompiledTask.load("scoring", "ingest-images")
+
+    values = task.executor_input({"glob": "*.png"}, {"source": "s3a://landing/new"})["inputs"]["parameterValues"]
+
+    assert values["source"] == "s3a://landing/new"
+    assert values["glob"] == "*.png"
+    assert values["labelled"] is False
+    assert values["continuous_interval"] == ""
+    assert set(values) == set(task.component["inputDefinitions"]["parameters"])
+
+
+def test_the_command_gets_the_input_in_place_of_the_placeholder() -> None:
+    task = CompiledTask.load("training", "build-training-set")
+
+    command = main_container(pod(task))["command"]
+
+    assert command[:2] == ["sh", "-ec"]
+    assert command[-2:] == ["--function_to_execute", "build_training_set"]
+    given = json.loads(command[command.index("--executor_input") + 1])
+    assert set(given["outputs"]["parameters"]) == {"training_set", "training_set_id", "images"}
+    assert given["outputs"]["artifacts"]["report"]["artifacts"][0]["type"]["schemaTitle"] == "system.HTML"
+
+
+def test_settings_and_the_pods_fields_are_the_environment() -> None:
+    task = CompiledTask.load("training", "ingest-images")
+
+    container = main_container(pod(task))
+    environment = {each["name"]: each for each in container["env"]}
+
+    assert container["image"] == SPARK
+    assert environment["IMAGE_PIPELINES_SPARK_IMAGE"]["value"] == SPARK
+    assert environment["IMAGE_PIPELINES_LAKE"]["valueFrom"]["configMapKeyRef"] == {
+        "name": "image-pipelines-settings",
+        "key": "IMAGE_PIPELINES_LAKE",
+        "optional": True,
+    }
+    secret = environment["IMAGE_PIPELINES_SMTP_PASSWORD"]["valueFrom"]["secretKeyRef"]
+    assert secret["name"] == "image-pipelines-secrets"
+    assert environment["IMAGE_PIPELINES_POD_IP"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+
+
+def test_the_pool_is_the_pipelines_parameter() -> None:
+    task = CompiledTask.load("training", "ingest-images")
+    spot = {"key": "spot", "operator": "Exists"}
+
+    by_default, chosen = (
+        pod(task)["spec"],
+        pod(task, cpu_node_selector={"disk": "fast"}, cpu_tolerations=[spot])["spec"],
+    )
+
+    assert by_default["nodeSelector"] == {"pool": "cpu"}
+    assert by_default["tolerations"] == []
+    assert chosen["nodeSelector"] == {"disk": "fast"}
+    assert chosen["tolerations"] == [spot]
+
+
+def test_limits_and_deadline_are_the_compiled_ones_and_requests_can_be_smaller() -> None:
+    task = CompiledTask.load("training", "ingest-images")
+
+    made = pod(task)
+
+    resources = main_container(made)["resources"]
+    assert resources["limits"] == {"memory": task.container["resources"]["resourceMemoryLimit"]}
+    assert resources["requests"] == {"cpu": task.container["resources"]["resourceCpuRequest"], "memory": "1Gi"}
+    assert made["spec"]["activeDeadlineSeconds"] == int(task.platform["activeDeadlineSeconds"])
+    assert made["metadata"]["labels"]["app.kubernetes.io/part-of"] == "image-pipelines"
+    assert made["spec"]["serviceAccountName"] == "runner"
+
+
+def test_what_a_task_passes_on_to_its_job_it_loses_unless_it_keeps_it() -> None:
+    task = CompiledTask.load("training", "train-classifier")
+
+    made = pod(task, rank_memory="2Gi")
+
+    container = main_container(made)
+    passed = json.loads(container["command"][-3])["inputs"]["parameterValues"]["task_config"]
+    assert passed["resources"]["requests"]["memory"] == "2Gi"
+    assert container["resources"] == {"requests": {"memory": "1Gi"}}
+    assert passed["env"] == container["env"]
+    assert passed["nodeSelector"] == made["spec"]["nodeSelector"] == {"pool": "cpu"}
