@@ -27,6 +27,11 @@ demo-clean: ## Remove what the demo made
 test: setup .venv/services.done ## Run the unit, local and service tests
 	$(BIN)/python -m pytest tests/unit tests/local tests/services
 
+.PHONY: test-slow
+test-slow: setup .venv/services.done ## Run the tests that take long: large files, and each step killed 20 times in each window
+	$(BIN)/python -m pytest tests/slow
+	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_s3.py
+
 .PHONY: lint
 lint: setup ## Check style and types
 	$(BIN)/ruff format --check .
