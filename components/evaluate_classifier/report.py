@@ -8,18 +8,12 @@ from matplotlib.ticker import MaxNLocator
 from components.evaluate_classifier.evaluate import EvaluationResult
 from components.evaluate_classifier.tally import Tally
 from components.report import Cell, Picture, Report, new_figure
+from components.report.metrics import MetricsArtifact
 
 # More can't be read, neither on a page nor in KFP's UI.
 MAXIMUM_CLASSES = 40
 _OTHERS = "other classes"
 _MOST_NAMES = 15
-
-
-class MetricsArtifact(Protocol):
-    """KFP's `Metrics`."""
-
-    def log_metric(self, metric: str, value: float) -> None:
-        """Log a metric."""
 
 
 class ConfusionArtifact(Protocol):
@@ -35,6 +29,8 @@ def log_metrics(result: EvaluationResult, metrics: MetricsArtifact, confusion: C
     metrics.log_metric("test_images", result.challenger.total)
     if result.champion is not None:
         metrics.log_metric("champion_accuracy", result.champion.accuracy)
+    if result.paired is not None:
+        metrics.log_metric("gain", result.paired.gain)
     confusion.log_confusion_matrix(*confusion_matrix(result))
 
 
@@ -63,6 +59,17 @@ def write_report(result: EvaluationResult, path: str) -> None:
         }
     )
     report.text(f"{'To be promoted' if decision.promote else 'Not to be promoted'}: {decision.reason}.")
+    if decision.checks:
+        report.table(
+            "The gate",
+            ("Threshold", "Needed", "Found", "Passed"),
+            [(check.threshold, check.needed, check.found, check.passed) for check in decision.checks],
+        )
+    if result.paired is not None:
+        report.text(
+            f"On {result.paired.won:,} images only the challenger is right, on {result.paired.lost:,} only the"
+            f" champion; on the other {result.paired.total - result.paired.won - result.paired.lost:,} they are equal."
+        )
     models: list[tuple[str, Tally]] = [("challenger", result.challenger)]
     if result.champion is not None:
         models.append((f"champion, version {result.compared_with}", result.champion))

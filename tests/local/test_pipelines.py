@@ -19,17 +19,19 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from rich.console import Console
 
 from components.build_training_set.training_set import MEMBERS, TrainingSet
-from components.lake import TABLES, Lake, uri
+from components.lake import TABLES, Lake
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE, Table
-from components.register_model.register import PROMOTED
+from components.register_model.champion import PROMOTED
 from components.register_model.registry import (
     COMPARED_WITH_TAG,
     DECISION_TAG,
+    REASON_TAG,
     TRAINING_SET_ID_TAG,
     TRAINING_SET_URI_TAG,
     ModelRegistry,
 )
 from components.settings import Settings
+from components.storage import uri
 from pipelines.demo import people
 from pipelines.demo.figures import Figures
 from pipelines.demo.folder import DemoFolder
@@ -96,7 +98,7 @@ def _hash(rows: DataFrame) -> int:
 @pytest.fixture(scope="module")
 def loop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """Once around: train, score, label and train again."""
-    places = DemoFolder(tmp_path_factory.mktemp("loop"))
+    places = DemoFolder(tmp_path_factory.mktemp("a löop"))
     sample = make_digits(places.sample)
     for number, path in enumerate(sorted(sample.labelled_folder.rglob("*.jpg"))):
         if number % KEPT:
@@ -182,8 +184,10 @@ def test_the_second_model_learned_from_people_and_is_the_champion_only_if_it_is_
     }
     assert first.tags[DECISION_TAG] == PROMOTED
     assert second.tags[COMPARED_WITH_TAG] == evaluated["compared_with"] == "1"
-    better = evaluated["accuracy"] > evaluated["champion_accuracy"]
+    better = evaluated["promote"]
+    assert evaluated["accuracy"] > evaluated["champion_accuracy"] or not better
     assert (second.tags[DECISION_TAG] == PROMOTED) is better
+    assert second.tags[REASON_TAG] == evaluated["reason"]
     assert champion is not None
     assert challenger is not None
     assert champion.version == ("2" if better else "1")

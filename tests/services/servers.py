@@ -78,14 +78,15 @@ class S3Server:
 
 
 @contextmanager
-def running_mlflow(folder: Path) -> Iterator[str]:
+def running_mlflow(folder: Path, port: int = 0) -> Iterator[str]:
     """Run an MLflow server that hands all artifacts through, and yield its URL.
 
     Args:
         folder: Where it keeps its database, its artifacts and its log.
+        port: Where it listens; 0 lets it choose.
     """
     command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "0", "--workers", "1"),
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
     ]
@@ -139,7 +140,7 @@ def running_s3(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
     services = [f"{name}.port{kind}" for name in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
     command = [
         *(str(Path(sys.executable).parent / "weed"), "server", f"-dir={folder / 'data'}", "-volume.max=0"),
-        *(f"-ip={host}", f"-ip.bind={host}", "-master.volumeSizeLimitMB=64"),
+        *(f"-ip={host}", f"-ip.bind={host}", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
         *("-s3", f"-s3.config={configuration}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *(f"-{name}={port}" for name, port in zip(services, _free_ports(host, len(services)), strict=True)),
     ]
