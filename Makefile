@@ -8,6 +8,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/image-pipelines
 HOROVOD := $(CACHE)/horovod-$(shell cat images/trainer/build_horovod.sh requirements/trainer.txt requirements/horovod.txt | sha256sum | cut -c1-16)
 BIN := .venv/spark/bin
 UV := .venv/tools/bin/uv
+# Debian's JDK 17 need not be the default one.
+export JAVA_HOME := $(or $(JAVA_HOME),$(firstword $(wildcard /usr/lib/jvm/java-17-*)))
 
 .PHONY: help
 help: ## Show the targets

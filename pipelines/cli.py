@@ -1,20 +1,23 @@
 """The command line: `python -m pipelines`, also installed as `image-pipelines`."""
 
-import json
 import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 
+from components.container_images import ContainerImages
 from components.errors import InputError
+from components.ingest_images.labels import DEFAULT_LABEL_PATTERN
+from components.ingest_images.limits import Limits
+from pipelines.deployment import commands
 from pipelines.generated import COMPILED, REPOSITORY
 
 app = typer.Typer(help="Image pipelines on Kubeflow.", no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(commands.schedule_app, name="schedule")
 console = Console()
 errors = Console(stderr=True)
 
@@ -27,6 +30,15 @@ class PipelineName(StrEnum):
     LABELING = "labeling"
 
 
+class Uploadable(StrEnum):
+    """The pipelines, and all of them."""
+
+    TRAINING = "training"
+    SCORING = "scoring"
+    LABELING = "labeling"
+    ALL = "all"
+
+
 class SampleName(StrEnum):
     """The sample data sets."""
 
@@ -36,10 +48,21 @@ class SampleName(StrEnum):
 @app.command("compile")
 def compile_(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file differs.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder for the compiled files, instead of the committed ones.")
+    ] = None,
+    registry: Annotated[str, typer.Option(help="With --to: registry of the images, as in example.com/team.")] = "",
+    tag: Annotated[str, typer.Option(help="With --registry: their tag; this version's if empty.")] = "",
 ) -> None:
     """Write the compiled pipelines and components, and the tables in the READMEs."""
     from pipelines import generated
+    from pipelines.deployment.compiled import compile_to
 
+    if to is not None:
+        compile_to(to, registry, tag)
+        return
+    if registry or tag or ContainerImages() != ContainerImages.committed():
+        raise InputError("--to: the committed files name images without a registry. Name another folder to write to.")
     files = generated.generate()
     changed = generated.differing(files) if check else generated.write(files)
     for path in changed:
@@ -50,18 +73,48 @@ def compile_(
 
 
 @app.command()
+def upload(
+    pipeline: Annotated[Uploadable, typer.Argument(help="Which pipeline.")] = Uploadable.ALL,
+    dry_run: commands.DryRun = False,
+    registry: commands.Registry = "",
+    tag: commands.Tag = "",
+    endpoint: commands.Endpoint = "",
+    namespace: commands.Namespace = "",
+) -> None:
+    """Upload compiled pipelines; one whose content the server has already is left as it is."""
+    names = [each.value for each in PipelineName] if pipeline is Uploadable.ALL else [pipeline.value]
+    commands.upload_pipelines(names, commands.Target(endpoint, namespace, registry, tag), dry_run)
+
+
+@app.command()
 def run(
     pipeline: PipelineName,
     local: Annotated[bool, typer.Option("--local", help="Run on this machine, with kfp.local.")] = False,
     param: Annotated[list[str] | None, typer.Option(help="Pipeline parameter, as NAME=VALUE; may be repeated.")] = None,
-    root: Annotated[Path, typer.Option(help="Folder of the runs' artifacts and logs.")] = Path("runs"),
+    root: Annotated[Path, typer.Option(help="With --local: folder of the runs' artifacts and logs.")] = Path("runs"),
+    experiment: Annotated[str, typer.Option(help="On the server: experiment of the run.")] = "image-pipelines",
+    service_account: Annotated[str, typer.Option(help="On the server: account that its tasks run as.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="On the server: wait until the run has ended.")] = False,
+    registry: commands.Registry = "",
+    tag: commands.Tag = "",
+    endpoint: commands.Endpoint = "",
+    namespace: commands.Namespace = "",
 ) -> None:
-    """Run a compiled pipeline."""
+    """Run a compiled pipeline, on a server or, with --local, on this machine."""
+    if not local:
+        commands.run_on_server(
+            pipeline.value,
+            param or [],
+            commands.Target(endpoint, namespace, registry, tag),
+            experiment,
+            service_account,
+            wait,
+        )
+        return
     from pipelines.local_runner import run_compiled
+    from pipelines.parameters import parse_parameters
     from pipelines.progress import show_progress
 
-    if not local:
-        raise InputError("run: only runs on this machine are there so far. Add --local.")
     compiled = COMPILED / f"{pipeline}.yaml"
     arguments = parse_parameters(compiled, param or [])
     log = root / "logs" / f"{pipeline}.log"
@@ -99,41 +152,24 @@ def query(
     print_query(sql, lake, csv, console)
 
 
-def parse_parameters(compiled: Path, pairs: list[str]) -> dict[str, Any]:
-    """Return pipeline arguments from NAME=VALUE pairs, each of the type that the pipeline declares.
+@app.command()
+def requeue(
+    path: Annotated[list[str], typer.Argument(help="Files, as the table quarantine spells them.")],
+    lake: Annotated[str, typer.Option(help="Root URI of the lake; the settings' by default.")] = "",
+    labelled: Annotated[
+        bool | None,
+        typer.Option(
+            "--labelled/--unlabelled", help="Whether folders name classes; by default, as the settings' sources say."
+        ),
+    ] = None,
+    label_pattern: Annotated[str, typer.Option(help="The class' number in a folder's name.")] = DEFAULT_LABEL_PATTERN,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Length that a file may have.")] = Limits.bytes,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Width times height that an image may have.")] = Limits.pixels,
+) -> None:
+    """Judge files again, and move those that are good by now from quarantine to the images."""
+    from pipelines.requeue import print_requeued
 
-    Raises:
-        InputError: A name is unknown, or a value is not of its type.
-    """
-    root = next(iter(yaml.safe_load_all(compiled.read_text())))["root"]
-    declared = root["inputDefinitions"]["parameters"]
-    arguments: dict[str, Any] = {}
-    for pair in pairs:
-        name, separator, text = pair.partition("=")
-        if not separator or name not in declared:
-            raise InputError(
-                f"--param: '{pair}' is not NAME=VALUE with a name out of {', '.join(declared)}. Correct it."
-            )
-        kind = declared[name]["parameterType"]
-        arguments[name] = text if kind == "STRING" else _parse(name, kind, text)
-    return arguments
-
-
-def _parse(name: str, kind: str, text: str) -> Any:
-    expected: dict[str, tuple[type, ...]] = {
-        "NUMBER_INTEGER": (int,),
-        "NUMBER_DOUBLE": (int, float),
-        "BOOLEAN": (bool,),
-        "STRUCT": (dict,),
-        "LIST": (list,),
-    }
-    try:
-        value = json.loads(text.lower() if kind == "BOOLEAN" else text)
-    except json.JSONDecodeError:
-        value = None
-    if not isinstance(value, expected[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
-        raise InputError(f"--param: '{text}' of {name} is not of type {kind}. Write it as JSON.")
-    return value
+    print_requeued(console, path, lake, labelled, label_pattern, Limits(bytes=max_bytes, pixels=max_pixels))
 
 
 def trainer_python() -> Path:
@@ -149,10 +185,11 @@ def default_environment() -> dict[str, str]:
 
 def main() -> None:
     """Run the command line; bad input ends with its one sentence."""
+    from pipelines.deployment.runs import RunFailed
     from pipelines.local_runner import PipelineFailed
 
     try:
         app()
-    except (InputError, PipelineFailed) as error:
+    except (InputError, PipelineFailed, RunFailed) as error:
         errors.print(str(error), style="red", highlight=False, markup=False)
         sys.exit(1)

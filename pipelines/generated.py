@@ -1,10 +1,14 @@
-"""The files that are made from the code: compiled pipelines and components, and the tables in the READMEs."""
+"""The files that are made from the code: compiled pipelines and components, and the tables in the READMEs.
+
+Run as a program, this writes the compiled ones into the folder that is its argument.
+"""
 
 import importlib
 import inspect
 import re
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +59,12 @@ def generate() -> dict[Path, str]:
     files: dict[Path, str] = {}
     components: dict[str, dict[str, Any]] = {}
     pipelines: dict[str, dict[str, Any]] = {}
-    for name in COMPONENTS:
+    for name, component in _components():
         folder = REPOSITORY / "components" / name
-        component = getattr(importlib.import_module(f"components.{name}.component"), name)
         files[folder / "component.yaml"] = _compile(component)
         components[name] = _interface(component, component.python_func)
         files[folder / "README.md"] = _TEMPLATES.get_template("component.md.j2").render(name=name, **components[name])
-    for name in PIPELINES:
-        pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name)
+    for name, pipeline in _pipelines():
         files[COMPILED / f"{name}.yaml"] = _compile(pipeline)
         pipelines[name] = _interface(pipeline, pipeline.pipeline_func)
     readme = REPOSITORY / "README.md"
@@ -77,6 +79,14 @@ def generate() -> dict[Path, str]:
     return files
 
 
+def compiled(folder: Path) -> dict[Path, str]:
+    """Return the text of each compiled file, by its path in a folder that is not the repository's."""
+    return {
+        **{folder / f"{name}.yaml": _compile(pipeline) for name, pipeline in _pipelines()},
+        **{folder / "components" / f"{name}.yaml": _compile(component) for name, component in _components()},
+    }
+
+
 def write(files: dict[Path, str]) -> list[Path]:
     """Write the files that differ from what is on disk, and return them."""
     changed = differing(files)
@@ -89,6 +99,16 @@ def write(files: dict[Path, str]) -> list[Path]:
 def differing(files: dict[Path, str]) -> list[Path]:
     """Return the paths whose text on disk is another one, or that are missing."""
     return [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+
+
+def _components() -> Iterator[tuple[str, Any]]:
+    for name in COMPONENTS:
+        yield name, getattr(importlib.import_module(f"components.{name}.component"), name)
+
+
+def _pipelines() -> Iterator[tuple[str, Any]]:
+    for name in PIPELINES:
+        yield name, getattr(importlib.import_module(f"pipelines.{name}"), name)
 
 
 def _compile(component: BaseComponent) -> str:
@@ -153,3 +173,7 @@ def _one_line(text: str) -> str:
 def _fill(text: str, sections: dict[str, str]) -> str:
     """Put each section between its markers."""
     return _GENERATED.sub(lambda match: match["start"] + sections[match["name"]], text)
+
+
+if __name__ == "__main__":
+    write(compiled(Path(sys.argv[1])))

@@ -29,6 +29,10 @@ def labeling(
     timeline: bool = False,
     promote: str = "auto",
     minimum_accuracy: float = 0.0,
+    minimum_gain: float = 0.0,
+    gain_confidence: float = 0.8,
+    minimum_class_recall: float = 0.0,
+    minimum_class_images: int = 20,
     notify_to: str = "",
     cpu_node_selector: dict = platform.CPU_NODE_SELECTOR,
     cpu_tolerations: list = platform.CPU_TOLERATIONS,
@@ -41,6 +45,8 @@ def labeling(
 ) -> None:
     """Import labels; if the champion has not seen enough of them, train, evaluate and register a model.
 
+    The defaults are meant to be left as they are. The settings are the ConfigMap image-pipelines-settings.
+
     Args:
         source: File or folder with what the labelling service exported; empty takes annotations_source of the settings.
         minimum_new_labels: Labels that the champion's training set lacks before a new model is trained.
@@ -51,19 +57,24 @@ def labeling(
         weights: Xception's weights: `imagenet`, the path of a file of weights, or `none` for random ones.
         image_size: Width and height in pixels that images are fitted into; 0 takes the backbone's own.
         epochs: Epochs at most; 0 means 12 divided by the number of ranks, rounded up.
-        batch_size: Images a rank takes in a step.
-        learning_rate: Of the Nadam optimiser.
-        dropout: Before the last layer, 0..1.
+        batch_size: Images that a rank takes in a step.
+        learning_rate: Learning rate of the Nadam optimiser, above 0.
+        dropout: Part of the features that is dropped before the last layer, 0..1.
         patience: Epochs without a better validation accuracy before training stops; 0 never stops it.
-        seed: Of the initial weights and of shuffling.
+        seed: Seed of the initial weights and of shuffling.
         ranks: Horovod ranks that share the work.
         launcher: How ranks are started; empty takes it from the settings.
-        timeline: Whether to record Horovod's timeline.
+        timeline: Whether Horovod's timeline is recorded, to see where the time goes.
         promote: `auto` makes a better model the champion; `manual` leaves that to a person.
         minimum_accuracy: Accuracy on the test images that a champion has at least, 0..1.
+        minimum_gain: Accuracy that it has above the champion before it, -1..1; below 0, it may be a little worse.
+        gain_confidence: How sure it has to be that its gain is above the minimum, 0.5 (as counted) up to, without, 1.
+        minimum_class_recall: Part of a class' test images that it finds at least, 0..1, unless the champion before it
+            found no more of them.
+        minimum_class_images: Test images that a class has at least for its recall to count.
         notify_to: E-mail address that hears of the outcome; empty for the log only.
-        cpu_node_selector: Labels of the nodes that the tasks run on.
-        cpu_tolerations: Tolerations of those nodes' taints.
+        cpu_node_selector: Labels of the nodes that the tasks run on; {} takes any node.
+        cpu_tolerations: Tolerations of those nodes' taints; [] is for nodes without any.
         gpu_node_selector: Labels of the nodes that the ranks run on, with the launcher mpijob.
         gpu_tolerations: Tolerations of those nodes' taints.
         gpus_per_rank: GPUs of each rank, with the launcher mpijob; 0 for training on CPUs.
@@ -72,9 +83,7 @@ def labeling(
         rank_memory: Memory that each rank requests and is limited to, as in `6Gi`, with the launcher mpijob.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(
-        notify(to=notify_to, lake=lake, pipeline="labeling", ingests=False), platform.SMALL, *pool
-    )
+    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="labeling"), platform.SMALL, *pool)
     with dsl.ExitHandler(notified, name="labeling"):
         imported = import_labels(
             source=source,
@@ -106,6 +115,10 @@ def labeling(
                     timeline=timeline,
                     promote=promote,
                     minimum_accuracy=minimum_accuracy,
+                    minimum_gain=minimum_gain,
+                    gain_confidence=gain_confidence,
+                    minimum_class_recall=minimum_class_recall,
+                    minimum_class_images=minimum_class_images,
                     node_selector=cpu_node_selector,
                     tolerations=cpu_tolerations,
                     gpu_node_selector=gpu_node_selector,

@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -21,7 +23,8 @@ from pydantic import BaseModel
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"INFO - Executing task '(?P<task>[^']+)'")
 _FINISHED = re.compile(r"(INFO|ERROR) - Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
-_INPUT_ERROR = re.compile(r"components\.errors\.InputError: (?P<sentence>.+)")
+# What components raise for people to read, as the last line of a traceback; Spark puts its own around it.
+_ERROR = re.compile(r"^\s*(components\.errors\.InputError|TimeoutError|RuntimeError): (?P<sentence>.+)")
 _STOP_SECONDS = 10
 
 
@@ -77,7 +80,7 @@ class LocalRun:
 class _Request(BaseModel):
     pipeline: Path
     arguments: dict[str, Any]
-    pipeline_root: Path
+    root: Path
 
 
 def run_compiled(
@@ -93,7 +96,7 @@ def run_compiled(
     Args:
         pipeline: The compiled YAML.
         arguments: Pipeline parameters; the others keep their defaults.
-        pipeline_root: Where the run's artifacts go.
+        pipeline_root: The run's artifacts go into a folder of its own below it.
         environment: Added to this process' environment; settings are read from it.
         log_file: Gets all that the tasks print; appended to.
         on_event: Called with each event, in order.
@@ -104,7 +107,9 @@ def run_compiled(
     Raises:
         PipelineFailed: A task failed.
     """
-    request = _Request(pipeline=pipeline, arguments=dict(arguments), pipeline_root=pipeline_root)
+    pipeline_root.mkdir(parents=True, exist_ok=True)
+    root = Path(mkdtemp(prefix=f"{pipeline.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-", dir=pipeline_root))
+    request = _Request(pipeline=pipeline, arguments=dict(arguments), root=root)
     log_file.parent.mkdir(parents=True, exist_ok=True)
     reader = _LogReader(on_event)
     process = subprocess.Popen(
@@ -125,10 +130,10 @@ def run_compiled(
         code = process.wait()
     finally:
         _stop(process)
-    folder = _newest_run(pipeline_root)
     if code != 0:
         where = f"task '{reader.failed}'" if reader.failed else "the pipeline"
         raise PipelineFailed(f"{where} failed. {reader.sentence or ''} See {log_file}.".replace("  ", " "))
+    (folder,) = root.iterdir()
     return LocalRun(folder, {name: _task_run(folder / name, seconds) for name, seconds in reader.seconds.items()})
 
 
@@ -156,7 +161,8 @@ class _LogReader:
                 self.failed = match["task"]
             self._on_event(Event("task_finished", match["task"], match["status"], seconds))
         else:
-            if (match := _INPUT_ERROR.search(text)) and not self.sentence:
+            # The last one before the task's end is the outermost, and nearest to what a person can do about it.
+            if (match := _ERROR.search(text)) and not self.failed:
                 self.sentence = match["sentence"]
             self._on_event(Event("line", self._task, text.strip()))
 
@@ -173,11 +179,6 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.wait()
 
 
-def _newest_run(pipeline_root: Path) -> Path:
-    runs = [path for path in pipeline_root.iterdir() if path.is_dir()] if pipeline_root.is_dir() else []
-    return max(runs, key=lambda path: path.stat().st_mtime_ns, default=pipeline_root)
-
-
 def _task_run(folder: Path, seconds: float) -> TaskRun:
     output = folder / "executor_output.json"
     values = json.loads(output.read_text()).get("parameterValues", {}) if output.exists() else {}
@@ -189,7 +190,7 @@ def main() -> None:
     from kfp import components, local
 
     request = _Request.model_validate_json(sys.argv[1])
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(request.pipeline_root))
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(request.root))
     components.load_component_from_file(str(request.pipeline))(**request.arguments)
 
 

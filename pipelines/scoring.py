@@ -29,9 +29,12 @@ def scoring(
 ) -> None:
     """Ingest new images, score them with the champion, and export the doubtful ones for labelling.
 
+    The defaults are meant to be left as they are. The settings are the ConfigMap image-pipelines-settings.
+
     Args:
         source: Folder with images without labels; empty takes unlabelled_source of the settings.
-        glob: Which file names count, in upper or lower case.
+        glob: Pattern of the file names that count, in upper or lower case. Files and folders whose names begin with
+            `_` or `.` never do: writers name them so until they are done.
         lake: Root URI of the lake; empty takes it from the settings.
         model_name: Name of the registered model; empty takes it from the settings.
         mlflow_tracking_uri: MLflow server; empty takes it from the settings.
@@ -40,14 +43,16 @@ def scoring(
         threshold: Best score under which an image is doubtful, 0..1.
         fraction: Part of the doubtful images that people get, 0..1.
         budget: How many doubtful images people get, the most doubtful first; 0 takes the fraction.
-        audit_fraction: Part of the newly scored images that people get whatever their score, 0..1.
-        seed: Of the choice of images.
+        audit_fraction: Part of all scored images that people get whatever their score, 0..1.
+        seed: Seed of the choice of images.
         notify_to: E-mail address that hears of the outcome; empty for the log only.
-        cpu_node_selector: Labels of the nodes that the tasks run on.
-        cpu_tolerations: Tolerations of those nodes' taints.
+        cpu_node_selector: Labels of the nodes that the tasks run on; {} takes any node.
+        cpu_tolerations: Tolerations of those nodes' taints; [] is for nodes without any.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="scoring"), platform.SMALL, *pool)
+    notified = platform.configure(
+        notify(to=notify_to, lake=lake, pipeline="scoring", ingests="unlabelled"), platform.SMALL, *pool
+    )
     with dsl.ExitHandler(notified, name="scoring"):
         ingested = ingest_images(source=source, glob=glob, labelled=False, lake=lake)
         platform.configure(ingested, platform.SPARK, *pool)

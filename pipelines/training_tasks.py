@@ -31,6 +31,10 @@ class Training(NamedTuple):
     timeline: Any
     promote: Any
     minimum_accuracy: Any
+    minimum_gain: Any
+    gain_confidence: Any
+    minimum_class_recall: Any
+    minimum_class_images: Any
     node_selector: Any
     tolerations: Any
     gpu_node_selector: Any
@@ -85,6 +89,10 @@ def add_training_tasks(training: Training, after: PipelineTask | None = None) ->
         training_set=built.outputs["training_set"],
         promote=training.promote,
         minimum_accuracy=training.minimum_accuracy,
+        minimum_gain=training.minimum_gain,
+        gain_confidence=training.gain_confidence,
+        minimum_class_recall=training.minimum_class_recall,
+        minimum_class_images=training.minimum_class_images,
         **model,
         **registry,
     )

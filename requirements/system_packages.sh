@@ -8,7 +8,7 @@ need() {
     shift
     "$@" >/dev/null 2>&1 || missing+=("$package")
 }
-is_jdk_17() { [[ $(java -version 2>&1) == *'version "17'* ]]; }
+is_jdk_17() { [[ $(java -version 2>&1) == *'version "17'* ]] || compgen -G '/usr/lib/jvm/java-17-*/bin/java'; }
 need python3.11-venv python3.11 -c 'import ensurepip, venv'
 need python3.11-dev python3.11 -c \
     'import pathlib, sysconfig, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())'
@@ -22,7 +22,7 @@ need npm npm --version
 ((${#missing[@]})) || exit 0
 install="apt-get install --yes --no-install-recommends ${missing[*]}"
 if ((EUID != 0)); then
-    echo "Some packages of the system are missing. Run: sudo $install" >&2
+    echo "Some packages of the system are missing. Run: sudo apt-get update && sudo $install" >&2
     exit 1
 fi
 echo "Installing with apt: ${missing[*]}"

@@ -4,6 +4,7 @@ Which side an image is on is decided by its content, for ever: the champion was 
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
 from components.evaluate_classifier.gate import Champion, Decision, Gate, decide
-from components.evaluate_classifier.tally import Tally
+from components.evaluate_classifier.tally import Paired, Tally
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
 from components.storage import files
@@ -68,6 +69,7 @@ class EvaluationResult:
         decision: What the gate says.
         challenger: What the challenger said of the images.
         champion: What the champion said of them; None if there is none.
+        paired: How the challenger did on them beside the champion; None if there is none.
         compared_with: Version of the champion; empty if there is none.
         mistakes: The challenger's mistakes of the highest scores, highest first.
     """
@@ -76,6 +78,7 @@ class EvaluationResult:
     decision: Decision
     challenger: Tally
     champion: Tally | None
+    paired: Paired | None
     compared_with: str
     mistakes: list[Mistake] = field(default_factory=list)
 
@@ -86,11 +89,16 @@ class EvaluationResult:
 
     def class_name(self, label: int) -> str:
         """Return a class' name, with its id where others have the same name or it is not of this training set."""
-        names = {item.label: item.name for item in self.training_set.classes}
-        name = names.get(label)
-        if name is None:
-            return str(label)
-        return name if list(names.values()).count(name) == 1 else f"{name} ({label})"
+        return class_names(self.training_set).get(label, str(label))
+
+
+def class_names(training_set: TrainingSet) -> dict[int, str]:
+    """Return the classes' names by class id, with the id where others have the same name."""
+    names = Counter(item.name for item in training_set.classes)
+    return {
+        item.label: item.name if names[item.name] == 1 else f"{item.name} ({item.label})"
+        for item in training_set.classes
+    }
 
 
 class _TestImage(NamedTuple):
@@ -100,7 +108,10 @@ class _TestImage(NamedTuple):
 
 
 def evaluate(
-    settings: Settings, training_set: str, challenger: Challenger, promote: str = "auto", minimum_accuracy: float = 0.0
+    settings: Settings,
+    training_set: str,
+    challenger: Challenger,
+    gate: Gate = Gate(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
     """Compare a new model with the champion, if there is one, and decide whether it takes its place.
 
@@ -108,14 +119,11 @@ def evaluate(
         settings: Name the registry and the model.
         training_set: URI of the training set whose test images are taken.
         challenger: The new model.
-        promote: `auto`, or `manual` to leave promotion to a person.
-        minimum_accuracy: Accuracy that a champion has at least, 0..1.
+        gate: The thresholds.
 
     Raises:
-        InputError: A parameter makes no sense, there are no test images, or a model's files are not those that were
-            registered.
+        InputError: There are no test images, or a model's files are not those that were registered.
     """
-    gate = Gate.make(promote, minimum_accuracy)
     return evaluate_challenger(ModelRegistry.open(settings), TrainingSet.read(training_set), challenger, gate)
 
 
@@ -132,45 +140,51 @@ def evaluate_challenger(
     challenger_model = registry.load(challenger.model_uri, challenger.digest)
     champion_model = registry.load(champion.model_uri, champion.digest) if champion and not is_challenger else None
 
-    said_by_challenger, said_by_champion, mistakes = _run(training_set, challenger_model, champion_model)
-    if champion is None:
-        decision = decide(gate, said_by_challenger.accuracy, None)
-    else:
-        said_by_champion = said_by_challenger if is_challenger else said_by_champion
-        against = Champion(champion.version, said_by_champion.accuracy, is_challenger)
-        decision = decide(gate, said_by_challenger.accuracy, against)
+    said = _run(training_set, challenger_model, champion_model)
+    against = None
+    if champion is not None:
+        against = Champion(champion.version, said.by_champion, said.paired, is_challenger)
+    decision = decide(gate, said.by_challenger, against, class_names(training_set))
     registry.log_metrics(
-        challenger.run_id, {"test_accuracy": said_by_challenger.accuracy, "test_images": said_by_challenger.total}
+        challenger.run_id, {"test_accuracy": said.by_challenger.accuracy, "test_images": said.by_challenger.total}
     )
     return EvaluationResult(
         training_set,
         decision,
-        said_by_challenger,
-        said_by_champion if champion else None,
+        said.by_challenger,
+        said.by_champion if champion else None,
+        said.paired if champion else None,
         champion.version if champion else "",
-        mistakes,
+        sorted(said.mistakes, reverse=True),
     )
 
 
-def _run(
-    training_set: TrainingSet, challenger: "Classifier", champion: "Classifier | None"
-) -> tuple[Tally, Tally, list[Mistake]]:
+@dataclass
+class _Said:
+    """What the models said of the test images. Without a champion, its part says what the challenger's does."""
+
+    by_challenger: Tally = field(default_factory=Tally)
+    by_champion: Tally = field(default_factory=Tally)
+    paired: Paired = field(default_factory=Paired)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+
+def _run(training_set: TrainingSet, challenger: "Classifier", champion: "Classifier | None") -> _Said:
     """Let both models classify the test images."""
-    said_by_challenger, said_by_champion = Tally(), Tally()
-    mistakes: list[Mistake] = []
+    said = _Said()
     for images in _read_images(training_set):
         contents = [image.content for image in images]
-        predictions = challenger.predict(contents)
-        for image, prediction in zip(images, predictions, strict=True):
-            said_by_challenger.add(image.label, prediction.label)
-            if (mistake := _mistake(image, prediction)) is not None:
-                push = heapq.heappush if len(mistakes) < _MISTAKES else heapq.heappushpop
-                push(mistakes, mistake)
-        if champion is not None:
-            for image, prediction in zip(images, champion.predict(contents), strict=True):
-                said_by_champion.add(image.label, prediction.label)
-        print(f"progress: {said_by_challenger.total:,} test images", flush=True)
-    return said_by_challenger, said_by_champion, sorted(mistakes, reverse=True)
+        ours = challenger.predict(contents)
+        theirs = champion.predict(contents) if champion is not None else ours
+        for image, our, their in zip(images, ours, theirs, strict=True):
+            said.by_challenger.add(image.label, our.label)
+            said.by_champion.add(image.label, their.label)
+            said.paired.add(image.label, our.label, their.label)
+            if (mistake := _mistake(image, our)) is not None:
+                push = heapq.heappush if len(said.mistakes) < _MISTAKES else heapq.heappushpop
+                push(said.mistakes, mistake)
+        print(f"progress: {said.by_challenger.total:,} test images", flush=True)
+    return said
 
 
 def _mistake(image: _TestImage, prediction: "Prediction") -> Mistake | None:

@@ -35,6 +35,8 @@ def log_metrics(result: EvaluationResult, metrics: MetricsArtifact, confusion: C
     metrics.log_metric("test_images", result.challenger.total)
     if result.champion is not None:
         metrics.log_metric("champion_accuracy", result.champion.accuracy)
+    if result.paired is not None:
+        metrics.log_metric("gain", result.paired.gain)
     confusion.log_confusion_matrix(*confusion_matrix(result))
 
 
@@ -63,6 +65,17 @@ def write_report(result: EvaluationResult, path: str) -> None:
         }
     )
     report.text(f"{'To be promoted' if decision.promote else 'Not to be promoted'}: {decision.reason}.")
+    if decision.checks:
+        report.table(
+            "The gate",
+            ("Threshold", "Needed", "Found", "Passed"),
+            [(check.threshold, check.needed, check.found, check.passed) for check in decision.checks],
+        )
+    if result.paired is not None:
+        report.text(
+            f"On {result.paired.won:,} images only the challenger is right, on {result.paired.lost:,} only the"
+            f" champion; on the other {result.paired.total - result.paired.won - result.paired.lost:,} they are equal."
+        )
     models: list[tuple[str, Tally]] = [("challenger", result.challenger)]
     if result.champion is not None:
         models.append((f"champion, version {result.compared_with}", result.champion))

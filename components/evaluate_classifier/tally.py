@@ -89,3 +89,29 @@ class Tally:
                 continue
             matrix[index.get(true, size - 1)][index.get(predicted, size - 1)] += count
         return matrix
+
+
+@dataclass
+class Paired:
+    """Images of known class, by which of two models classified them right.
+
+    Attributes:
+        won: Images that only the first one did.
+        lost: Images that only the second one did.
+        total: All images.
+    """
+
+    won: int = 0
+    lost: int = 0
+    total: int = 0
+
+    def add(self, true: int, first: int | None, second: int | None) -> None:
+        """Count an image by its class and what the two models said of it."""
+        self.total += 1
+        self.won += first == true != second
+        self.lost += second == true != first
+
+    @property
+    def gain(self) -> float:
+        """The first one's accuracy minus the second one's, -1..1."""
+        return (self.won - self.lost) / self.total

@@ -24,7 +24,7 @@ from components.settings import Settings
 from components.storage import files, uri
 
 UNKNOWN_PATH = "the lake has no such image"
-REPEATED_ID = "its annotation_id stands for another answer above"
+REPEATED_ID = "its annotation_id stands for another answer that came before"
 
 
 @dataclass
@@ -135,8 +135,13 @@ def _write(lake: Lake, answers: list[tuple[Located, datetime]], result: ImportRe
     result.class_names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
     annotations = _annotations(lake, answers, result).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        known = lake.read(ANNOTATIONS).select(*ANNOTATIONS.key)
-        new = annotations.join(known, list(ANNOTATIONS.key), "left_anti").select(ANNOTATIONS.schema.fieldNames())
+        known = lake.read(ANNOTATIONS).select(
+            *ANNOTATIONS.key, F.col("path").alias("_path"), F.col("label").alias("_label")
+        )
+        compared = annotations.join(known, list(ANNOTATIONS.key), "left")
+        changed = compared.where("_path IS NOT NULL AND NOT (path <=> _path AND label <=> _label)")
+        result.rejected += [Rejected(row["_where"], REPEATED_ID) for row in changed.select("_where").collect()]
+        new = compared.where("_path IS NULL").select(ANNOTATIONS.schema.fieldNames())
         result.imported = new.count()
         if result.imported:
             lake.insert_new(ANNOTATIONS, new)

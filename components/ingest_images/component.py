@@ -27,10 +27,12 @@ def ingest_images(
         source: Landing folder, searched recursively: file:///..., s3a://... or abfss://...; empty takes it from the
             settings, by whether its images are labelled.
         lake: Root URI of the lake; empty takes it from the settings.
-        glob: Which file names count, in upper or lower case.
+        glob: Which file names count, in upper or lower case. Files and folders whose names begin with `_` or `.` never
+            do: writers name them so until they are done.
         labelled: Whether the folder that an image is in names its class.
         label_pattern: Regular expression whose one group is the class' number, searched in the folder's name.
-        continuous_interval: Time between two looks at the folder, as in `1 minute`; empty for one look.
+        continuous_interval: Time between two looks at the folder, as in `1 minute`, until SIGTERM; empty for one
+            look.
 
     Returns:
         found: Files not seen before.

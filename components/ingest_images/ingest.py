@@ -10,25 +10,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from components.images.header import EMPTY
-from components.ingest_images.judge import JUDGED_COLUMNS, Limits, judge
+from components.ingest_images.batch import BatchOutcome, write_batch
+from components.ingest_images.judge import JUDGED_COLUMNS, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.landing import batch_paths, open_landing
+from components.ingest_images.limits import Limits
+from components.ingest_images.status import LABELLED, UNLABELLED, status_file
 from components.lake import Lake, spark_session
-from components.lake.stream import run_stream
-from components.lake.tables import CLASSES, IMAGES, QUARANTINE
+from components.lake.stream import check_interval, run_stream
+from components.lake.tables import IMAGES
 from components.settings import Settings
 from components.storage import files, uri
 
-STATUS_FILE = "_status/ingest_images.json"
-REPLACED = "another content at a known path"
-VANISHED = "vanished between listing and reading"
 _SAMPLE = 12
 
 
@@ -56,6 +52,14 @@ class IngestResult:
     seconds: float = 0
     sample: list[tuple[str, bytes]] = field(default_factory=list)
 
+    def add(self, found: int, outcome: BatchOutcome) -> None:
+        """Add what became of a batch of `found` files."""
+        self.found += found
+        self.ingested += outcome.ingested
+        self.without_class += outcome.without_class
+        self.quarantined += outcome.quarantined
+        self.sample += outcome.sample
+
 
 def ingest(
     settings: Settings,
@@ -71,7 +75,8 @@ def ingest(
     Args:
         settings: Names the lake.
         source: Landing folder, searched recursively; empty takes it from the settings.
-        glob: Which file names count, in either case.
+        glob: Which file names count, in upper or lower case. Files and folders whose names begin with `_` or `.` never
+            do: writers name them so until they are done.
         labelled: Whether the folder that an image is in names its class.
         label_pattern: Regular expression with one group, the class' number.
         continuous_interval: Time between two looks at the folder, as in `1 minute`, until SIGTERM; empty for one look.
@@ -82,6 +87,8 @@ def ingest(
         TimeoutError: Another run ingests the same folder.
     """
     labels = LabelPattern(label_pattern) if labelled else None
+    # Before Spark is started.
+    check_interval(continuous_interval)
     setting = "labelled_source" if labelled else "unlabelled_source"
     source = uri.normalize(source or settings.required(setting), "source")
     lake = Lake.open(spark_session(settings), settings)
@@ -104,92 +111,22 @@ def ingest_folder(
     result = IngestResult(source)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        _write_batch(lake, batch, batch_paths(checkpoint, batch_id), limits, result, labels is not None)
+        listed = batch_paths(checkpoint, batch_id)
+        wanted = _SAMPLE - len(result.sample)
+        result.add(len(listed), write_batch(lake, batch, listed, limits, labels is not None, wanted))
+        print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
+        _write_status(lake, result, labels is not None)
 
     with lake.writer(f"ingest-{uri.digest(source)}"):
         run_stream(judged, write, checkpoint, continuous_interval)
     result.table_version = lake.version(IMAGES)
     result.seconds = monotonic() - started
-    _write_status(lake, result)
+    _write_status(lake, result, labels is not None)
     return result
 
 
-def _write_batch(
-    lake: Lake, batch: DataFrame, listed: list[str], limits: Limits, result: IngestResult, labelled: bool
-) -> None:
-    now = datetime.now(UTC)
-    load_date, ingested_at = F.lit(now.date()), F.lit(now)
-    # The frame of a batch reads and decodes its files again at every action.
-    judged = batch.persist(StorageLevel.DISK_ONLY)
-    try:
-        known = lake.read(IMAGES).select("path", F.col("content_sha256").alias("known_sha256"))
-        compared = judged.join(known, "path", "left").withColumn(
-            "reason",
-            F.when(F.col("known_sha256") != F.col("content_sha256"), F.lit(REPLACED)).otherwise(F.col("reason")),
-        )
-        accepted = compared.where("reason IS NULL AND known_sha256 IS NULL")
-        refused = compared.where("reason IS NOT NULL").select(
-            "path", "modificationTime", "length", "content_sha256", "reason"
-        )
-        read = {row["path"] for row in judged.select("path").collect()}
-        unread = _unread(lake, [path for path in listed if path not in read], limits)
-        quarantine = refused.unionByName(unread).withColumn("load_date", load_date).dropDuplicates(list(QUARANTINE.key))
-
-        if labelled:
-            _write_classes(lake, judged)
-            result.without_class += accepted.where("label IS NULL").count()
-        new = accepted.withColumn("load_date", load_date).withColumn("ingested_at", ingested_at)
-        columns = IMAGES.schema.fieldNames()
-        if len(result.sample) < _SAMPLE:
-            rows = accepted.select("path", "content").limit(_SAMPLE - len(result.sample)).collect()
-            result.sample += [(row["path"], bytes(row["content"])) for row in rows]
-        reasons = quarantine.join(
-            lake.read(QUARANTINE).select(*QUARANTINE.key).alias("old"), _same_key(quarantine), "left_anti"
-        )
-        counts = Counter({row["reason"]: row["count"] for row in reasons.groupBy("reason").count().collect()})
-        result.ingested += lake.insert_new(IMAGES, new.select(columns))
-        if counts:
-            lake.insert_new(QUARANTINE, quarantine.select(QUARANTINE.schema.fieldNames()))
-        result.quarantined += counts
-        result.found += len(listed)
-        print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
-    finally:
-        judged.unpersist()
-
-
-def _same_key(rows: DataFrame) -> Any:
-    return (F.col("old.path") == rows["path"]) & F.col("old.content_sha256").eqNullSafe(rows["content_sha256"])
-
-
-def _unread(lake: Lake, paths: list[str], limits: Limits) -> DataFrame:
-    """Return rows of `quarantine` for the listed files that the stream did not read."""
-    rows: list[tuple[str, datetime | None, int | None, None, str]] = []
-    for path in paths:
-        status = files.status(path)
-        if status is None:
-            rows.append((path, None, None, None, VANISHED))
-        elif status.length == 0:
-            # Spark plans no task for it.
-            rows.append((path, status.modification_time, 0, None, EMPTY))
-        elif status.length > limits.bytes:
-            reason = f"more than {limits.bytes} bytes"
-            rows.append((path, status.modification_time, status.length, None, reason))
-        else:
-            raise OSError(f"'{path}' was listed and is there, but was not read. Run this step again.")
-    schema = "path STRING, modificationTime TIMESTAMP, length BIGINT, content_sha256 STRING, reason STRING"
-    return lake.spark.createDataFrame(rows, schema)
-
-
-def _write_classes(lake: Lake, judged: DataFrame) -> None:
-    found = judged.where("label IS NOT NULL").groupBy("label").agg(F.min("class_name").alias("name"))
-    new = found.join(lake.read(CLASSES).select("label"), "label", "left_anti").collect()
-    if new:
-        rows = [(row["label"], row["name"], None) for row in new]
-        lake.insert_new(CLASSES, lake.spark.createDataFrame(rows, CLASSES.schema))
-
-
-def _write_status(lake: Lake, result: IngestResult) -> None:
-    """Keep the outcome of the last run, for the notification: a source that went dry is the usual failure."""
+def _write_status(lake: Lake, result: IngestResult, labelled: bool) -> None:
+    """Keep what the last run did so far, for the notification: a source that went dry is the usual failure."""
     status = {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "source": result.source,
@@ -197,4 +134,4 @@ def _write_status(lake: Lake, result: IngestResult) -> None:
         "ingested": result.ingested,
         "quarantined": result.quarantined.total(),
     }
-    files.write_text(uri.join(lake.root, STATUS_FILE), json.dumps(status))
+    files.write_text(uri.join(lake.root, status_file(LABELLED if labelled else UNLABELLED)), json.dumps(status))

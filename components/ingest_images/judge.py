@@ -2,31 +2,19 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from components.ingest_images.labels import LabelPattern
+from components.ingest_images.limits import Limits
+from components.workers.threads import limit_tensorflow_threads
 
 JUDGED_COLUMNS = """path STRING, modificationTime TIMESTAMP, length BIGINT, content BINARY, content_sha256 STRING,
     label INT, class_name STRING, reason STRING"""
 _VERDICT = pa.schema(
     [("content_sha256", pa.string()), ("label", pa.int32()), ("class_name", pa.string()), ("reason", pa.string())]
 )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an image may be at most.
-
-    Attributes:
-        bytes: Length of the file.
-        pixels: Width times height.
-    """
-
-    bytes: int = 64 * 2**20
-    pixels: int = 100_000_000
 
 
 def judge(
@@ -40,6 +28,7 @@ def judge(
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        limit_tensorflow_threads()
         from components.images.verdict import verdict
 
         def row(path: str, content: bytes) -> dict[str, Any]:
@@ -52,8 +41,10 @@ def judge(
             }
 
         for batch in batches:
-            pairs = zip(batch["path"].to_pylist(), batch["content"].to_pylist(), strict=True)
-            added = pa.RecordBatch.from_pylist([row(path, content) for path, content in pairs], schema=_VERDICT)
+            # One copy of one file at a time: they may be large.
+            pairs = zip(batch["path"], batch["content"], strict=True)
+            rows = [row(path.as_py(), content.as_py()) for path, content in pairs]
+            added = pa.RecordBatch.from_pylist(rows, schema=_VERDICT)
             yield pa.RecordBatch.from_arrays(
                 [*batch.columns, *added.columns], names=[*batch.schema.names, *added.schema.names]
             )

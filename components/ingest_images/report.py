@@ -23,7 +23,8 @@ def write_report(result: IngestResult, path: str) -> None:
     if result.without_class:
         report.text(
             f"{result.without_class} images lie in folders that name no class: they came in without a label."
-            " Rename their folders or correct label_pattern if they should have one."
+            " What is in keeps its label or lack of one: import labels for these images, and for those to come name the"
+            " folders after their classes or correct label_pattern."
         )
     if result.quarantined:
         report.table("Quarantined files", ("Reason", "Files"), list(result.quarantined.most_common()))

@@ -7,12 +7,14 @@ pipeline's parameters chose; and secrets stay references.
 import json
 import tempfile
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
+from kubernetes import client
 
+from components.cluster.api import api_client, patiently
+from components.cluster.labels import LABELS
 from components.cluster.pod import POD_ENVIRONMENT_PREFIX, Pod
 from components.container_images import SPARK
 from components.errors import InputError
@@ -23,8 +25,6 @@ DRIVER_PORT = 7078
 BLOCK_MANAGER_PORT = 7079
 
 _CONTAINER = "executor"
-# Of the driver's pod; Argo and KFP watch the pods that have theirs.
-_LABELS = ("app.kubernetes.io/part-of", "azure.workload.identity/use")
 _SPECIFICATION = ("nodeSelector", "tolerations", "serviceAccountName", "imagePullSecrets")
 
 
@@ -71,7 +71,6 @@ def executor_template(driver: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         driver: The driver's pod, as the Kubernetes API spells it.
     """
-    labels = driver["metadata"].get("labels", {})
     specification = driver["spec"]
     (task,) = (container for container in specification["containers"] if _knows_its_pod(container))
     # What a field of the driver's pod says is about the driver.
@@ -79,9 +78,7 @@ def executor_template(driver: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "labels": {name: labels[name] for name in _LABELS if name in labels} | {"sidecar.istio.io/inject": "false"},
-        },
+        "metadata": {"labels": {**LABELS, "sidecar.istio.io/inject": "false"}},
         "spec": {
             **{name: specification[name] for name in _SPECIFICATION if name in specification},
             "automountServiceAccountToken": False,
@@ -107,12 +104,11 @@ def _knows_its_pod(container: Mapping[str, Any]) -> bool:
 
 
 def _read(pod: Pod) -> dict[str, Any]:
-    config.load_incluster_config()
-    api = client.CoreV1Api()
+    api = client.CoreV1Api(api_client())
     try:
-        found = api.read_namespaced_pod(pod.name, pod.namespace)
-    except ApiException as error:
-        if error.status != 403:
+        found = patiently(api.read_namespaced_pod, pod.name, pod.namespace)
+    except client.ApiException as error:
+        if error.status != HTTPStatus.FORBIDDEN:
             raise
         raise InputError(
             f"spark_master: the account of pod '{pod.name}' may not read pods in '{pod.namespace}', so Spark can't"

@@ -21,7 +21,7 @@ from components.lake.image_data import image_data
 from components.lake.lock import writer_lock
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
 from components.settings import Settings
-from components.storage import uri
+from components.storage import Access, open_store, uri
 
 MergeClauses = Callable[[DeltaMergeBuilder], DeltaMergeBuilder]
 
@@ -70,9 +70,11 @@ class Lake:
         """Return the lake of the settings, with all of its tables made.
 
         Raises:
-            InputError: The settings name no lake.
+            InputError: The settings name no lake, or its store can't be asked.
         """
         lake = cls(spark, settings.required("lake"), settings.lock, settings.lock_timeout_seconds)
+        # In one sentence, where Spark would need a page.
+        open_store(lake.root, Access.of(settings)).check(lake.root)
         lake.create()
         return lake
 

@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 
 from components.settings import Settings
 from components.storage import Access
+from components.workers.budget import Budget
 
 # Rows handed to Python at a time. Photographs are megabytes each: Spark's default of 10,000 rows would need gigabytes.
 PYTHON_BATCH_ROWS = 64
@@ -33,6 +34,7 @@ def spark_session(settings: Settings) -> SparkSession:
     hadoop = session.sparkContext._jsc.hadoopConfiguration()
     for name, value in Access.of(settings).hadoop_configuration().items():
         hadoop.set(name, value)
+    session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", Budget.of(session).batch_bytes)
     return session
 
 

@@ -1,12 +1,31 @@
-"""Streams: once over what is new, or until somebody ends them."""
+"""Streams: once over what is new, or again and again until somebody ends them."""
 
+import re
 import signal
 from collections.abc import Callable
 from threading import Event
 
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 
+from components.errors import InputError
+
 _POLL_SECONDS = 1
+_INTERVAL = re.compile(r"\s*0*[1-9][0-9]{0,8}\s*(millisecond|second|minute|hour|day)s?\s*", re.IGNORECASE)
+
+
+def check_interval(interval: str) -> str:
+    """Return the time between two looks of a continuous stream, as Spark takes it; empty for one look.
+
+    Raises:
+        InputError: It is no such time.
+    """
+    if interval.strip() and not _INTERVAL.fullmatch(interval):
+        raise InputError(
+            f"continuous_interval: '{interval}' is no time. Write a whole number and milliseconds, seconds, minutes,"
+            " hours or days, as in 1 minute, or leave it empty for one look."
+        )
+    return interval.strip()
 
 
 def run_stream(
@@ -20,17 +39,31 @@ def run_stream(
         checkpoint: URI of what the stream remembers.
         continuous_interval: Time between two looks at the source, as in `1 minute`: the stream goes on until SIGTERM,
             and ends after the batch in hand. Empty for what is there now.
+
+    Raises:
+        InputError: The interval is no time.
     """
-    writer = rows.writeStream.foreachBatch(write).option("checkpointLocation", checkpoint)
-    if not continuous_interval:
+    interval = check_interval(continuous_interval)
+    ending = Event()
+
+    def write_unless_ending(batch: DataFrame, number: int) -> None:
+        # A batch that were stopped in the middle would be done again: better not begun.
+        if ending.is_set():
+            raise InterruptedError(f"batch {number} is left to the next run")
+        write(batch, number)
+
+    writer = rows.writeStream.foreachBatch(write_unless_ending).option("checkpointLocation", checkpoint)
+    if not interval:
         writer.trigger(availableNow=True).start().awaitTermination()
         return
-    ending = Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: ending.set())
     try:
-        query = writer.trigger(processingTime=continuous_interval).start()
+        query = writer.trigger(processingTime=interval).start()
         while not query.awaitTermination(_POLL_SECONDS):
             if ending.is_set() and not query.status["isTriggerActive"]:
                 query.stop()
+    except StreamingQueryException as error:
+        if not (ending.is_set() and InterruptedError.__name__ in str(error)):
+            raise
     finally:
         signal.signal(signal.SIGTERM, previous)

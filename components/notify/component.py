@@ -11,7 +11,7 @@ def notify(
     to: str = "",
     lake: str = "",
     pipeline: str = "",
-    ingests: bool = True,
+    ingests: str = "",
 ) -> None:
     """Tell how a pipeline's run ended, in the log and by e-mail; it is the exit task of a pipeline.
 
@@ -22,7 +22,7 @@ def notify(
         to: E-mail addresses, separated by commas; empty for the log only. The settings name the mail server.
         lake: Root URI of the lake; empty takes it from the settings.
         pipeline: Name of the pipeline, which the status lacks.
-        ingests: Whether the pipeline ingests images, so that the lake's last ingest is this run's.
+        ingests: Which images the pipeline ingests, `labelled` or `unlabelled`; empty for none.
     """
     from components.notify.message import RunEnd
     from components.notify.notify import announce

@@ -1,11 +1,11 @@
-"""The outcome of the lake's last ingest."""
+"""The outcome of the lake's last ingest of a kind of images."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel
 
-from components.ingest_images.ingest import STATUS_FILE
+from components.ingest_images.status import status_file
 from components.settings import Settings
 from components.storage import files, uri
 
@@ -28,14 +28,18 @@ class LastIngest(BaseModel):
     found: int
 
 
-def read_last_ingest(settings: Settings) -> LastIngest | None:
-    """Return the outcome of the last ingest into the lake, or None if nothing can be known of it."""
+def read_last_ingest(settings: Settings, kind: str) -> LastIngest | None:
+    """Return the outcome of the last ingest into the lake, or None if nothing can be known of it.
+
+    Args:
+        settings: Name the lake.
+        kind: Of which images, `labelled` or `unlabelled`.
+    """
     if not settings.lake:
         return None
     try:
-        return LastIngest.model_validate_json(
-            files.read_text(uri.join(uri.normalize(settings.lake, "lake"), STATUS_FILE))
-        )
+        status = uri.join(uri.normalize(settings.lake, "lake"), status_file(kind))
+        return LastIngest.model_validate_json(files.read_text(status))
     except FileNotFoundError:
         return None
     # Whatever a store or a file may do: the notification of a failed run must not fail by what failed the run.

@@ -24,6 +24,11 @@ class RunEnd:
     error: str = ""
     pipeline: str = ""
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether all of its tasks did."""
+        return _OUTCOMES.get(self.state) == "succeeded"
+
 
 @dataclass(frozen=True)
 class Message:

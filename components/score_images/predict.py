@@ -1,19 +1,23 @@
 """Predictions, made where the images are: in Spark's Python workers."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from pyspark import SparkFiles
+
+from components.images.header import image_size
+from components.workers.budget import Budget
+from components.workers.threads import limit_tensorflow_threads
 
 if TYPE_CHECKING:
     from components.images.classifier import Classifier, Prediction
 
-# A model's own memory grows with the rows (Xception needs 20 MB for each), the decoder's with the bytes.
+# A model's own memory grows with the rows (Xception needs 20 MB for each), the decoder's with the pixels.
 MAXIMUM_ROWS = 32
-MAXIMUM_BYTES = 32 * 2**20
 
 PREDICTED_COLUMNS = """path STRING, predicted_label INT, predicted_score FLOAT, margin FLOAT, entropy FLOAT,
     error STRING"""
@@ -29,13 +33,14 @@ _SCHEMA = pa.schema(
 )
 
 
-def predict(archive: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def predict(archive: str, budget: Budget) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` from path, content_sha256 and content to a prediction for each path.
 
     A content that comes twice in a partition is scored once.
 
     Args:
         archive: Name that the model was sent to the workers by.
+        budget: What a task may hold at a time.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -44,30 +49,32 @@ def predict(archive: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Re
             hashes = batch["content_sha256"].to_pylist()
             contents = batch["content"]
             new = {name: row for row, name in enumerate(hashes) if name not in known}
-            sizes = [len(contents[row].as_buffer() or b"") for row in new.values()]
-            names = list(new)
-            for part in split(sizes):
-                images = [contents[new[name]].as_py() for name in names[part]]
-                known.update(zip(names[part], _classifier(archive).predict(images), strict=True))
+            names = iter(new)
+            for images in split((contents[row].as_py() for row in new.values()), budget):
+                known.update(zip(islice(names, len(images)), classifier(archive).predict(images), strict=True))
             yield _rows(batch["path"], [known[name] for name in hashes])
 
     return run
 
 
-def split(sizes: Sequence[int]) -> Iterator[slice]:
+def split(images: Iterable[bytes], budget: Budget) -> Iterator[list[bytes]]:
     """Divide images into batches for a model, each within the limits or of one image.
 
     Args:
-        sizes: Bytes of each image.
+        images: Their files; one more than a batch's is taken at a time.
+        budget: What a task may hold at a time.
     """
-    start, total = 0, 0
-    for index, size in enumerate(sizes):
-        if index > start and (index - start == MAXIMUM_ROWS or total + size > MAXIMUM_BYTES):
-            yield slice(start, index)
-            start, total = index, 0
-        total += size
-    if sizes:
-        yield slice(start, len(sizes))
+    part: list[bytes] = []
+    total_bytes = total_pixels = 0
+    for image in images:
+        width, height = image_size(image) or (0, 0)
+        total_bytes, total_pixels = total_bytes + len(image), total_pixels + width * height
+        if part and (len(part) == MAXIMUM_ROWS or total_bytes > budget.batch_bytes or total_pixels > budget.pixels):
+            yield part
+            part, total_bytes, total_pixels = [], len(image), width * height
+        part.append(image)
+    if part:
+        yield part
 
 
 def _rows(paths: pa.Array, predictions: "Sequence[Prediction]") -> pa.RecordBatch:
@@ -77,16 +84,9 @@ def _rows(paths: pa.Array, predictions: "Sequence[Prediction]") -> pa.RecordBatc
 
 
 @lru_cache(maxsize=1)
-def _classifier(archive: str) -> "Classifier":
+def classifier(archive: str) -> "Classifier":
     """Return the model, loaded once in this worker, with as many threads as its task has cores."""
-    from pyspark import SparkFiles, TaskContext
-
-    task = TaskContext.get()
-    threads = str(task.cpus() if task else 1)
-    # TensorFlow reads them when it starts. There is a worker for each core: with a thread for each core in each
-    # worker, they would wait for one another.
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    limit_tensorflow_threads()
     from components.images.classifier import Classifier
 
     return Classifier.load(Path(SparkFiles.get(archive)))

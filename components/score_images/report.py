@@ -15,7 +15,7 @@ def write_report(result: ScoreResult, path: str) -> None:
         {
             "Scored": result.scored,
             "Could not be decoded": result.failed,
-            f"Score under {DOUBTFUL_BELOW:.0%}": result.doubtful,
+            f"Score under {DOUBTFUL_BELOW:.0%}, whatever threshold the export has": result.doubtful,
             "Their share": f"{result.doubtful / result.scored:.1%}" if result.scored else None,
             "Seconds": round(result.seconds, 1),
             "Table version": result.table_version,

@@ -20,12 +20,13 @@ from pyspark.sql import functions as F
 
 from components.errors import InputError
 from components.lake import Lake, spark_session
-from components.lake.stream import run_stream
+from components.lake.stream import check_interval, run_stream
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS
 from components.register_model.registry import CHAMPION, ModelRegistry, RegisteredVersion
 from components.score_images.predict import PREDICTED_COLUMNS, predict
 from components.score_images.send import send
 from components.settings import Settings
+from components.workers.budget import Budget
 
 DOUBTFUL_BELOW = 0.95
 HISTOGRAM_BINS = 20
@@ -101,6 +102,7 @@ def score(settings: Settings, rescore: bool = False, continuous_interval: str = 
         InputError: The model has no champion, or its files are not those that were registered.
         TimeoutError: Another run scores this lake.
     """
+    check_interval(continuous_interval)
     registry = ModelRegistry.open(settings)
     # Before Spark is started, let alone the stream: an image that it has seen does not come again.
     champion = require_champion(registry)
@@ -193,7 +195,9 @@ def _score_batch(lake: Lake, batch: DataFrame, archive: str, rescore: bool, resu
     # The frame of a batch reads its files again at every action. By content, so that copies come to one task.
     images = batch.join(known, "path", "left_anti").repartition(tasks, "content_sha256").persist(StorageLevel.DISK_ONLY)
     # MERGE reads its source twice, and a model would run twice.
-    predictions = images.mapInArrow(predict(archive), PREDICTED_COLUMNS).persist(StorageLevel.MEMORY_AND_DISK)
+    predictions = images.mapInArrow(predict(archive, Budget.of(lake.spark)), PREDICTED_COLUMNS).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     try:
         counts = _count(predictions)
         if not counts:

@@ -35,6 +35,9 @@ class FileStatus:
 class Store(Protocol):
     """Files by URI. Those of a remote store raise an `InputError` where it can't be reached or refuses access."""
 
+    def check(self, uri: str) -> None:
+        """Make sure that the store can be asked and has the URI's bucket or container, or raise an InputError."""
+
     def status(self, uri: str) -> FileStatus | None:
         """Return a file's metadata, or None if there is no such file."""
 
@@ -81,7 +84,10 @@ def open_store(uri: str, access: Access) -> Store:
 class LocalStore:
     """The file system of this machine."""
 
-    def status(self, uri: str) -> FileStatus | None:  # noqa: D102 - the interface's, here and below
+    def check(self, uri: str) -> None:  # noqa: D102 - the interface's, here and below
+        return
+
+    def status(self, uri: str) -> FileStatus | None:  # noqa: D102
         try:
             found = _path(uri).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -133,6 +139,11 @@ class RemoteStore:
 
     filesystem: Any
 
+    def check(self, uri: str) -> None:  # noqa: D102
+        bucket = self.filesystem._strip_protocol(uri).partition("/")[0]
+        with _explained(uri), _bucket_found(uri):
+            self.filesystem.info(bucket)
+
     def status(self, uri: str) -> FileStatus | None:  # noqa: D102
         found = self._info(uri)
         if found is None or found["type"] != "file":
@@ -163,7 +174,7 @@ class RemoteStore:
             yield file
 
     def write(self, uri: str, content: bytes) -> None:  # noqa: D102
-        with _explained(uri):
+        with _explained(uri), _bucket_found(uri):
             self.filesystem.pipe_file(uri, content)
 
     def remove(self, uri: str) -> None:  # noqa: D102
@@ -194,6 +205,14 @@ def _explained(uri: str) -> Iterator[None]:
         raise InputError(
             f"'{uri}': the store can't be asked ({type(error).__name__}). Check {_settings(uri)} and the network."
         ) from error
+
+
+@contextmanager
+def _bucket_found(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"'{uri}': there is no such bucket or container. Make it, or correct the URI.") from error
 
 
 def _settings(uri: str) -> str:

@@ -43,7 +43,8 @@ class TrainingRequest(BaseModel):
     Attributes:
         training_set: URI of the training set's folder.
         backbone: `xception`, frozen, or `small`, trained from scratch.
-        weights: The backbone's first weights: `imagenet`, a file of weights, or `none` for random ones.
+        weights: The backbone's first weights: `imagenet`, a file of weights, or `none` for random ones; empty is
+            `imagenet` for xception.
         image_size: Side of the model's input in pixels; 0 is the backbone's own.
         dropout: Fraction of the features dropped in training.
         learning_rate: Nadam's.
@@ -88,11 +89,9 @@ class TrainingRequest(BaseModel):
         backbone = resolved.get("backbone", BackboneName.XCEPTION)
         if backbone in tuple(BackboneName) and resolved.get("image_size", 0) == 0:
             resolved["image_size"] = DEFAULT_IMAGE_SIZE[BackboneName(backbone)]
-        if resolved.get("weights", IMAGENET) == "" or (
+        if resolved.get("weights", "") in ("", IMAGENET):
             # `imagenet` is the pipelines' default, and there are no such weights of the small network.
-            backbone == BackboneName.SMALL and resolved.get("weights", IMAGENET) == IMAGENET
-        ):
-            resolved["weights"] = RANDOM
+            resolved["weights"] = RANDOM if backbone == BackboneName.SMALL else IMAGENET
         ranks = resolved.get("ranks", 1)
         if resolved.get("epochs", 0) == 0 and isinstance(ranks, int) and ranks > 0:
             resolved["epochs"] = math.ceil(_EPOCHS_OF_ONE_RANK / ranks)
@@ -256,7 +255,16 @@ def run_key(training_set_id: str, request: TrainingRequest) -> str:
 
     Args:
         training_set_id: Id of the training set.
-        request: The rest. Its folders and the timeline do not count.
+        request: The rest. Its folders, the timeline and the parent run do not count. Of a file of weights the content
+            counts.
     """
-    parts = training_set_id, sorted(request.hyperparameters.items()), request.mlflow_tracking_uri, request.experiment
+    hyperparameters = sorted(request.hyperparameters.items())
+    parts = training_set_id, hyperparameters, request.mlflow_tracking_uri, request.experiment, _file_digest(request)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _file_digest(request: TrainingRequest) -> str | None:
+    if request.weights_file is None:
+        return None
+    with request.weights_file.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

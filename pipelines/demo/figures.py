@@ -24,12 +24,10 @@ class ModelVersion(BaseModel):
     Attributes:
         version: Its number.
         aliases: `champion`, `challenger`, both or none.
-        tags: What register_model wrote down about it.
     """
 
     version: str
     aliases: list[str]
-    tags: dict[str, str]
 
 
 class Figures(BaseModel):
@@ -40,7 +38,6 @@ class Figures(BaseModel):
         labelled_by_folder: Of those, with a label from their folder.
         quarantined: Files in quarantine.
         scored: Images with a prediction.
-        failed: Images that a model could not score.
         sent: Images that people were asked for.
         labelled_by_people: Images with a label from people.
         models: Versions of the model, oldest first.
@@ -50,7 +47,6 @@ class Figures(BaseModel):
     labelled_by_folder: int
     quarantined: int
     scored: int
-    failed: int
     sent: int
     labelled_by_people: int
     models: list[ModelVersion]
@@ -104,7 +100,6 @@ def _read(settings: Settings) -> Figures:
         labelled_by_folder=images.where("label IS NOT NULL").count(),
         quarantined=lake.read(QUARANTINE).count(),
         scored=predictions.where("error IS NULL").select("path").distinct().count(),
-        failed=predictions.where("error IS NOT NULL").select("path").distinct().count(),
         sent=lake.read(LABELING_REQUESTS).select("path").distinct().count(),
         labelled_by_people=lake.read(LABELS).where("label IS NOT NULL").count(),
         models=_models(settings),
@@ -122,7 +117,7 @@ def _models(settings: Settings) -> list[ModelVersion]:
         client.get_model_version(settings.model_name, each.version)
         for each in client.search_model_versions(f"name = '{settings.model_name}'")
     ]
-    versions = (ModelVersion(version=str(each.version), aliases=sorted(each.aliases), tags=each.tags) for each in found)
+    versions = (ModelVersion(version=str(each.version), aliases=sorted(each.aliases)) for each in found)
     return sorted(versions, key=lambda each: int(each.version))
 
 

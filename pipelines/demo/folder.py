@@ -20,9 +20,9 @@ class DemoFolder:
         return self.root / "sample"
 
     @property
-    def lake(self) -> str:
-        """Root URI of the lake."""
-        return (self.root / "lake").as_uri()
+    def lake(self) -> Path:
+        """Root of the lake."""
+        return self.root / "lake"
 
     @property
     def tracking_uri(self) -> str:
@@ -75,8 +75,8 @@ class DemoFolder:
             trainer_python: Python of the trainer environment.
         """
         return {
-            "IMAGE_PIPELINES_LAKE": self.lake,
-            "IMAGE_PIPELINES_LABELING_DESTINATION": self.to_label.as_uri(),
+            "IMAGE_PIPELINES_LAKE": str(self.lake),
+            "IMAGE_PIPELINES_LABELING_DESTINATION": str(self.to_label),
             "IMAGE_PIPELINES_LAUNCHER": "local",
             "IMAGE_PIPELINES_TRAINER_PYTHON": str(trainer_python),
             # Each task's Spark lives for seconds: thorough compilation of its code would not pay.

@@ -14,12 +14,11 @@ from components.errors import InputError
 from pipelines.demo import people
 from pipelines.demo.figures import Figures, prepare_tracking
 from pipelines.demo.folder import DemoFolder
-from pipelines.demo.summary import Comparison, Summary, compare, print_summary, write_page
+from pipelines.demo.summary import Comparison, compare, print_summary, summarise, write_page
+from pipelines.generated import COMPILED
 from pipelines.local_runner import LocalRun, run_compiled
 from pipelines.progress import show_progress
 from pipelines.sample import SampleSummary, make_digits
-
-_COMPILED = Path(__file__).parent.parent / "compiled"
 
 # A small network on small images, trained briefly: it shall leave something to doubt.
 _TRAINING: Mapping[str, Any] = {
@@ -70,7 +69,7 @@ class _Demo:
         models = [self._train(sample), self._label(sample) if self._score(sample) else None]
         with self._console.status("figures: from the lake and the registry"):
             figures = Figures.read(self._environment, self._folder.log("demo"))
-        summary = self._summarise(figures, [model for model in models if model], time.monotonic() - started)
+        summary = summarise(figures, self._runs, [model for model in models if model], time.monotonic() - started)
         summary.write(self._folder.summary)
         write_page(summary, self._runs, self._folder)
         self._console.print()
@@ -81,7 +80,7 @@ class _Demo:
         self._say(f"MLflow UI: {_mlflow_ui(self._folder)}")
 
     def _train(self, sample: SampleSummary) -> Comparison | None:
-        run = self._run_pipeline("training", {"source": sample.labelled_folder.as_uri(), **_TRAINING})
+        run = self._run_pipeline("training", {"source": str(sample.labelled_folder), **_TRAINING})
         ingested = run.tasks["ingest-images"].outputs["ingested"]
         if ingested:
             self._say(f"{ingested:,} labelled images came into the lake.")
@@ -91,14 +90,16 @@ class _Demo:
 
     def _score(self, sample: SampleSummary) -> bool:
         """Score what arrived and send the doubtful images to people; return whether people have any."""
-        run = self._run_pipeline("scoring", {"source": sample.unlabelled_folder.as_uri(), **_SCORING})
+        run = self._run_pipeline("scoring", {"source": str(sample.unlabelled_folder), **_SCORING})
         ingested = run.tasks["ingest-images"].outputs["ingested"]
         scored = run.tasks["score-images"].outputs["scored"]
         sent = run.tasks["export-for-labeling"].outputs["count"]
         if not ingested:
             self._say("Nothing new to ingest: the unlabelled images are in the lake already.")
         if scored:
-            self._say(f"{scored:,} images were scored, the {sent:,} doubtful ones among them were sent to people.")
+            self._say(
+                f"{scored:,} images were scored; {sent:,} were sent to people: the doubtful ones, and a few to audit."
+            )
         else:
             self._say(f"Nothing new to score; {sent:,} images were sent to people.")
         return self._folder.to_label.exists()
@@ -110,7 +111,7 @@ class _Demo:
             f" their true labels, from {_short(sample.answers)}.",
             style="yellow",
         )
-        run = self._run_pipeline("labeling", {"source": self._folder.labels.as_uri(), **_TRAINING})
+        run = self._run_pipeline("labeling", {"source": str(self._folder.labels), **_TRAINING})
         imported = run.tasks["import-labels"].outputs["imported"]
         if imported:
             self._say(f"{imported:,} labels came into the lake.")
@@ -131,7 +132,7 @@ class _Demo:
         self._console.print()
         with show_progress(self._console, name) as on_event:
             run = run_compiled(
-                _COMPILED / f"{name}.yaml",
+                COMPILED / f"{name}.yaml",
                 arguments,
                 self._folder.runs,
                 self._environment,
@@ -140,26 +141,6 @@ class _Demo:
             )
         self._runs[name] = run
         return run
-
-    def _summarise(self, figures: Figures, models: list[Comparison], seconds: float) -> Summary:
-        ingests = [run.tasks["ingest-images"] for run in self._runs.values() if "ingest-images" in run.tasks]
-        return Summary(
-            images=figures.images,
-            labelled_by_folder=figures.labelled_by_folder,
-            quarantined=figures.quarantined,
-            scored=figures.scored,
-            sent=figures.sent,
-            labelled_by_people=figures.labelled_by_people,
-            new_images=sum(int(task.outputs["ingested"]) for task in ingests),
-            new_scored=int(self._runs["scoring"].tasks["score-images"].outputs["scored"]),
-            champion=next((each.version for each in figures.models if "champion" in each.aliases), ""),
-            models=models,
-            seconds={
-                pipeline: {name: round(task.seconds, 1) for name, task in run.tasks.items()}
-                for pipeline, run in self._runs.items()
-            },
-            total_seconds=round(seconds, 1),
-        )
 
     def _say(self, sentence: str, style: str = "") -> None:
         self._console.print(Text(sentence, style=style), soft_wrap=True)

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from components.report import Report
+from pipelines.demo.figures import Figures
 from pipelines.demo.folder import DemoFolder
 from pipelines.local_runner import LocalRun
 
@@ -71,6 +72,35 @@ class Summary(BaseModel):
     def write(self, path: Path) -> None:
         """Write the figures as JSON."""
         path.write_text(self.model_dump_json(indent=2) + "\n")
+
+
+def summarise(figures: Figures, runs: Mapping[str, LocalRun], models: list[Comparison], seconds: float) -> Summary:
+    """Return a demo's figures.
+
+    Args:
+        figures: What the lake and the registry hold.
+        runs: The runs of this demo, by pipeline.
+        models: What was said of each model that this demo trained, in order.
+        seconds: How long the demo took.
+    """
+    ingests = [run.tasks["ingest-images"] for run in runs.values() if "ingest-images" in run.tasks]
+    return Summary(
+        images=figures.images,
+        labelled_by_folder=figures.labelled_by_folder,
+        quarantined=figures.quarantined,
+        scored=figures.scored,
+        sent=figures.sent,
+        labelled_by_people=figures.labelled_by_people,
+        new_images=sum(int(task.outputs["ingested"]) for task in ingests),
+        new_scored=int(runs["scoring"].tasks["score-images"].outputs["scored"]),
+        champion=next((each.version for each in figures.models if "champion" in each.aliases), ""),
+        models=models,
+        seconds={
+            pipeline: {name: round(task.seconds, 1) for name, task in run.tasks.items()}
+            for pipeline, run in runs.items()
+        },
+        total_seconds=round(seconds, 1),
+    )
 
 
 def compare(run: LocalRun) -> Comparison | None:

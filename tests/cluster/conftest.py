@@ -25,7 +25,7 @@ def trainer_image() -> str:
 
 @pytest.fixture
 def namespace(cluster: client.ApiClient) -> Iterator[Namespace]:
-    """A namespace that enforces `baseline`, where nothing is yet."""
+    """A namespace that enforces the pod security standard `restricted`, where nothing is yet."""
     made = Namespace.create(cluster, f"image-pipelines-{uuid.uuid4().hex[:8]}")
     yield made
     made.delete()

@@ -7,7 +7,8 @@ message.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,18 @@ COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled"
 MAIN = "main"
 
 _EXECUTOR_INPUT = "{{$}}"
+_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<name>[^']+)'\]\}\}")
+_TASK_CONFIG = "TASK_CONFIG"
 _ARTIFACTS = "minio://mlpipeline/v2/artifacts"
 _OUTPUT_FOLDER = "/tmp/kfp_outputs"
 _RETURNED = "/dev/termination-log"
+# What a task may pass on to a job of its own, by Kubernetes' name.
+_FIELDS = {
+    "RESOURCES": "resources",
+    "ENV": "env",
+    "KUBERNETES_NODE_SELECTOR": "nodeSelector",
+    "KUBERNETES_TOLERATIONS": "tolerations",
+}
 # KFP mounts them into every task's pod, so that any user can write there.
 _SCRATCH = {
     "gcs-scratch": "/gcs",
@@ -80,16 +90,15 @@ class CompiledTask:
         )
 
     def executor_input(self, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what KFP's launcher puts in place of the executor's input.
-
-        Args:
-            inputs: What other tasks returned, by this task's input.
-            parameters: Parameters of the pipeline's run; the others keep their defaults.
-        """
+        """Return what KFP's launcher puts in place of the executor's input; see `pod`."""
         declared = self.component.get("inputDefinitions", {}).get("parameters", {})
         values = {key: each["defaultValue"] for key, each in declared.items() if "defaultValue" in each}
         values |= {key: self._parameter(name, parameters) for key, name in self.pipeline_parameters.items()}
         values |= {**self.constants, **inputs}
+        for key, each in declared.items():
+            if each["parameterType"] == _TASK_CONFIG:
+                passed = {each["field"] for each in self.component["taskConfigPassthroughs"]}
+                values[key] = self._configuration(parameters, {}, passed)
         outputs = self.component.get("outputDefinitions", {})
         return {
             "inputs": {"parameterValues": values},
@@ -131,37 +140,10 @@ class CompiledTask:
         """
         executor_input = json.dumps(self.executor_input(inputs, parameters))
         arguments = [each.replace(_EXECUTOR_INPUT, executor_input) for each in self.container.get("args", [])]
-        resources = self.container.get("resources", {})
-        compiled = {"cpu": resources.get("resourceCpuRequest"), "memory": resources.get("resourceMemoryRequest")}
-        limits = {"cpu": resources.get("resourceCpuLimit"), "memory": resources.get("resourceMemoryLimit")}
+        passed = self.component.get("taskConfigPassthroughs", [])
+        kept = set(_FIELDS) - {each["field"] for each in passed if not each.get("applyToTask", False)}
+        configuration = self._configuration(parameters, requests, kept)
         metadata = self.platform.get("podMetadata", {})
-        specification: dict[str, Any] = {
-            "serviceAccountName": account,
-            "restartPolicy": "Never",
-            "activeDeadlineSeconds": int(self.platform["activeDeadlineSeconds"]),
-            "nodeSelector": self._resolve(self.platform["nodeSelector"]["nodeSelectorJson"], parameters),
-            "tolerations": list(self._tolerations(parameters)),
-            "volumes": [{"name": volume, "emptyDir": {}} for volume in _SCRATCH],
-            "containers": [
-                {
-                    "name": MAIN,
-                    "image": self.container["image"],
-                    "command": [*self.container["command"], *arguments],
-                    "env": list(self._environment()),
-                    "resources": {
-                        "requests": {**_without_none(compiled), **requests},
-                        "limits": _without_none(limits),
-                    },
-                    # KFP's compiler sets these.
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "volumeMounts": [{"name": volume, "mountPath": path} for volume, path in _SCRATCH.items()],
-                }
-            ],
-        }
         return {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -170,7 +152,58 @@ class CompiledTask:
                 "labels": {"pipelines.kubeflow.org/v2_component": "true", **metadata.get("labels", {})},
                 "annotations": metadata.get("annotations", {}),
             },
-            "spec": specification,
+            "spec": {
+                "serviceAccountName": account,
+                "restartPolicy": "Never",
+                "activeDeadlineSeconds": int(self.platform["activeDeadlineSeconds"]),
+                "nodeSelector": configuration.get("nodeSelector", {}),
+                "tolerations": configuration.get("tolerations", []),
+                "volumes": [{"name": volume, "emptyDir": {}} for volume in _SCRATCH],
+                "containers": [
+                    {
+                        "name": MAIN,
+                        "image": self.container["image"],
+                        "command": [*self.container["command"], *arguments],
+                        "env": configuration.get("env", []),
+                        "resources": configuration.get("resources", {"requests": requests}),
+                        # KFP's compiler sets these.
+                        "securityContext": {
+                            "allowPrivilegeEscalation": False,
+                            "capabilities": {"drop": ["ALL"]},
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
+                        "volumeMounts": [{"name": volume, "mountPath": path} for volume, path in _SCRATCH.items()],
+                    }
+                ],
+            },
+        }
+
+    def _configuration(
+        self, parameters: Mapping[str, Any], requests: Mapping[str, str], fields: Collection[str]
+    ) -> dict[str, Any]:
+        """Return the named fields of a task's configuration, as Kubernetes spells them."""
+        made: Mapping[str, Callable[[], Any]] = {
+            "RESOURCES": lambda: {
+                "requests": self._quantities("Request", parameters) | dict(requests),
+                "limits": self._quantities("Limit", parameters),
+            },
+            "ENV": lambda: list(self._environment()),
+            "KUBERNETES_NODE_SELECTOR": lambda: self._resolve(
+                self.platform["nodeSelector"]["nodeSelectorJson"], parameters
+            ),
+            "KUBERNETES_TOLERATIONS": lambda: list(self._tolerations(parameters)),
+        }
+        return {name: made[field]() for field, name in _FIELDS.items() if field in fields}
+
+    def _quantities(self, kind: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Return the compiled requests or limits by resource; they may be parameters of the pipeline."""
+        compiled = {
+            name: self.container["resources"].get(f"resource{name.title()}{kind}") for name in ("cpu", "memory")
+        }
+        return {
+            name: _PARAMETER.sub(lambda found: str(self._parameter(_parameter_name(found["name"]), parameters)), value)
+            for name, value in compiled.items()
+            if value is not None
         }
 
     def _environment(self) -> Iterator[dict[str, Any]]:
@@ -210,7 +243,3 @@ def _groups(specification: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _parameter_name(name: str) -> str:
     """Return the pipeline's own name of a parameter that a group of tasks takes from outside."""
     return name.removeprefix("pipelinechannel--")
-
-
-def _without_none(values: Mapping[str, str | None]) -> dict[str, str]:
-    return {key: value for key, value in values.items() if value is not None}

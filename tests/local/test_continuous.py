@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import signal
 import time
@@ -14,11 +15,14 @@ import pytest
 from PIL import Image
 
 from components import continuous
-from components.ingest_images.ingest import ingest_folder
+from components.errors import InputError
+from components.ingest_images.ingest import IngestResult, ingest, ingest_folder
+from components.ingest_images.report import write_report
 from components.lake import Lake
 from components.lake.tables import IMAGES, PREDICTIONS, Table
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from components.score_images.score import require_champion, score_lake
+from components.settings import Settings
 from tests.local.saved_model_factory import constant_classifier, log_classifier
 
 _DEADLINE_SECONDS = 120
@@ -64,19 +68,34 @@ def during(stream: Callable[[], object], scenario: Callable[[], None]) -> None:
 
 
 def test_ingest_takes_in_what_arrives_until_it_is_told_to_end(lake: Lake, tmp_path: Path) -> None:
-    landing = tmp_path / "landing"
+    landing, status = tmp_path / "landing", tmp_path / "lake" / "_status" / "ingest_unlabelled.json"
     landing.mkdir()
 
     def scenario() -> None:
         for number in (1, 2):
             (landing / f"{number}.jpg").write_bytes(jpeg(number))
             wait_for_version(lake, IMAGES, number)
+            # Not only when it ends: the notification of a pipeline beside it reads this.
+            wait_until(lambda: status.exists() and json.loads(status.read_text())["found"] == number)  # noqa: B023 - called at once
 
-    during(lambda: ingest_folder(lake, landing.as_uri(), "*.jpg", None, _INTERVAL), scenario)
+    result: list[IngestResult] = []
+    during(lambda: result.append(ingest_folder(lake, landing.as_uri(), "*.jpg", None, _INTERVAL)), scenario)
 
     assert lake.read(IMAGES).count() == 2
+    assert [(each.found, each.ingested) for each in result] == [(2, 2)]
+    write_report(result[0], str(tmp_path / "report.html"))
+    assert "1.jpg" in (tmp_path / "report.html").read_text()
     # It left nothing behind: no lock, and a checkpoint that the next run goes on from.
     assert ingest_folder(lake, landing.as_uri(), "*.jpg", None).found == 0
+
+
+def test_an_interval_that_is_no_time_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    settings = Settings.load(lake=str(tmp_path / "lake"))
+
+    with pytest.raises(InputError, match=r"^continuous_interval: 'soon' is no time"):
+        ingest(settings, str(tmp_path), continuous_interval="soon")
+
+    assert not (tmp_path / "lake").exists()
 
 
 def test_scoring_goes_over_to_a_new_champion(lake: Lake, tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def test_accuracies_are_what_the_models_say_of_each_test_image(
     assert result.challenger.accuracy > 0.8
     assert result.champion is not None
     assert result.champion.pairs == Counter((label, LABELS[0]) for _, label in TEST)
+    assert result.paired is not None
+    assert (result.paired.won, result.paired.lost) == (
+        sum(each == label != LABELS[0] for each, (_, label) in zip(said, TEST, strict=True)),
+        sum(each != label == LABELS[0] for each, (_, label) in zip(said, TEST, strict=True)),
+    )
+    assert result.paired.total == len(TEST)
     assert result.compared_with == "1"
     assert result.decision.promote
 
@@ -113,6 +119,15 @@ def test_manual_leaves_a_better_model_to_a_person(
 
     assert not decision.promote
     assert decision.reason.startswith("promotion is manual; its accuracy of")
+
+
+def test_a_class_that_the_model_does_not_find_is_named_in_the_reason(
+    registry: ModelRegistry, poor: LoggedModel, training_set: TrainingSet
+) -> None:
+    decision = run(registry, poor, training_set, Gate(minimum_class_recall=0.2, minimum_class_images=1)).decision
+
+    assert not decision.promote
+    assert decision.reason.startswith("it finds 0.00% of class class-5, 0.00% of class class-7, 0.00% of class class-9")
 
 
 def test_the_champion_does_not_replace_itself(
@@ -164,12 +179,15 @@ def test_page_and_artifacts_show_the_mistakes(
 
     assert metrics.metadata["accuracy"] == result.challenger.accuracy
     assert metrics.metadata["champion_accuracy"] == result.champion_accuracy
+    assert metrics.metadata["gain"] == pytest.approx(result.challenger.accuracy - result.champion_accuracy)
     matrix = confusion.metadata["confusionMatrix"]
     assert [each["displayName"] for each in matrix["annotationSpecs"]] == [f"class-{label}" for label in LABELS]
     counts = [row["row"] for row in matrix["rows"]]
     assert sum(map(sum, counts)) == len(TEST)
     assert sum(row[index] for index, row in enumerate(counts)) == result.challenger.correct
     page = (tmp_path / "report.html").read_text()
+    assert result.decision.reason in page
+    assert all(check.found in page for check in result.decision.checks)
     assert result.mistakes
     assert all(mistake.path in page for mistake in result.mistakes)
     assert [each.score for each in result.mistakes] == sorted((each.score for each in result.mistakes), reverse=True)

@@ -173,6 +173,20 @@ def test_an_id_that_stands_for_two_answers_is_reported(filled: Lake, registry: M
     assert labels(filled) == {path(0): 1}
 
 
+def test_another_answer_under_a_known_id_is_reported(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+    first = [{"path": path(number), "label": 1, "annotation_id": str(number)} for number in range(3)]
+    run(filled, registry, write(answers / "a.jsonl", first))
+    again = [{**first[0], "label": 2}, {**first[1], "path": path(5)}, first[2]]
+
+    result = run(filled, registry, write(answers / "b.jsonl", again))
+
+    assert sorted((each.where, each.reason) for each in result.rejected) == [
+        ("b.jsonl, line 1", REPEATED_ID),
+        ("b.jsonl, line 2", REPEATED_ID),
+    ]
+    assert labels(filled) == {path(0): 1, path(1): 1, path(2): 1}
+
+
 def test_a_run_that_was_cut_off_after_the_annotations_is_completed_by_the_next(
     filled: Lake, registry: ModelRegistry, answers: Path
 ) -> None:

@@ -1,19 +1,27 @@
 """Ingest: what lands comes into the lake, once."""
 
 import io
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyspark.sql import functions as F
 
 from components.errors import InputError
-from components.ingest_images.ingest import REPLACED, VANISHED, IngestResult, ingest_folder
-from components.ingest_images.judge import Limits
+from components.images.header import EMPTY
+from components.ingest_images.batch import REPLACED, VANISHED
+from components.ingest_images.ingest import IngestResult, ingest_folder
+from components.ingest_images.judge import judge
 from components.ingest_images.labels import LabelPattern
 from components.ingest_images.landing import batch_paths
+from components.ingest_images.limits import Limits
 from components.lake import Lake
 from components.lake.tables import CLASSES, IMAGES, QUARANTINE
+from components.workers.budget import Budget
 
 
 def jpeg(shade: int, size: tuple[int, int] = (16, 16)) -> bytes:
@@ -116,6 +124,60 @@ def test_another_content_at_a_known_path_goes_to_quarantine(lake: Lake, landing:
     assert len(images(lake)) == 4
 
 
+def test_an_image_that_is_in_stays_out_of_quarantine_when_limits_are_lowered(lake: Lake, landing: Path) -> None:
+    run(lake, landing)
+    for limits in (Limits(pixels=1), Limits(bytes=1)):
+        shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
+
+        run(lake, landing, limits)
+
+    assert quarantine(lake) == {}
+    assert len(images(lake)) == 4
+
+
+def test_an_image_leaves_quarantine_when_limits_are_raised(lake: Lake, landing: Path) -> None:
+    (landing / "001.ak47" / "broken.jpg").write_bytes(b"no image")
+    run(lake, landing, Limits(bytes=len(jpeg(0)) - 1))
+    refused_by_length = set(quarantine(lake))
+    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
+    run(lake, landing, Limits(pixels=1))
+    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
+
+    result = run(lake, landing)
+
+    assert len(refused_by_length) == 4
+    assert set(quarantine(lake)) == {"broken.jpg"}
+    assert (result.ingested, len(images(lake))) == (4, 4)
+
+
+def test_names_that_begin_with_an_underscore_or_a_dot_do_not_count(lake: Lake, landing: Path) -> None:
+    for name in ("001.ak47/_a.jpg", "001.ak47/.b.jpg", "_tmp/001.ak47/c.jpg", ".d/001.ak47/e.jpg"):
+        (landing / name).parent.mkdir(parents=True, exist_ok=True)
+        (landing / name).write_bytes(jpeg(50))
+
+    assert run(lake, landing).found == 4
+
+
+def test_each_file_is_accounted_for_in_a_run_of_many_batches(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One file in a batch; Spark compacts its list of files every ten batches.
+    monkeypatch.setattr("components.ingest_images.landing._BYTES_PER_BATCH", 1)
+    folder = tmp_path / "many" / "001.ak47"
+    folder.mkdir(parents=True)
+    for number in range(12):
+        file = folder / f"{number:02}.jpg"
+        file.write_bytes(b"" if number == 10 else jpeg(number))
+        os.utime(file, (1_000_000 + number, 1_000_000 + number))
+
+    result = run(lake, folder.parent)
+
+    assert (result.found, result.ingested) == (12, 11)
+    assert quarantine(lake) == {"10.jpg": EMPTY}
+    compacted = list(Path(lake.root.removeprefix("file://")).glob("_checkpoints/*/sources/0/*.compact"))
+    assert compacted
+
+
 def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +196,30 @@ def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
 
     assert quarantine(lake) == {"001_0001.jpg": VANISHED}
     assert (result.found, result.ingested) == (4, 3)
+
+
+def test_workers_get_files_in_batches_within_the_budget_and_judge_them_with_one_thread_each(lake: Lake) -> None:
+    size = Budget.of(lake.spark).batch_bytes // 4
+    verdicts = judge(None, Limits())
+
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        lengths = [batch["content"].nbytes for batch in batches]
+        image = pa.RecordBatch.from_pylist([{"path": "a", "content": jpeg(1)}])
+        assert [batch["reason"][0].as_py() for batch in verdicts(iter([image]))] == [None]
+        names = [Path(f"/proc/self/task/{thread}/comm").read_text() for thread in os.listdir("/proc/self/task")]
+        threads = sum(name.startswith("tf_Compute") for name in names)
+        yield pa.RecordBatch.from_pylist([{"largest": max(lengths), "total": sum(lengths), "threads": threads}])
+
+    rows = lake.spark.range(0, 12, 1, 1).select(
+        F.lit("a").alias("path"), F.expr(f"cast(repeat('x', {size}) AS BINARY)").alias("content")
+    )
+
+    seen = rows.mapInArrow(look, "largest LONG, total LONG, threads LONG").first()
+
+    assert seen["total"] >= 12 * size
+    # Spark closes a batch at the row that exceeds the budget.
+    assert seen["largest"] < 6 * size
+    assert seen["threads"] == 1
 
 
 def test_a_missing_folder_is_named(lake: Lake, tmp_path: Path) -> None:

@@ -68,10 +68,10 @@ def test_an_ingest_that_found_nothing_is_told_of(
     source = f"file://{tmp_path / 'landing'}"
     settings = Settings.load(lake=lake.root)
 
-    announce(settings, RunEnd("r", "COMPLETE"))
+    announce(settings, RunEnd("r", "COMPLETE"), ingests="unlabelled")
     before = capsys.readouterr().out
     ingest_folder(lake, source, "*.jpg", None)
-    announce(settings, RunEnd("r", "COMPLETE"))
+    announce(settings, RunEnd("r", "COMPLETE"), ingests="unlabelled")
 
     assert before == "Run r succeeded.\n"
     assert f"No new image was found in {source} (ingest of " in capsys.readouterr().out

@@ -2,6 +2,9 @@
 
 import csv
 import hashlib
+import io
+import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 from pyspark.sql import DataFrame, Row, SparkSession
+from rich.console import Console
 
 from components.build_training_set.training_set import MEMBERS, TrainingSet
 from components.lake import TABLES, Lake
@@ -21,13 +25,17 @@ from components.register_model.register import PROMOTED
 from components.register_model.registry import (
     COMPARED_WITH_TAG,
     DECISION_TAG,
+    REASON_TAG,
     TRAINING_SET_ID_TAG,
     TRAINING_SET_URI_TAG,
     ModelRegistry,
 )
 from components.settings import Settings
+from components.storage import uri
 from pipelines.demo import people
+from pipelines.demo.figures import Figures
 from pipelines.demo.folder import DemoFolder
+from pipelines.demo.summary import Summary, compare, print_summary, summarise, write_page
 from pipelines.generated import COMPILED
 from pipelines.local_runner import LocalRun, PipelineFailed, run_compiled
 from pipelines.sample import SampleSummary, make_digits
@@ -48,20 +56,20 @@ class Loop:
     registry: ModelRegistry
     runs: dict[str, LocalRun] = field(default_factory=dict)
 
-    def run(self, pipeline: str, arguments: Mapping[str, Any]) -> LocalRun:
-        environment = self.places.environment(TRAINER_PYTHON)
+    def run(self, pipeline: str, arguments: Mapping[str, Any], **environment: str) -> LocalRun:
+        environment |= self.places.environment(TRAINER_PYTHON)
         log = self.places.log(pipeline)
         return run_compiled(COMPILED / f"{pipeline}.yaml", arguments, self.places.runs, environment, log)
 
     def train(self) -> LocalRun:
-        return self.run("training", {"source": self.sample.labelled_folder.as_uri(), **TRAINING})
+        return self.run("training", {"source": str(self.sample.labelled_folder), **TRAINING})
 
     def score(self) -> LocalRun:
-        source = self.sample.unlabelled_folder.as_uri()
+        source = str(self.sample.unlabelled_folder)
         return self.run("scoring", {"source": source, "threshold": 0.97, "fraction": 1.0, "audit_fraction": 0.05})
 
     def label(self) -> LocalRun:
-        return self.run("labeling", {"source": self.places.labels.as_uri(), **TRAINING})
+        return self.run("labeling", {"source": str(self.places.labels), **TRAINING})
 
     def rows(self, table: Table) -> list[Row]:
         rows: list[Row] = self.lake.read(table).drop("content").collect()
@@ -70,6 +78,13 @@ class Loop:
 
     def versions(self) -> dict[str, int]:
         return {table.name: self.lake.version(table) for table in TABLES}
+
+    def models(self) -> dict[str, tuple[str, ...]]:
+        """Return aliases and tags of each version."""
+        client = MlflowClient(self.places.tracking_uri)
+        name = self.registry.model_name
+        found = [client.get_model_version(name, each.version) for each in client.search_model_versions("")]
+        return {each.version: (*sorted(each.aliases), *map(str, sorted(each.tags.items()))) for each in found}
 
     def contents(self) -> dict[str, int]:
         """Return a hash of all rows of each table, whatever their order."""
@@ -83,14 +98,14 @@ def _hash(rows: DataFrame) -> int:
 @pytest.fixture(scope="module")
 def loop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """Once around: train, score, label and train again."""
-    places = DemoFolder(tmp_path_factory.mktemp("loop"))
+    places = DemoFolder(tmp_path_factory.mktemp("a löop"))
     sample = make_digits(places.sample)
     for number, path in enumerate(sorted(sample.labelled_folder.rglob("*.jpg"))):
         if number % KEPT:
             path.unlink()
     MlflowClient(places.tracking_uri).create_experiment(Settings.load().experiment, places.artifacts)
     registry = ModelRegistry(places.tracking_uri, Settings.load().model_name)
-    made = Loop(places, sample, Lake(spark, places.lake), registry)
+    made = Loop(places, sample, Lake(spark, str(places.lake)), registry)
     made.runs["training"] = made.train()
     made.runs["scoring"] = made.score()
     people.answer(places.to_label, sample.answers, places.labels)
@@ -169,8 +184,10 @@ def test_the_second_model_learned_from_people_and_is_the_champion_only_if_it_is_
     }
     assert first.tags[DECISION_TAG] == PROMOTED
     assert second.tags[COMPARED_WITH_TAG] == evaluated["compared_with"] == "1"
-    better = evaluated["accuracy"] > evaluated["champion_accuracy"]
+    better = evaluated["promote"]
+    assert evaluated["accuracy"] > evaluated["champion_accuracy"] or not better
     assert (second.tags[DECISION_TAG] == PROMOTED) is better
+    assert second.tags[REASON_TAG] == evaluated["reason"]
     assert champion is not None
     assert challenger is not None
     assert champion.version == ("2" if better else "1")
@@ -190,12 +207,14 @@ def test_each_task_of_each_pipeline_left_its_report(loop: Loop) -> None:
 
 
 def test_second_runs_find_nothing_new_and_change_nothing(loop: Loop) -> None:
-    before = loop.contents(), loop.versions()
+    before = loop.contents(), loop.versions(), loop.models()
 
     scoring = loop.score()
     labeling = loop.label()
+    training = loop.train()
 
-    assert (loop.contents(), loop.versions()) == before
+    assert (loop.contents(), loop.versions(), loop.models()) == before
+    assert training.tasks["ingest-images"].outputs["found"] == 0
     assert scoring.tasks["ingest-images"].outputs["found"] == 0
     assert scoring.tasks["score-images"].outputs["scored"] == 0
     assert scoring.tasks["export-for-labeling"].outputs["count"] == 0
@@ -208,16 +227,51 @@ def test_deleted_checkpoints_change_nothing(loop: Loop) -> None:
     before = loop.contents()
     shutil.rmtree(Path(loop.lake.root.removeprefix("file://")) / "_checkpoints")
 
+    training = loop.train()
     scoring = loop.score()
 
     assert loop.contents() == before
+    assert training.tasks["ingest-images"].outputs["ingested"] == 0
     assert scoring.tasks["ingest-images"].outputs["ingested"] == 0
     assert scoring.tasks["score-images"].outputs["scored"] == 0
 
 
+def test_the_demo_ends_with_the_figures_of_the_lake_and_a_page_that_links_all_reports(loop: Loop) -> None:
+    environment = loop.places.environment(TRAINER_PYTHON)
+    models = [model for run in loop.runs.values() if (model := compare(run))]
+
+    summary = summarise(Figures.read(environment, loop.places.log("demo")), loop.runs, models, 1.0)
+    summary.write(loop.places.summary)
+    write_page(summary, loop.runs, loop.places)
+    text = io.StringIO()
+    print_summary(summary, Console(file=text, width=160))
+
+    assert Summary.model_validate_json(loop.places.summary.read_bytes()) == summary
+    assert summary.images == summary.new_images == len(landed(loop))
+    assert summary.scored == summary.new_scored == len(loop.rows(PREDICTIONS))
+    assert summary.sent == summary.labelled_by_people == len(loop.rows(LABELS))
+    assert [model.version for model in summary.models] == ["1", "2"]
+    assert f"{summary.models[1].accuracy:.1%}" in text.getvalue()
+    links = re.findall(r'href="([^"]+)"', loop.places.page.read_text())
+    assert len(links) == 4 + 3 + 4
+    assert all((loop.places.root / link).is_file() for link in links)
+
+
+def test_a_run_that_has_to_wait_too_long_for_another_names_who_holds_the_lock(loop: Loop) -> None:
+    source = uri.normalize(str(loop.sample.labelled_folder), "source")
+
+    with (
+        loop.lake.writer(f"ingest-{uri.digest(source)}"),
+        pytest.raises(
+            PipelineFailed, match=rf"task 'ingest-images' failed\. 'ingest-.* held by process {os.getpid()} "
+        ),
+    ):
+        loop.run("training", {"source": source, **TRAINING}, IMAGE_PIPELINES_LOCK_TIMEOUT_SECONDS="1")
+
+
 def test_a_failed_task_is_named_with_its_sentence_and_notify_runs(loop: Loop, tmp_path: Path) -> None:
     with pytest.raises(PipelineFailed, match=r"task 'ingest-images' failed\. source: no folder 'file://.*nowhere'"):
-        loop.run("training", {"source": (tmp_path / "nowhere").as_uri(), **TRAINING})
+        loop.run("training", {"source": str(tmp_path / "nowhere"), **TRAINING})
 
     log = loop.places.log("training").read_text()
     assert "Executing task" in log[log.rindex("source: no folder") :]

@@ -1,25 +1,31 @@
 """Scoring: each image without a label gets what the SavedModel says of it, once."""
 
 import hashlib
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import Row
 
 from components.errors import InputError
 from components.images.classifier import Classifier
+from components.images.header import image_size
 from components.lake import Lake
 from components.lake.tables import IMAGES, LABELS, PREDICTIONS
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
-from components.score_images.predict import MAXIMUM_BYTES, MAXIMUM_ROWS, split
+from components.score_images.predict import MAXIMUM_ROWS, classifier, predict, split
 from components.score_images.report import write_report
 from components.score_images.score import ScoreResult, require_champion, score, score_lake
+from components.score_images.send import send
 from components.settings import Settings
+from components.workers.budget import Budget
 from tests.local.saved_model_factory import LoggedModel, log_classifier, nearest_mean_classifier, random_classifier
 from tests.local.training_set_factory import digits
 
@@ -252,12 +258,50 @@ def test_one_content_under_two_paths_is_scored_once_and_both_have_the_prediction
         ([], []),
         ([1], [1]),
         ([1] * (MAXIMUM_ROWS + 1), [MAXIMUM_ROWS, 1]),
-        ([MAXIMUM_BYTES, 1, MAXIMUM_BYTES - 1], [1, 2]),
-        ([1, 2 * MAXIMUM_BYTES, 1], [1, 1, 1]),
+        ([100, 1, 99], [1, 2]),
+        ([1, 200, 1], [1, 1, 1]),
     ],
 )
 def test_a_model_gets_batches_within_rows_and_bytes(sizes: list[int], expected: list[int]) -> None:
-    parts = list(split(sizes))
+    images = [bytes(size) for size in sizes]
 
-    assert [len(sizes[part]) for part in parts] == expected
-    assert [size for part in parts for size in sizes[part]] == sizes
+    parts = list(split(images, Budget(batch_bytes=100, pixels=1)))
+
+    assert [len(part) for part in parts] == expected
+    assert list(chain(*parts)) == images
+
+
+def test_a_model_gets_batches_within_pixels_as_their_headers_say() -> None:
+    images = [DIGITS[number][0] for number in range(5)]
+    width, height = image_size(images[0]) or (0, 0)
+
+    parts = list(split(images, Budget(batch_bytes=2**30, pixels=2 * width * height)))
+
+    assert [len(part) for part in parts] == [2, 2, 1]
+
+
+def test_a_worker_loads_the_model_once_and_has_as_many_threads_as_its_task_has_cores(
+    lake: Lake, models: Models, tmp_path: Path
+) -> None:
+    models.promote("1")
+    champion = require_champion(models.registry)
+    archive = f"classifier-{models.registry.model_name}"
+    send(lake.spark, models.registry.download(champion.model_uri, champion.digest, tmp_path), archive)
+    scoring = predict(archive, Budget.of(lake.spark))
+
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        assert sum(batch.num_rows for batch in scoring(batches)) > 0
+        names = [Path(f"/proc/self/task/{thread}/comm").read_text() for thread in os.listdir("/proc/self/task")]
+        threads = sum(name.startswith("tf_Compute") for name in names)
+        row = {"pid": os.getpid(), "threads": threads, "loads": classifier.cache_info().misses}
+        yield pa.RecordBatch.from_pylist([row])
+
+    rows = [(f"{number}", f"{number}", DIGITS[number][0]) for number in range(12)]
+    frame = lake.spark.createDataFrame(rows, "path STRING, content_sha256 STRING, content BINARY").repartition(6)
+
+    seen = frame.mapInArrow(look, "pid LONG, threads LONG, loads LONG").collect()
+
+    assert len(seen) == 6
+    assert len({row["pid"] for row in seen}) <= 2
+    assert {row["threads"] for row in seen} == {1}
+    assert {row["loads"] for row in seen} == {1}

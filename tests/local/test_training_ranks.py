@@ -85,8 +85,18 @@ def two_ranks(root: Path, digit_set: TrainingSet) -> Trained:
 
 
 @pytest.fixture(scope="module")
-def three_ranks(root: Path, digit_set: TrainingSet) -> Trained:
-    return train_overheard(root, "three", digit_set, ranks=3, epochs=2, timeline=True)
+def task_run(root: Path) -> str:
+    """A run as Kubeflow Pipelines makes one for a task, of which it tells the task by its environment."""
+    store = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    return str(store.create_run(store.create_experiment("of the KFP run")).info.run_id)
+
+
+@pytest.fixture(scope="module")
+def three_ranks(root: Path, digit_set: TrainingSet, task_run: str) -> Trained:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+        environment.setenv("MLFLOW_RUN_ID", task_run)
+        return train_overheard(root, "three", digit_set, ranks=3, epochs=2, timeline=True)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +230,14 @@ def test_horovods_timeline_is_logged_when_asked_for(two_ranks: Trained, three_ra
         assert ("timeline.json" in {artifact.path for artifact in artifacts}) is expected
 
 
+def test_the_run_of_a_kfp_task_is_the_parent_of_its_training_s(three_ranks: Trained, task_run: str) -> None:
+    asked, result = three_ranks
+    run = MlflowClient(asked.mlflow_tracking_uri).get_run(result.run_id)
+
+    assert run.info.run_id != task_run
+    assert run.data.tags["mlflow.parentRunId"] == task_run
+
+
 def test_a_finished_training_is_not_run_again(root: Path, two_ranks: Trained, digit_set: TrainingSet) -> None:
     class NoLauncher:
         def launch(self, request_uri: str, ranks: int) -> None:
@@ -258,7 +276,7 @@ def test_ranks_that_disagree_with_the_request_train_nothing(root: Path, digit_se
     with pytest.raises(RuntimeError, match="ranks: 2 were asked for, but Horovod has 1"):
         train(settings_for(root, "disagreeing"), digit_set.uri, OneTooFew(), **PARAMETERS, ranks=2)
     (folder,) = (root / "disagreeing" / "training_runs").iterdir()
-    assert {file.name for file in folder.iterdir()} == {"request.json", "failure.json"}
+    assert {file.name for file in folder.iterdir()} == {"request.json", "failure.json", "heartbeat", "job.yaml"}
 
 
 def test_more_ranks_than_files_is_told_in_one_sentence(root: Path, digit_set: TrainingSet) -> None:

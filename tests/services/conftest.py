@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services.servers import Azurite, running_azurite, running_mlflow
+from tests.services.servers import Azurite, S3Server, running_azurite, running_mlflow, running_s3
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +18,11 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """An Azure Blob store."""
     with running_azurite(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
         yield server

@@ -1,17 +1,22 @@
 """Real servers on free ports of the loopback interface, each for as long as a `with` block."""
 
 import base64
+import json
 import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import botocore.session
+from botocore.config import Config
 
 _START_SECONDS = 180
 _STOP_SECONDS = 30
@@ -30,6 +35,46 @@ class Azurite:
 
     blob_url: str
     connection_string: str
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server.
+
+    Attributes:
+        url: Its endpoint.
+        access_key: Access key of one who may do anything.
+        secret_key: Secret of the access key.
+    """
+
+    url: str
+    access_key: str
+    secret_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of those who use it."""
+        return {
+            "IMAGE_PIPELINES_S3_ENDPOINT": self.url,
+            "IMAGE_PIPELINES_S3_ACCESS_KEY": self.access_key,
+            "IMAGE_PIPELINES_S3_SECRET_KEY": self.secret_key,
+        }
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket."""
+        # Its first seconds, the server is up and has nowhere to put anything.
+        patient = Config(retries={"mode": "standard", "total_max_attempts": 10})
+        client = botocore.session.get_session().create_client(
+            "s3",
+            region_name="us-east-1",
+            endpoint_url=self.url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=patient,
+        )
+        client.create_bucket(Bucket=name)
+        client.put_object(Bucket=name, Key="first", Body=b"")
+        client.delete_object(Bucket=name, Key="first")
 
 
 @contextmanager
@@ -75,8 +120,44 @@ def running_azurite(folder: Path) -> Iterator[Azurite]:
 
 
 @contextmanager
+def running_s3(folder: Path) -> Iterator[S3Server]:
+    """Run SeaweedFS with its S3 service.
+
+    Args:
+        folder: Where it keeps its objects and its log.
+    """
+    key, secret = secrets.token_hex(8), secrets.token_hex(16)
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": key, "secretKey": secret}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    configuration = folder / "s3.json"
+    configuration.write_text(json.dumps({"identities": [identity]}))
+    (folder / "data").mkdir()
+    services = [f"{name}.port{kind}" for name in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
+    command = [
+        *(str(Path(sys.executable).parent / "weed"), "server", f"-dir={folder / 'data'}", "-volume.max=0"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
+        *("-s3", f"-s3.config={configuration}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+        *(f"-{name}={port}" for name, port in zip(services, _free_ports(len(services)), strict=True)),
+    ]
+    with _running(command, folder / "server.log", r"Start Seaweed S3 API Server .* at http port (\d+)", {}) as port:
+        yield S3Server(f"http://127.0.0.1:{port}", key, secret)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, for a server that can't choose them."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
 def _running(command: Sequence[str], log: Path, listening: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Run a server that was told port 0, and yield the URL that it logs by the pattern `listening`."""
+    """Run a server, and yield the URL or port that it logs by the pattern `listening` when it is up."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

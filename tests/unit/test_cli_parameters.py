@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.errors import InputError
-from pipelines.cli import parse_parameters
+from pipelines.parameters import parse_parameters
 
 KINDS = {
     "source": "STRING",

@@ -12,8 +12,11 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
 
-from components.container_images import SPARK
+from components.cluster.labels import LABELS
+from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
+from components.container_images import ContainerImages
 from components.settings import ENVIRONMENT_PREFIX, Settings
 from pipelines.generated import COMPILED, COMPONENTS, PIPELINES, REPOSITORY
 
@@ -50,6 +53,9 @@ def test_the_platform_document_is_whole(pipeline: str) -> None:
     specification, platform = documents(pipeline)
     executors = specification["deploymentSpec"]["executors"]
 
+    # The server drops the whole document, silently, for one key that it does not know.
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    json_format.ParseDict(specification, pipeline_spec_pb2.PipelineSpec())
     assert set(platform) == {"platforms"}
     assert set(platform["platforms"]) == {"kubernetes"}
     assert set(platform["platforms"]["kubernetes"]) == {"deploymentSpec"}
@@ -72,7 +78,27 @@ def test_each_task_has_its_pool_time_limit_settings_and_labels(pipeline: str) ->
         assert all("componentInputParameter" in each["tolerationJson"] for each in settings["tolerations"]), name
         assert settings["tolerations"], name
         assert int(settings["activeDeadlineSeconds"]) > 0, name
-        assert settings["podMetadata"]["labels"]["app.kubernetes.io/part-of"] == "image-pipelines", name
+        assert settings["podMetadata"]["labels"].items() >= LABELS.items(), name
+
+
+def test_each_task_knows_its_pod_and_the_images_of_this_version(pipeline: str) -> None:
+    specification, platform = documents(pipeline)
+    images = ContainerImages.committed()
+    fields = {POD_ENVIRONMENT_PREFIX + name.upper(): path for name, path in FIELD_PATHS.items()}
+    for name, settings in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        assert {each["name"]: each["fieldPath"] for each in settings["fieldPathAsEnv"]} == fields, name
+    for name, executor in specification["deploymentSpec"]["executors"].items():
+        assert executor["container"]["image"] == images.spark_image, name
+        variables = {each["name"]: each["value"] for each in executor["container"]["env"]}
+        assert (
+            variables.items()
+            >= {
+                "IMAGE_PIPELINES_SPARK_IMAGE": images.spark_image,
+                "IMAGE_PIPELINES_TRAINER_IMAGE": images.trainer_image,
+            }.items()
+        ), name
+        # kfp.local warns about every other name of an image.
+        assert "python" in executor["container"]["image"], name
 
 
 def test_pool_parameters_reach_the_groups_that_their_tasks_are_in(pipeline: str) -> None:
@@ -102,16 +128,17 @@ def test_each_task_is_tried_again_and_has_requests_and_a_memory_limit(pipeline: 
         if runs:
             assert task["retryPolicy"]["maxRetryCount"] > 0, name
     for name, executor in specification["deploymentSpec"]["executors"].items():
-        assert executor["container"]["image"] == SPARK, name
         assert {"resourceCpuRequest", "resourceMemoryRequest", "resourceMemoryLimit"} <= set(
             executor["container"]["resources"]
         ), name
 
 
-def test_each_parameter_has_a_default_and_a_description(pipeline: str) -> None:
+def test_the_form_can_be_left_as_it_is_and_says_what_an_empty_field_means(pipeline: str) -> None:
     for name, parameter in documents(pipeline)[0]["root"]["inputDefinitions"]["parameters"].items():
         assert parameter.get("defaultValue") is not None, name
-        assert parameter.get("description"), name
+        assert re.fullmatch(r"[A-Z`].{10,}\.", parameter["description"], re.DOTALL), name
+        if parameter["defaultValue"] == "":
+            assert "empty" in parameter["description"], name
 
 
 def test_the_pipeline_ends_with_notify_even_if_a_task_failed(pipeline: str) -> None:
@@ -160,3 +187,38 @@ def test_the_committed_component_can_be_loaded_and_says_what_it_does(component: 
     assert function.description
     executor = specification["deploymentSpec"]["executors"][f"exec-{component.replace('_', '-')}"]
     assert "kfp.dsl.executor_main" in json.dumps(executor["container"])
+
+
+@pytest.mark.parametrize("pipeline", ["training", "labeling"])
+def test_the_training_task_hands_its_configuration_to_its_ranks_and_keeps_what_it_needs(pipeline: str) -> None:
+    specification, _ = documents(pipeline)
+    component = specification["components"]["comp-train-classifier"]
+
+    passed = {each["field"]: each.get("applyToTask", False) for each in component["taskConfigPassthroughs"]}
+    assert passed == {
+        "RESOURCES": False,
+        "KUBERNETES_AFFINITY": False,
+        "KUBERNETES_NODE_SELECTOR": True,
+        "KUBERNETES_TOLERATIONS": True,
+        "KUBERNETES_VOLUMES": True,
+        "ENV": True,
+    }
+    assert component["inputDefinitions"]["parameters"]["task_config"]["parameterType"] == "TASK_CONFIG"
+
+
+@pytest.mark.parametrize("pipeline", ["training", "labeling"])
+def test_the_ranks_pool_and_size_are_parameters_of_the_pipeline(pipeline: str) -> None:
+    specification, _ = documents(pipeline)
+    parameters = specification["root"]["inputDefinitions"]["parameters"]
+    task = next(task for name, task, runs in tasks(specification) if runs and name == "train-classifier")
+    resources = specification["deploymentSpec"]["executors"]["exec-train-classifier"]["container"]["resources"]
+
+    taken = {name: value.get("componentInputParameter") for name, value in task["inputs"]["parameters"].items()}
+    for name in ("gpu_node_selector", "gpu_tolerations", "gpus_per_rank", "slots_per_worker"):
+        assert taken[name] == f"pipelinechannel--{name}"
+    # KFP's driver takes the text of a parameter for a resource: of a number it makes nothing at all, and says nothing.
+    for resource in resources.values():
+        (name,) = re.findall(r"pipelinechannel--(\w+)", resource)
+        assert parameters[name]["parameterType"] == "STRING"
+    assert parameters["gpu_node_selector"]["defaultValue"] == {"pool": "gpu"}
+    assert parameters["gpu_tolerations"]["defaultValue"][0]["key"] == "nvidia.com/gpu"

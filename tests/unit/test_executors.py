@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from components.cluster.labels import LABELS
 from components.lake.executors import executor_template
 
 REPOSITORY = Path(__file__).parents[2]
@@ -18,9 +19,7 @@ NAME = {"name": "IMAGE_PIPELINES_POD_NAME", "valueFrom": {"fieldRef": {"fieldPat
 
 def driver(**specification: Any) -> dict[str, Any]:
     return {
-        "metadata": {
-            "labels": {"app.kubernetes.io/part-of": "image-pipelines", "workflows.argoproj.io/workflow": "training-x"}
-        },
+        "metadata": {"labels": {"workflows.argoproj.io/workflow": "training-x"}},
         "spec": {
             "containers": [
                 {"name": "wait", "env": [{"name": "ARGO_POD_NAME"}]},
@@ -63,7 +62,7 @@ def test_an_executor_goes_where_the_driver_is_as_the_same_account() -> None:
 def test_an_executor_has_our_labels_and_none_that_argo_watches() -> None:
     labels = executor_template(driver())["metadata"]["labels"]
 
-    assert labels == {"app.kubernetes.io/part-of": "image-pipelines", "sidecar.istio.io/inject": "false"}
+    assert labels == {**LABELS, "sidecar.istio.io/inject": "false"}
 
 
 def test_an_executor_has_no_privileges_and_no_token() -> None:

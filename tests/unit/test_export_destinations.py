@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from components.errors import InputError
 from components.export_for_labeling.copies import copy_name
-from components.export_for_labeling.destinations import AzureBlob, Folder, open_destination
+from components.export_for_labeling.destinations import AzureBlob, Folder, RemoteFolder, open_destination
 from components.settings import Settings
+from components.storage import Access, uri
 
 KEY = "c2VjcmV0"
 ACCOUNT = f"DefaultEndpointsProtocol=https;AccountName=acct;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -33,11 +34,21 @@ def test_a_folder_is_named_by_a_path_or_a_uri(address: str) -> None:
     assert open_destination(address, Settings.load()) == Folder("file:///data/s3:/to label")
 
 
+@pytest.mark.parametrize("address", ["s3://bucket//to label/", "abfss://c@acct.dfs.core.windows.net/to label"])
+def test_a_folder_may_be_in_a_remote_store(address: str) -> None:
+    settings = Settings.load(s3_access_key="me", s3_secret_key=KEY)
+
+    opened = open_destination(address, settings)
+
+    assert opened == RemoteFolder(uri.normalize(address, "destination"), Access.of(settings))
+    assert KEY not in repr(opened)
+
+
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("s3a://bucket/x", "can't be sent to 's3a' yet. Use a folder"),
-        ("abfss://c@a.dfs.core.windows.net/x", "can't be sent to 'abfss' yet"),
+        ("ftp://host/x", "scheme 'ftp' of 'ftp://host/x' is not supported"),
+        ("s3a://", "names no bucket"),
         ("to_label", "neither an absolute path nor a URI"),
         ("https://acct.blob.core.windows.net/c", "without azure_storage_connection_string"),
     ],

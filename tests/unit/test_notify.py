@@ -54,7 +54,7 @@ def write_status(lake: Path, **changes: Any) -> Settings:
         **changes,
     }
     (lake / "_status").mkdir(parents=True)
-    (lake / "_status" / "ingest_images.json").write_text(json.dumps(status))
+    (lake / "_status" / "ingest_unlabelled.json").write_text(json.dumps(status))
     return Settings.load(lake=str(lake))
 
 
@@ -88,7 +88,7 @@ def test_a_message_says_which_run_ended_and_how(end: RunEnd, sentences: tuple[st
 def test_a_dry_source_is_named_with_the_time_in_utc(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lake = write_status(tmp_path / "lake", finished_at="2026-03-01T06:05:06+02:00")
 
-    announce(lake, RunEnd("r", "COMPLETE", "", "image-scoring"))
+    announce(lake, RunEnd("r", "COMPLETE", "", "image-scoring"), ingests="unlabelled")
 
     assert capsys.readouterr().out.splitlines() == [
         "image-scoring (run r) succeeded.",
@@ -96,27 +96,37 @@ def test_a_dry_source_is_named_with_the_time_in_utc(tmp_path: Path, capsys: pyte
     ]
 
 
-def test_a_failed_run_names_a_dry_source_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    announce(write_status(tmp_path / "lake"), RunEnd("r", "FAILED"))
+def test_a_run_that_failed_names_no_source_which_may_be_of_the_run_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce(write_status(tmp_path / "lake"), RunEnd("r", "FAILED"), ingests="unlabelled")
 
-    assert f"No new image was found in {SOURCE}" in capsys.readouterr().out
+    assert "No new image" not in capsys.readouterr().out
+
+
+def test_a_pipeline_of_labelled_images_does_not_hear_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce(write_status(tmp_path / "lake"), RunEnd("r", "COMPLETE"), ingests="labelled")
+
+    assert "No new image" not in capsys.readouterr().out
 
 
 def test_a_source_that_brought_images_is_not_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    announce(write_status(tmp_path / "lake", found=1), RunEnd("r", "COMPLETE"))
+    announce(write_status(tmp_path / "lake", found=1), RunEnd("r", "COMPLETE"), ingests="unlabelled")
 
     assert capsys.readouterr().out == "Run r succeeded.\n"
 
 
 def test_a_pipeline_that_does_not_ingest_mentions_no_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    announce(write_status(tmp_path / "lake"), RunEnd("r", "COMPLETE"), ingests=False)
+    announce(write_status(tmp_path / "lake"), RunEnd("r", "COMPLETE"))
 
     assert capsys.readouterr().out == "Run r succeeded.\n"
 
 
 @pytest.mark.parametrize("lake", ["", "relative/lake", "ftp://host/lake", "/no/such/lake"])
 def test_without_a_lake_the_message_has_no_source(lake: str, capsys: pytest.CaptureFixture[str]) -> None:
-    announce(Settings.load(lake=lake), RunEnd("r", "COMPLETE"))
+    announce(Settings.load(lake=lake), RunEnd("r", "COMPLETE"), ingests="unlabelled")
 
     output = capsys.readouterr().out
     assert output.startswith("Run r succeeded.\n")
@@ -129,7 +139,7 @@ def test_without_a_lake_the_message_has_no_source(lake: str, capsys: pytest.Capt
 def test_a_status_that_can_not_be_read_is_left_out(
     status: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "_status" / "ingest_images.json"
+    path = tmp_path / "_status" / "ingest_unlabelled.json"
     path.parent.mkdir()
     if status is None:
         path.mkdir()

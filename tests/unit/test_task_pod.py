@@ -85,3 +85,16 @@ def test_limits_and_deadline_are_the_compiled_ones_and_requests_can_be_smaller()
     assert made["spec"]["activeDeadlineSeconds"] == int(task.platform["activeDeadlineSeconds"])
     assert made["metadata"]["labels"]["app.kubernetes.io/part-of"] == "image-pipelines"
     assert made["spec"]["serviceAccountName"] == "runner"
+
+
+def test_what_a_task_passes_on_to_its_job_it_loses_unless_it_keeps_it() -> None:
+    task = CompiledTask.load("training", "train-classifier")
+
+    made = pod(task, rank_memory="2Gi")
+
+    container = main_container(made)
+    passed = json.loads(container["command"][-3])["inputs"]["parameterValues"]["task_config"]
+    assert passed["resources"]["requests"]["memory"] == "2Gi"
+    assert container["resources"] == {"requests": {"memory": "1Gi"}}
+    assert passed["env"] == container["env"]
+    assert passed["nodeSelector"] == made["spec"]["nodeSelector"] == {"pool": "cpu"}

@@ -1,31 +1,27 @@
 """Where images to label go: one interface, and an adapter for each kind of place."""
 
-from components.errors import InputError
 from components.export_for_labeling.destinations.azure_blob import AzureBlob
 from components.export_for_labeling.destinations.destination import Destination
 from components.export_for_labeling.destinations.folder import Folder
+from components.export_for_labeling.destinations.remote_folder import RemoteFolder
 from components.settings import Settings
-from components.storage import uri
+from components.storage import Access, uri
 
-__all__ = ["AzureBlob", "Destination", "Folder", "open_destination"]
+__all__ = ["AzureBlob", "Destination", "Folder", "RemoteFolder", "open_destination"]
 
 
 def open_destination(address: str, settings: Settings) -> Destination:
     """Return the destination that an address names. Nothing is asked of it yet.
 
     Args:
-        address: Absolute path or `file://` URI of a folder, or URL of an Azure Blob container and a folder in it.
-        settings: Hold the access to Azure.
+        address: Absolute path or URI (`file://`, `s3a://`, `abfss://`) of a folder, or URL of an Azure Blob container
+            and a folder in it.
+        settings: Hold the access to remote stores.
 
     Raises:
         InputError: The address is malformed, of a kind that is not supported, or there is no access to it.
     """
-    scheme, separator, _ = ("file", ":/", address) if address.startswith("/") else address.partition(":/")
-    if separator and scheme in ("http", "https"):
+    if address.startswith(("http:/", "https:/")):
         return AzureBlob.parse(address, settings.azure_storage_connection_string)
-    if separator and scheme != "file":
-        raise InputError(
-            f"destination: images can't be sent to '{scheme}' yet. Use a folder, file:///..., or an Azure Blob"
-            " container, https://account.blob.core.windows.net/container."
-        )
-    return Folder(uri.normalize(address, "destination"))
+    folder = uri.normalize(address, "destination")
+    return Folder(folder) if uri.is_local(folder) else RemoteFolder(folder, Access.of(settings))

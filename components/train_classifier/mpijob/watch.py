@@ -125,7 +125,10 @@ def _failure(said: Said, launchers: Sequence[Object], failure: Object) -> str:
         for status in pod["status"].get("containerStatuses", [])
         if "terminated" in status["state"]
     ]
-    return said.failure(ended[-1]) if ended else f"the job failed: {failure.get('message', failure.get('reason'))}"
+    if ended:
+        return said.failure(ended[-1])
+    gone = "" if launchers else " Its launcher pod is gone: it was deleted, or its node was lost."
+    return f"the job failed: {failure.get('message') or failure['reason']}.{gone}"
 
 
 def _overdue(phase: Phase, seconds: float, job: Object, pods: Sequence[Object], warnings: Sequence[str]) -> Exception:

@@ -1,0 +1,1 @@
+"""Pipelines on a Kubeflow Pipelines server: uploading them, running them, and their recurring runs."""
