@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -14,23 +15,17 @@ from mlflow import MlflowClient
 
 from tests.cluster.kubectl import apply, kubectl, namespace
 from tests.cluster.kustomize import MANIFESTS, installation
-from tests.cluster.s3_store import ACCESS_KEY, BUCKET, SECRET_KEY, S3Store, running_s3
+from tests.services.servers import S3Server
 
 _SERVER = "image-pipelines-mlflow"
+BUCKET, PREFIX = "mlpipeline", "image-pipelines/mlflow/"
 _START = "--timeout=300s"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[S3Store]:
-    folder = tmp_path / "store"
-    folder.mkdir()
-    with running_s3(folder) as running:
-        yield running
-
-
-@pytest.fixture
-def team(store: S3Store) -> Iterator[str]:
+def team(s3: S3Server) -> Iterator[str]:
     """A namespace with the S3 store of Kubeflow Pipelines: its Service, and the Secret of its keys."""
+    address = urlsplit(s3.url)
     with namespace() as name:
         metadata = {"name": "seaweedfs", "namespace": name}
         apply(
@@ -45,14 +40,14 @@ def team(store: S3Store) -> Iterator[str]:
                 "kind": "EndpointSlice",
                 "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "seaweedfs"}},
                 "addressType": "IPv4",
-                "endpoints": [{"addresses": [store.host]}],
-                "ports": [{"name": "s3", "port": store.port}],
+                "endpoints": [{"addresses": [address.hostname]}],
+                "ports": [{"name": "s3", "port": address.port}],
             },
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
                 "metadata": {"name": "mlpipeline-minio-artifact", "namespace": name},
-                "stringData": {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY},
+                "stringData": {"accesskey": s3.access_key, "secretkey": s3.secret_key},
             },
         )
         yield name
@@ -83,7 +78,7 @@ def status(url: str, host: str) -> int:
         return error.code
 
 
-def test_mlflow_comes_up_and_keeps_what_it_was_given(team: str, store: S3Store, tmp_path: Path) -> None:
+def test_mlflow_comes_up_and_keeps_what_it_was_given(team: str, s3: S3Server, tmp_path: Path) -> None:
     # The lines of docs/kubernetes.md.
     template = MANIFESTS / "overlays" / "standalone" / "secret.gotemplate"
     ours = kubectl("get", "-n", team, "secret", "mlpipeline-minio-artifact", f"-o=go-template-file={template}").stdout
@@ -107,12 +102,12 @@ def test_mlflow_comes_up_and_keeps_what_it_was_given(team: str, store: S3Store, 
     assert kept.data.metrics == {"accuracy": 0.75}
     assert notes == "an artifact"
     assert answers == {f"{_SERVER}:5000": 200, f"{_SERVER}.{team}:5000": 200, "evil.example": 403}
-    s3 = get_session().create_client(
+    store = get_session().create_client(
         "s3",
-        endpoint_url=f"http://{store.host}:{store.port}",
-        aws_access_key_id=ACCESS_KEY,
-        aws_secret_access_key=SECRET_KEY,
+        endpoint_url=s3.url,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
         region_name="us-east-1",
     )
-    objects = [each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
-    assert [each for each in objects if re.fullmatch(rf"image-pipelines/mlflow/\d+/{run}/artifacts/notes\.txt", each)]
+    objects = [each["Key"] for each in store.list_objects_v2(Bucket=BUCKET, Prefix=PREFIX)["Contents"]]
+    assert [each for each in objects if re.fullmatch(rf"{PREFIX}\d+/{run}/artifacts/notes\.txt", each)]
