@@ -18,7 +18,7 @@ from tests.cluster.kustomize import MANIFESTS, installation
 from tests.services.servers import S3Server
 
 _SERVER = "image-pipelines-mlflow"
-BUCKET, PREFIX = "mlpipeline", "image-pipelines/mlflow/"
+_BUCKET, _PREFIX = "mlpipeline", "image-pipelines/mlflow/"
 _START = "--timeout=300s"
 
 
@@ -109,5 +109,5 @@ def test_mlflow_comes_up_and_keeps_what_it_was_given(team: str, s3: S3Server, tm
         aws_secret_access_key=s3.secret_key,
         region_name="us-east-1",
     )
-    objects = [each["Key"] for each in store.list_objects_v2(Bucket=BUCKET, Prefix=PREFIX)["Contents"]]
-    assert [each for each in objects if re.fullmatch(rf"{PREFIX}\d+/{run}/artifacts/notes\.txt", each)]
+    objects = [each["Key"] for each in store.list_objects_v2(Bucket=_BUCKET, Prefix=_PREFIX)["Contents"]]
+    assert [each for each in objects if re.fullmatch(rf"{_PREFIX}\d+/{run}/artifacts/notes\.txt", each)]
