@@ -13,11 +13,13 @@ from components.container_images import ContainerImages
 from components.errors import InputError
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN
 from components.ingest_images.limits import Limits
+from pipelines import models
 from pipelines.deployment import commands
 from pipelines.generated import COMPILED, REPOSITORY
 
 app = typer.Typer(help="Image pipelines on Kubeflow.", no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(commands.schedule_app, name="schedule")
+app.add_typer(models.app)
 console = Console()
 errors = Console(stderr=True)
 
@@ -190,6 +192,6 @@ def main() -> None:
 
     try:
         app()
-    except (InputError, PipelineFailed, RunFailed) as error:
+    except (InputError, PipelineFailed, RunFailed, TimeoutError) as error:
         errors.print(str(error), style="red", highlight=False, markup=False)
         sys.exit(1)

@@ -104,6 +104,7 @@ def add_training_tasks(training: Training, after: PipelineTask | None = None) ->
         reason=evaluated.outputs["reason"],
         accuracy=evaluated.outputs["accuracy"],
         compared_with=evaluated.outputs["compared_with"],
+        lake=training.lake,
         **model,
         **registry,
     )

@@ -8,18 +8,12 @@ from matplotlib.ticker import MaxNLocator
 from components.evaluate_classifier.evaluate import EvaluationResult
 from components.evaluate_classifier.tally import Tally
 from components.report import Cell, Picture, Report, new_figure
+from components.report.metrics import MetricsArtifact
 
 # More can't be read, neither on a page nor in KFP's UI.
 MAXIMUM_CLASSES = 40
 _OTHERS = "other classes"
 _MOST_NAMES = 15
-
-
-class MetricsArtifact(Protocol):
-    """KFP's `Metrics`."""
-
-    def log_metric(self, metric: str, value: float) -> None:
-        """Log a metric."""
 
 
 class ConfusionArtifact(Protocol):

@@ -27,7 +27,7 @@ class Choice:
         threshold: Best score under which an image is doubtful, 0..1.
         fraction: Part of the doubtful images to send, 0..1.
         budget: How many doubtful images to send, lowest score first; 0 takes the fraction.
-        audit_fraction: Part of all images to send whatever their score, 0..1.
+        audit_fraction: Part of the images that are new since the last request to send whatever their score, 0..1.
         seed: Mixed into the hash.
 
     Raises:
@@ -56,6 +56,9 @@ def candidates(lake: Lake, choice: Choice) -> DataFrame:
 
     A content that has a label or a request under one path is none under any other.
 
+    Only what was scored since the last request can become an audit. What is older has been chosen from: its doubtful
+    images are gone, and a sample of the rest, by a larger fraction or another seed, would flatter the model.
+
     Returns:
         Frame of path (of a content's paths the first), content_sha256, predicted_label, predicted_score (0..1) and
         model_version of the newest prediction, and the booleans doubtful and audit.
@@ -65,7 +68,13 @@ def candidates(lake: Lake, choice: Choice) -> DataFrame:
     settled = labelled.union(lake.read(LABELING_REQUESTS).select("path")).distinct().withColumn("settled", F.lit(True))
     said = ("predicted_label", "predicted_score", "model_version")
     newest = F.max_by(F.struct(*said), F.struct("scored_at", "model_version"))
-    predicted = lake.read(PREDICTIONS).where("error IS NULL").groupBy("path").agg(newest.alias("newest"))
+    predicted = (
+        lake.read(PREDICTIONS)
+        .where("error IS NULL")
+        .groupBy("path")
+        .agg(newest.alias("newest"), F.min("scored_at").alias("first_scored_at"))
+    )
+    last_request = lake.read(LABELING_REQUESTS).agg(F.max("requested_at").alias("last_requested_at"))
     scored_path = F.when(F.col("newest").isNotNull(), F.col("path"))
     return (
         images.join(settled, "path", "left")
@@ -74,14 +83,19 @@ def candidates(lake: Lake, choice: Choice) -> DataFrame:
         .agg(
             F.bool_or(F.col("label").isNotNull() | F.col("settled").isNotNull()).alias("settled"),
             F.min_by(F.struct("path", "newest.*"), scored_path).alias("first"),
+            F.min("first_scored_at").alias("first_scored_at"),
         )
         .where("NOT settled AND first IS NOT NULL")
+        .crossJoin(F.broadcast(last_request))
         .select(
             "first.*",
             "content_sha256",
             # As the scores are: a score of 0.95 is not under a threshold of 0.95.
             (F.col("first.predicted_score") < F.lit(choice.threshold).cast("float")).alias("doubtful"),
-            (_position(AUDIT, choice.seed) < choice.audit_fraction).alias("audit"),
+            (
+                (_position(AUDIT, choice.seed) < choice.audit_fraction)
+                & F.coalesce(F.col("first_scored_at") > F.col("last_requested_at"), F.lit(True))
+            ).alias("audit"),
         )
     )
 
@@ -89,7 +103,7 @@ def candidates(lake: Lake, choice: Choice) -> DataFrame:
 def choose(candidates: DataFrame, choice: Choice) -> DataFrame:
     """Return those of the candidates that people shall see, with the reason.
 
-    What the audit's hash hits is an audit, doubtful or not: so the audits are a fair sample of all images, and a
+    What the audit's hash hits is an audit, doubtful or not: so the audits are a fair sample of all new images, and a
     model's accuracy on them is its accuracy in use.
     """
     rest = candidates.where("doubtful AND NOT audit")

@@ -3,16 +3,19 @@
 A decision is carried out once: a task that is repeated, even after a later model became the champion, changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from components.build_training_set.training_set import TrainingSet
+from components.register_model.champion import KEPT, PROMOTED, ROLLED_BACK, champion_lock, crown
 from components.register_model.registry import (
     ACCURACY_TAG,
     CHALLENGER,
-    CHAMPION,
     COMPARED_WITH_TAG,
+    DECIDED_BY_TAG,
     DECISION_TAG,
     DIGEST_TAG,
+    GATE_REASON_TAG,
     REASON_TAG,
     RUN_TAG,
     TRAINING_SET_ID_TAG,
@@ -22,8 +25,7 @@ from components.register_model.registry import (
 )
 from components.settings import Settings
 
-PROMOTED = "promoted"
-KEPT = "kept"
+_GATE = "gate"
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,22 @@ def register(settings: Settings, candidate: Candidate) -> Registration:
     """Make a version of a model, the challenger, and the champion if that was decided.
 
     Args:
-        settings: Name the registry and the model.
+        settings: Name the registry, the model, and the lake, whose lock keeps two registrations apart.
         candidate: The model.
 
     Raises:
         InputError: There is no such model or training set.
+        TimeoutError: Someone else moves the champion for longer than a step waits.
     """
-    return register_candidate(ModelRegistry.open(settings), candidate)
+    registry = ModelRegistry.open(settings)
+    with champion_lock(settings) as check:
+        return register_candidate(registry, candidate, check)
 
 
-def register_candidate(registry: ModelRegistry, candidate: Candidate) -> Registration:
-    """Do what `register` does, in a registry that is open."""
+def register_candidate(
+    registry: ModelRegistry, candidate: Candidate, check: Callable[[], None] = lambda: None
+) -> Registration:
+    """Do what `register` does, in a registry that is open. The caller holds the lock; `check` raises if it was lost."""
     origin = {
         DIGEST_TAG: candidate.digest,
         RUN_TAG: candidate.run_id,
@@ -102,8 +109,7 @@ def register_candidate(registry: ModelRegistry, candidate: Candidate) -> Registr
         return Registration(version.version, promoted=True)
     champion_version = champion.version if champion else ""
     if candidate.promote and champion_version == candidate.compared_with:
-        # MLflow has no compare-and-set of an alias: two registrations within milliseconds could both come here.
-        registry.set_alias(CHAMPION, version.version)
+        crown(registry, version.version, check)
         registry.set_tags(version.version, _decision(candidate, PROMOTED, candidate.reason))
         return Registration(version.version, promoted=True)
     reason = _superseded(champion_version, candidate.compared_with) if candidate.promote else candidate.reason
@@ -112,17 +118,21 @@ def register_candidate(registry: ModelRegistry, candidate: Candidate) -> Registr
 
 
 def _is_carried_out(version: RegisteredVersion, candidate: Candidate) -> bool:
-    """Tell whether the version's promotion against the same champion is on record."""
-    return (
-        candidate.promote
-        and version.tags.get(DECISION_TAG) == PROMOTED
-        and version.tags.get(COMPARED_WITH_TAG) == candidate.compared_with
-    )
+    """Tell whether the decision is on record. What a person decided since, such as to roll it back, stays."""
+    tags = version.tags
+    if DECISION_TAG not in tags or tags.get(COMPARED_WITH_TAG) != candidate.compared_with:
+        return False
+    if candidate.promote:
+        return tags[DECISION_TAG] in (PROMOTED, ROLLED_BACK)
+    return tags.get(GATE_REASON_TAG) == candidate.reason
 
 
 def _decision(candidate: Candidate, decision: str, reason: str) -> dict[str, str]:
     return {
         REASON_TAG: reason,
+        # A person's decision has a reason of its own; this one stays.
+        GATE_REASON_TAG: reason,
+        DECIDED_BY_TAG: _GATE,
         ACCURACY_TAG: repr(candidate.accuracy),
         COMPARED_WITH_TAG: candidate.compared_with,
         # Last: with it, the decision counts as carried out.

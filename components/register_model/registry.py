@@ -1,6 +1,6 @@
 """The model registry: versions of one model, their aliases and tags, and the one way to load them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,8 @@ CHALLENGER = "challenger"
 
 DECISION_TAG = "decision"
 REASON_TAG = "reason"
+DECIDED_BY_TAG = "decided_by"
+GATE_REASON_TAG = "gate.reason"
 DIGEST_TAG = "model.digest"
 TRAINING_SET_URI_TAG = "training_set.uri"
 TRAINING_SET_ID_TAG = "training_set.id"
@@ -36,6 +38,8 @@ RUN_TAG = "run_id"
 ACCURACY_TAG = "accuracy"
 COMPARED_WITH_TAG = "compared_with"
 
+# Of the registered model, not of a version: the champions so far, oldest first, in between blanks.
+_CHAMPIONS_TAG = "champions"
 _MODELS = "models:/"
 _ABSENT = {ErrorCode.Name(code) for code in (RESOURCE_DOES_NOT_EXIST, NOT_FOUND)}
 
@@ -145,6 +149,15 @@ class ModelRegistry:
     def set_alias(self, alias: str, version: str) -> None:
         """Let an alias name a version."""
         self._client.set_registered_model_alias(self.model_name, alias, version)
+
+    def champions(self) -> list[str]:
+        """Return the versions that `set_champions` wrote down last; empty if it was never called."""
+        tags = self._client.get_registered_model(self.model_name).tags
+        return str(tags.get(_CHAMPIONS_TAG, "")).split()
+
+    def set_champions(self, versions: Sequence[str]) -> None:
+        """Write down which versions were the champion so far, oldest first."""
+        self._client.set_registered_model_tag(self.model_name, _CHAMPIONS_TAG, " ".join(versions))
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Write metrics of a run."""

@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 from kfp import dsl
-from kfp.dsl import HTML, Output
+from kfp.dsl import HTML, Metrics, Output
 
 from components import container_images
 
 
 @dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
 def score_images(
+    metrics: Output[Metrics],
     report: Output[HTML],
     lake: str = "",
     model_name: str = "",
@@ -21,7 +22,10 @@ def score_images(
     Each image is scored once. Without a champion it stops before it looks at any image.
 
     Args:
-        report: Page with a histogram of the scores and the images that the model was least sure of.
+        metrics: How many images were scored, the accuracy on audited ones with its interval, and how far the classes
+            part from those of the training set.
+        report: Page with a histogram of the scores, the accuracy on audited images, the classes beside those of the
+            training set, and the images that the model was least sure of.
         lake: Root URI of the lake; empty takes it from the settings.
         model_name: Name of the registered model; empty takes it from the settings.
         mlflow_tracking_uri: MLflow server; empty takes it from the settings.
@@ -34,11 +38,12 @@ def score_images(
         model_version: Version of the model that scored.
         table_version: Version of `predictions` afterwards.
     """
-    from components.score_images.report import write_report
+    from components.score_images.report import log_metrics, write_report
     from components.score_images.score import score
     from components.settings import Settings
 
     settings = Settings.load(lake=lake, model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri)
     result = score(settings, rescore)
+    log_metrics(result, metrics)
     write_report(result, report.path)
     return result.scored, result.failed, result.model_version, result.table_version

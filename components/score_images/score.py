@@ -18,14 +18,24 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from components.build_training_set.training_set import MEMBERS
 from components.errors import InputError
 from components.lake import Lake, spark_session
 from components.lake.stream import check_interval, run_stream
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS
-from components.register_model.registry import CHAMPION, ModelRegistry, RegisteredVersion
+from components.register_model.registry import (
+    ACCURACY_TAG,
+    CHAMPION,
+    TRAINING_SET_URI_TAG,
+    ModelRegistry,
+    RegisteredVersion,
+)
+from components.score_images.class_shares import ClassShares
+from components.score_images.field_accuracy import FieldAccuracy, read_field_accuracy
 from components.score_images.predict import PREDICTED_COLUMNS, predict
 from components.score_images.send import send
 from components.settings import Settings
+from components.storage import files, uri
 from components.workers.budget import Budget
 
 DOUBTFUL_BELOW = 0.95
@@ -72,6 +82,10 @@ class ScoreResult:
         failures: Some of those that failed: path and error.
         examples: The images of the lowest scores, lowest first.
         class_names: Name by class id.
+        field_accuracy: How this version and those before it do on the images that come in.
+        test_accuracy: This version's accuracy on its test images, 0..1; None if its tags do not tell.
+        class_shares: The classes of the images scored beside those of the version's training set; None if nothing was
+            scored, or the training set is gone.
         table_version: Version of `predictions` afterwards.
         seconds: How long it took.
     """
@@ -86,6 +100,9 @@ class ScoreResult:
     failures: list[tuple[str, str]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     class_names: dict[int, str] = field(default_factory=dict)
+    field_accuracy: FieldAccuracy = field(default_factory=FieldAccuracy)
+    test_accuracy: float | None = None
+    class_shares: ClassShares | None = None
     table_version: int = 0
     seconds: float = 0
 
@@ -137,19 +154,31 @@ def score_lake(
     archive = _send(lake, registry, champion)
 
     def write(batch: DataFrame, batch_id: int) -> None:
-        nonlocal archive
+        nonlocal archive, champion
         # A stream outlives its champion; a run is told of one.
         if continuous_interval and (latest := require_champion(registry)).version != result.model_version:
-            archive, result.model_version = _send(lake, registry, latest), latest.version
+            archive, champion, result.model_version = _send(lake, registry, latest), latest, latest.version
         _score_batch(lake, batch, archive, rescore, result)
         print(f"progress: {result.scored + result.failed:,} images scored", flush=True)
 
     with lake.writer("score_images"), _checkpoint(lake, rescore) as checkpoint:
         run_stream(_open_images(lake), write, checkpoint, continuous_interval)
     result.class_names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
+    result.field_accuracy = read_field_accuracy(lake)
+    result.test_accuracy = float(champion.tags[ACCURACY_TAG]) if ACCURACY_TAG in champion.tags else None
+    trained = _count_trained(lake, champion) if result.scored else {}
+    result.class_shares = ClassShares(result.by_label, trained) if trained else None
     result.table_version = lake.version(PREDICTIONS)
     result.seconds = monotonic() - started
     return result
+
+
+def _count_trained(lake: Lake, champion: RegisteredVersion) -> dict[int, int]:
+    """Count the images of the champion's training set by class id; there are none if it is gone."""
+    members = uri.join(champion.tags.get(TRAINING_SET_URI_TAG, lake.root), MEMBERS)
+    if not files.exists(members):
+        return {}
+    return {row["label"]: row["count"] for row in lake.spark.read.parquet(members).groupBy("label").count().collect()}
 
 
 def _send(lake: Lake, registry: ModelRegistry, champion: RegisteredVersion) -> str:

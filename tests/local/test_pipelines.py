@@ -21,7 +21,7 @@ from rich.console import Console
 from components.build_training_set.training_set import MEMBERS, TrainingSet
 from components.lake import TABLES, Lake
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE, Table
-from components.register_model.register import PROMOTED
+from components.register_model.champion import PROMOTED
 from components.register_model.registry import (
     COMPARED_WITH_TAG,
     DECISION_TAG,

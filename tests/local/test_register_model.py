@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
 from components.images.digest import SAVED_MODEL_FOLDER
+from components.register_model.champion import promote, roll_back
 from components.register_model.register import Candidate, Registration, register_candidate
 from components.register_model.registry import ModelRegistry
 from tests.local.saved_model_factory import LoggedModel, constant_classifier, log_classifier
@@ -75,6 +76,8 @@ def test_a_version_tells_its_decision_and_where_it_is_from(
     assert champion.tags == {
         "decision": "promoted",
         "reason": "it is good",
+        "gate.reason": "it is good",
+        "decided_by": "gate",
         "accuracy": "0.75",
         "compared_with": "",
         "run_id": candidates[0].run_id,
@@ -147,12 +150,43 @@ def test_a_repeated_task_does_not_undo_a_later_promotion(registry: ModelRegistry
     assert (registry.version("1"), registry.version("2"), registry.challenger()) == before
 
 
+def test_a_repeated_task_that_kept_the_champion_does_not_undo_what_came_later(
+    registry: ModelRegistry, candidates: list[Candidate]
+) -> None:
+    register_candidate(registry, candidates[0])
+    kept = changed(candidates[1], promote=False, reason="it is worse", compared_with="1")
+    register_candidate(registry, kept)
+    register_candidate(registry, changed(candidates[2], promote=False, reason="so is this", compared_with="1"))
+    promote(registry, "2", "1", "it is the newer camera's", "ann")
+    before = registry.version("2"), registry.challenger()
+
+    again = register_candidate(registry, kept)
+
+    assert again == Registration("2", promoted=True)
+    assert (registry.version("2"), registry.challenger()) == before
+
+
+def test_a_repeated_task_does_not_promote_what_a_person_rolled_back(
+    registry: ModelRegistry, candidates: list[Candidate]
+) -> None:
+    register_candidate(registry, candidates[0])
+    better = changed(candidates[1], compared_with="1")
+    register_candidate(registry, better)
+    roll_back(registry, "2", "it misses flags", "ann")
+
+    again = register_candidate(registry, better)
+
+    assert again == Registration("2", promoted=False)
+    assert registry.champion() == registry.version("1")
+    assert registry.version("2").tags["reason"] == "it misses flags"
+
+
 def test_a_task_cut_off_before_its_tags_writes_them_when_repeated(
     registry: ModelRegistry, candidates: list[Candidate], tracking: str
 ) -> None:
     register_candidate(registry, candidates[0])
     client = MlflowClient(tracking, tracking)
-    for tag in ("decision", "reason", "accuracy", "compared_with"):
+    for tag in ("decision", "reason", "gate.reason", "decided_by", "accuracy", "compared_with"):
         client.delete_model_version_tag(registry.model_name, "1", tag)
 
     again = register_candidate(registry, candidates[0])

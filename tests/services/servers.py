@@ -78,14 +78,15 @@ class S3Server:
 
 
 @contextmanager
-def running_mlflow(folder: Path) -> Iterator[str]:
+def running_mlflow(folder: Path, port: int = 0) -> Iterator[str]:
     """Run an MLflow server that hands all artifacts through, and yield its URL.
 
     Args:
         folder: Where it keeps its database, its artifacts and its log.
+        port: Where it listens; 0 lets it choose.
     """
     command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "0", "--workers", "1"),
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
     ]

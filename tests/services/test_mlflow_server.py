@@ -57,9 +57,9 @@ def models(mlflow_server: str) -> list[LoggedModel]:
 
 
 @pytest.fixture
-def settings(mlflow_server: str, request: pytest.FixtureRequest) -> Settings:
-    """Name the server, and a registered model of its own for each test."""
-    return Settings.load(mlflow_tracking_uri=mlflow_server, model_name=request.node.name)
+def settings(mlflow_server: str, request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Name the server, a lake for its lock, and a registered model of its own for each test."""
+    return Settings.load(mlflow_tracking_uri=mlflow_server, model_name=request.node.name, lake=str(tmp_path / "lake"))
 
 
 @pytest.fixture

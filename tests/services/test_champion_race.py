@@ -1,0 +1,96 @@
+"""Trainings side by side: real processes that register at the same time, on a real MLflow server."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from components.build_training_set.training_set import SplitName, TrainingSet
+from components.register_model.registry import ModelRegistry
+from tests.local.saved_model_factory import LoggedModel, constant_classifier, log_classifier
+from tests.local.training_set_factory import digits, make_training_set
+
+MODEL = "side-by-side"
+ROUNDS = 5
+
+
+@pytest.fixture(scope="module")
+def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
+    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(2)}, files=1)
+
+
+@pytest.fixture(scope="module")
+def model(mlflow_server: str) -> LoggedModel:
+    return log_classifier(mlflow_server, None, constant_classifier((3, 5), 3))
+
+
+@pytest.fixture
+def tasks(mlflow_server: str, tmp_path: Path) -> "Iterator[list[subprocess.Popen[str]]]":
+    """Two processes that are ready to register."""
+    environment = {
+        **os.environ,
+        "IMAGE_PIPELINES_LAKE": str(tmp_path / "lake"),
+        "IMAGE_PIPELINES_MODEL_NAME": MODEL,
+        "MLFLOW_TRACKING_URI": mlflow_server,
+    }
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.services.registering"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env=environment,
+                )
+            )
+            for _ in range(2)
+        ]
+        for task in started:
+            assert task.stdout is not None
+            assert task.stdout.readline() == "ready\n"
+        yield started
+        for task in started:
+            assert task.stdin is not None
+            task.stdin.close()
+
+
+def test_of_two_trainings_side_by_side_one_replaces_the_champion(
+    mlflow_server: str, tasks: "list[subprocess.Popen[str]]", model: LoggedModel, training_set: TrainingSet
+) -> None:
+    registry = ModelRegistry(mlflow_server, MODEL)
+    champion = ""
+    for round_number in range(ROUNDS):
+        for number, task in enumerate(tasks):
+            candidate = {
+                "run_id": model.run_id,
+                "model_uri": model.model_uri,
+                # Versions are told apart by it; nobody loads them here.
+                "digest": f"{round_number}-{number}",
+                "training_set": training_set.uri,
+                "accuracy": 0.75,
+                "promote": True,
+                "reason": "it is better",
+                "compared_with": champion,
+            }
+            assert task.stdin is not None
+            task.stdin.write(json.dumps(candidate) + "\n")
+        for task in tasks:
+            assert task.stdin is not None
+            task.stdin.flush()
+        registered = [json.loads(task.stdout.readline()) for task in tasks if task.stdout is not None]
+
+        promoted = [each["version"] for each in registered if each["promoted"]]
+        (kept,) = [each["version"] for each in registered if not each["promoted"]]
+        found = registry.champion()
+        assert found is not None
+        assert [found.version] == promoted
+        assert found.tags["decision"] == "promoted"
+        assert registry.version(kept).tags["decision"] == "kept"
+        assert f"version {found.version} is the champion, but" in registry.version(kept).tags["reason"]
+        champion = found.version
