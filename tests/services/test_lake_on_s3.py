@@ -39,8 +39,7 @@ from tests.services.servers import S3Server
 ROOT = "s3a://images/Bilder für 'heute' (1) 50%25 +"
 DIGITS = digits(46)
 LABELLED = {
-    f"{ROOT}/labelled/{label:03}.drei é/{number} ü#.jpg": content
-    for number, (content, label) in enumerate(DIGITS[:40])
+    f"{ROOT}/labelled/{label:03}.drei é/{number} ü#.jpg": content for number, (content, label) in enumerate(DIGITS[:40])
 }
 UNLABELLED = {f"{ROOT}/arriving/{number} ü#.jpg": content for number, (content, _) in enumerate(DIGITS[40:])}
 COMMITS = 4

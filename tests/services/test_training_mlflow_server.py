@@ -32,6 +32,7 @@ def trained(
     parts = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
     training_set = make_training_set(folder / "set", parts, files=1)
     with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", mlflow_server)
         environment.setenv("MLFLOW_RUN_ID", task_run)
         environment.setenv("MLFLOW_EXPERIMENT_ID", MlflowClient(mlflow_server).get_run(task_run).info.experiment_id)
         settings = Settings.load(
