@@ -8,18 +8,21 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from kubernetes import client
+from pyspark.sql import SparkSession
 
 from components.cluster.api import api_client
 from components.container_images import ContainerImages
+from components.lake import spark_session
+from components.settings import Settings
 from tests.cluster.kubectl import RUNNER, apply, kubectl
 from tests.cluster.kubectl import namespace as new_namespace
 from tests.cluster.kustomize import installation
 from tests.cluster.namespace import Namespace
+from tests.cluster.store import BUCKET
 from tests.cluster.task_runs import TaskRuns
 from tests.services.servers import S3Server, running_s3
 
-# What the standalone overlay calls the store that Kubeflow Pipelines brings.
-BUCKET = "mlpipeline"
+# The store that Kubeflow Pipelines brings, in the standalone overlay.
 _STORE = "http://seaweedfs:9000"
 
 # For two executors beside two drivers and MLflow on one small node.
@@ -56,9 +59,19 @@ def namespace(cluster: client.ApiClient) -> Iterator[Namespace]:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server on this machine, at an address that pods reach: IMAGE_PIPELINES_TEST_HOST, where it is another."""
     host = os.environ.get("IMAGE_PIPELINES_TEST_HOST", "172.31.0.1")
-    with running_s3(tmp_path_factory.mktemp("s3"), host) as server:
+    with running_s3(tmp_path_factory.mktemp("s3"), host) as server, pytest.MonkeyPatch.context() as patch:
         server.make_bucket(BUCKET)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
         yield server
+
+
+@pytest.fixture(scope="session")
+def spark(s3: S3Server) -> Iterator[SparkSession]:
+    """A session of this process, which looks into the lakes that the cluster wrote."""
+    session = spark_session(Settings.load(spark_master="local[2]"))
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ Spark runs in executor pods, the ranks in an MPIJob, MLflow in its Deployment, a
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,13 @@ import pytest
 from kubernetes import client
 from pyspark.sql import SparkSession
 
-from components.lake import Lake, spark_session
-from components.lake.tables import IMAGES, PREDICTIONS, Table
-from components.settings import Settings
-from components.storage import files
-from tests.cluster.conftest import BUCKET
+from components.lake import Lake
+from components.lake.tables import IMAGES, PREDICTIONS
 from tests.cluster.kubectl import get, kubectl
+from tests.cluster.store import ROOT, land, paths
 from tests.cluster.task_runs import Ended, TaskRuns
-from tests.local.training_set_factory import LabelledImage, digits
-from tests.services.servers import S3Server
+from tests.local.training_set_factory import digits
 
-ROOT = f"s3a://{BUCKET}/image-pipelines"
 DIGITS = digits(120)
 LABELLED, UNLABELLED = DIGITS[:100], DIGITS[100:]
 TRAINING: dict[str, Any] = {"backbone": "small", "epochs": 2, "ranks": 2, "rank_cpu": "100m", "rank_memory": "1500Mi"}
@@ -34,12 +30,16 @@ class Loop:
     """What ran.
 
     Attributes:
+        labelled: URIs of the images whose folder has their label.
+        unlabelled: URIs of the other images.
         tasks: The training pipeline's tasks, by name.
         scored: The scoring pipeline's tasks, by name.
         executors: Executor pods that were seen beside the first ingest.
         workers: Worker pods that were seen beside the training.
     """
 
+    labelled: list[str]
+    unlabelled: list[str]
     tasks: dict[str, Ended]
     scored: dict[str, Ended]
     executors: list[client.V1Pod]
@@ -47,21 +47,10 @@ class Loop:
 
 
 @pytest.fixture(scope="module")
-def spark(s3: S3Server) -> Iterator[SparkSession]:
-    """A session of this process, which looks into the lakes that the cluster wrote."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in s3.environment.items():
-            patch.setenv(name, value)
-        session = spark_session(Settings.load(spark_master="local[2]"))
-        yield session
-        session.stop()
-
-
-@pytest.fixture(scope="module")
 def loop(runs: TaskRuns, spark: SparkSession) -> Loop:
     """The tasks of both pipelines, each with what those before it returned."""
-    land("labelled/{label:03}.digit", LABELLED)
-    land("arriving", UNLABELLED)
+    labelled = land("labelled/{label:03}.digit", LABELLED)
+    unlabelled = land("arriving", UNLABELLED)
 
     driver = runs.start("training", "ingest-images")
     executors = runs.while_running(driver, lambda: both(runs.executors(driver)))
@@ -74,13 +63,7 @@ def loop(runs: TaskRuns, spark: SparkSession) -> Loop:
         tasks[name] = runs.run("training", name, tasks)
     scored = {"ingest-images": runs.run("scoring", "ingest-images")}
     scored["score-images"] = runs.run("scoring", "score-images", scored)
-    return Loop(tasks, scored, executors, workers)
-
-
-def land(folder: str, images: Sequence[LabelledImage]) -> None:
-    """Put images into a folder, whose name may have the label of each in it."""
-    for number, (content, label) in enumerate(images):
-        files.write_bytes(f"{ROOT}/{folder.format(label=label)}/{number}.jpg", content)
+    return Loop(labelled, unlabelled, tasks, scored, executors, workers)
 
 
 def both(pods: list[client.V1Pod]) -> list[client.V1Pod]:
@@ -94,18 +77,13 @@ def pools(pods: Sequence[client.V1Pod]) -> set[str]:
     return {str(get("node", pod.spec.node_name)["metadata"]["labels"]["pool"]) for pod in pods}
 
 
-def paths(lake: Lake, table: Table) -> Counter[str]:
-    return Counter(row["path"] for row in lake.read(table).select("path").collect())
-
-
 def test_each_image_is_in_the_lake_once_and_each_unlabelled_one_is_scored_once(loop: Loop, spark: SparkSession) -> None:
     lake = Lake(spark, f"{ROOT}/lake")
 
     assert loop.tasks["ingest-images"].outputs["ingested"] == len(LABELLED)
     assert loop.scored["score-images"].outputs["scored"] == len(UNLABELLED)
-    assert set(paths(lake, IMAGES).values()) == {1}
-    assert len(paths(lake, IMAGES)) == len(DIGITS)
-    assert paths(lake, PREDICTIONS) == Counter(f"{ROOT}/arriving/{number}.jpg" for number in range(len(UNLABELLED)))
+    assert paths(lake, IMAGES) == Counter([*loop.labelled, *loop.unlabelled])
+    assert paths(lake, PREDICTIONS) == Counter(loop.unlabelled)
 
 
 def test_the_champion_that_scored_is_the_model_that_the_ranks_logged_to_the_server_in_the_cluster(

@@ -14,9 +14,9 @@ from components.build_training_set.training_set import MANIFEST, SplitName
 from components.storage import files, uri
 from components.train_classifier.request import RESULT_FILE, TrainingResult
 from components.train_classifier.train import RUNS_FOLDER
-from tests.cluster.conftest import BUCKET
 from tests.cluster.kubectl import get
 from tests.cluster.namespace import eventually
+from tests.cluster.store import BUCKET
 from tests.cluster.task_runs import Ended, TaskFailed, TaskRuns
 from tests.local.training_set_factory import digits, make_training_set
 from tests.services.servers import S3Server

@@ -18,7 +18,7 @@ from components.cluster.labels import LABELS
 from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
 from components.container_images import ContainerImages
 from components.settings import ENVIRONMENT_PREFIX, Settings
-from pipelines.generated import COMPILED, COMPONENTS, PIPELINES, REPOSITORY, in_order
+from pipelines.generated import COMPILED, COMPONENTS, PIPELINES, REPOSITORY
 
 _SHIM_STATEMENTS = 15
 
@@ -222,9 +222,3 @@ def test_the_ranks_pool_and_size_are_parameters_of_the_pipeline(pipeline: str) -
         assert parameters[name]["parameterType"] == "STRING"
     assert parameters["gpu_node_selector"]["defaultValue"] == {"pool": "gpu"}
     assert parameters["gpu_tolerations"]["defaultValue"][0]["key"] == "nvidia.com/gpu"
-
-
-def test_a_default_is_written_in_one_order_whatever_order_protobuf_has_its_keys_in() -> None:
-    assert (
-        in_order("[{'key': 'gpu', 'effect': {'b': 1.0, 'a': ''}}]") == "[{'effect': {'a': '', 'b': 1.0}, 'key': 'gpu'}]"
-    )
