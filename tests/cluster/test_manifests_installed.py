@@ -27,8 +27,8 @@ from tests.services.servers import S3Server
 _SERVER = "image-pipelines-mlflow"
 _BUCKET, _FOLDER = "mlpipeline", "image-pipelines"
 _STEPS = ("ingest", "score")
-_START = "--timeout=420s"
-_STREAM_SECONDS = 420
+_START = "--timeout=600s"
+_STREAM_SECONDS = 600
 # For two executors beside two drivers and MLflow on one small node.
 _SMALL = {
     "IMAGE_PIPELINES_SPARK_DRIVER_MEMORY": "768m",
