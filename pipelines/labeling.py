@@ -49,7 +49,8 @@ def labeling(
 
     Args:
         source: File or folder with what the labelling service exported; empty takes annotations_source of the settings.
-        minimum_new_labels: Labels that the champion's training set lacks before a new model is trained.
+        minimum_new_labels: Labels that the champion's training set lacks before a new model is trained; none is while
+            the newest model has learned them all.
         lake: Root URI of the lake; empty takes it from the settings.
         model_name: Name of the registered model; empty takes it from the settings.
         mlflow_tracking_uri: MLflow server; empty takes it from the settings.

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from components.errors import InputError
 from components.import_labels.formats import SUFFIXES, Answer, Located, Rejected, parse
-from components.import_labels.retrain import count_new_labels
+from components.import_labels.retrain import count_new_labels, is_known_to_challenger
 from components.import_labels.rule import CONFLICTING, LABELLED, judge
 from components.lake import Lake, spark_session
 from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
@@ -43,7 +43,7 @@ class ImportResult:
         agreed: Of those asked, how many people and model see alike.
         class_names: Name by class id.
         new_labels: Labelled images that the champion's training set lacks.
-        retrain: Whether they are enough to train again.
+        retrain: Whether they are enough to train again, and no challenger has learned them all.
         table_version: Version of `labels` afterwards.
         seconds: How long it took.
     """
@@ -95,7 +95,7 @@ def import_into(lake: Lake, registry: ModelRegistry, source: str, minimum_new_la
             _write(lake, answers, result)
         result.table_version = lake.version(LABELS)
     result.new_labels = count_new_labels(lake, registry.champion())
-    result.retrain = result.new_labels >= minimum_new_labels
+    result.retrain = result.new_labels >= minimum_new_labels and not is_known_to_challenger(lake, registry)
     result.seconds = monotonic() - started
     return result
 

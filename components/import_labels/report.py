@@ -23,7 +23,11 @@ def write_report(result: ImportResult, path: str) -> None:
         report.text("There is no file of answers.")
     elif not result.imported:
         report.text("There is no new answer: all that the files hold was imported before, or left out.")
-    report.text("A new model is trained." if result.retrain else "These are not enough labels to train a new model.")
+    report.text(
+        "A new model is trained."
+        if result.retrain
+        else "No new model is trained: these are not enough labels, or the newest model has learned them."
+    )
     if result.by_label:
         report.table(
             "Images with a label, by class",

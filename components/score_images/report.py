@@ -1,5 +1,6 @@
 """The page and the KFP metrics about a run of scoring."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from components.score_images.class_shares import DIVERGENCE_LIMIT
 from components.score_images.field_accuracy import FieldAccuracy
 from components.score_images.score import DOUBTFUL_BELOW, HISTOGRAM_BINS, ScoreResult
 
-# Half a year; more can't be told apart.
+# More can't be told apart: half a year, and as many versions as the charts have colours.
 _WEEKS = 26
+_VERSIONS = 6
 
 
 def log_metrics(result: ScoreResult, metrics: MetricsArtifact) -> None:
@@ -166,11 +168,12 @@ def _add_field_accuracy(report: Report, result: ScoreResult) -> None:
 
 def _add_weeks(report: Report, accuracy: FieldAccuracy, versions: list[str]) -> None:
     figure, axes = new_figure()
-    for version in versions:
+    since = max(week for _, week in accuracy.by_week) - timedelta(weeks=_WEEKS)
+    for version in versions[-_VERSIONS:]:
         points = [
             (week, audits.accuracy, audits.interval)
-            for week, audits in accuracy.weeks(version)[-_WEEKS:]
-            if audits.accuracy is not None and audits.interval is not None
+            for week, audits in accuracy.weeks(version)
+            if week > since and audits.accuracy is not None and audits.interval is not None
         ]
         if points:
             weeks, shares, intervals = zip(*points, strict=True)

@@ -122,7 +122,7 @@ class _Demo:
     def _judged(self, run: LocalRun) -> Comparison | None:
         model = compare(run)
         if model is None:
-            self._say("The champion has seen all labels: no new model was trained.")
+            self._say("The newest model has learned all labels: no other one was trained.")
         else:
             outcome = "is the champion now" if model.promoted else "was not promoted"
             self._say(f"Version {model.version} {outcome}: {model.reason}")

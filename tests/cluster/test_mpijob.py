@@ -268,7 +268,10 @@ def test_a_job_goes_when_its_run_goes(namespace: Namespace, submitted: Callable[
 
 @contextmanager
 def operator_away(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
-    """Stop the MPI operator, and start it again at the end, or when what is yielded is called."""
+    """Stop the MPI operator, and start it again at the end, or when what is yielded is called.
+
+    It is back when it leads: the one before it keeps its lease for some seconds more.
+    """
     apps = client.AppsV1Api(cluster)
     (deployment,) = apps.list_deployment_for_all_namespaces(field_selector="metadata.name=mpi-operator").items
     name = deployment.metadata.name, deployment.metadata.namespace
@@ -276,6 +279,19 @@ def operator_away(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
     def scale(replicas: int) -> None:
         apps.patch_namespaced_deployment_scale(*name, {"spec": {"replicas": replicas}})
         eventually(lambda: (apps.read_namespaced_deployment(*name).status.ready_replicas or 0) == replicas)
+        if replicas:
+            eventually(lambda: leader() in pods())
+
+    def leader() -> str:
+        leases = client.CoordinationV1Api(cluster).list_lease_for_all_namespaces(
+            field_selector="metadata.name=mpi-operator"
+        )
+        return str(leases.items[0].spec.holder_identity).partition("_")[0]
+
+    def pods() -> set[str]:
+        labels = ",".join(f"{key}={value}" for key, value in deployment.spec.selector.match_labels.items())
+        found = client.CoreV1Api(cluster).list_namespaced_pod(name[1], label_selector=labels).items
+        return {pod.metadata.name for pod in found if pod.metadata.deletion_timestamp is None}
 
     scale(0)
     try:
@@ -356,3 +372,33 @@ def test_a_connection_that_drops_costs_no_line_and_doubles_none(
 
     assert [line for line in said if line.startswith("line")] == [f"line {i}" for i in range(1, 10)]
     assert nothing_is_left(namespace)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ({"pods": "1"}, r"^launcher: the MPI operator could not start .* exceeded quota: none-left"),
+        ({"count/mpijobs.kubeflow.org": "0"}, r"^launcher: the cluster refuses the job: .* exceeded quota: none-left"),
+    ],
+    ids=["of pods", "of jobs"],
+)
+def test_a_quota_that_leaves_no_room_is_told(
+    limit: dict[str, str], sentence: str, namespace: Namespace, launch: Callable[..., None]
+) -> None:
+    quota = client.V1ResourceQuota(
+        metadata=client.V1ObjectMeta(name="none-left"), spec=client.V1ResourceQuotaSpec(hard=limit)
+    )
+    namespace.core.create_namespaced_resource_quota(namespace.name, quota)
+    eventually(lambda: namespace.core.read_namespaced_resource_quota("none-left", namespace.name).status.used)
+
+    with pytest.raises(InputError, match=sentence):
+        launch(RANKS_AT_WORK, Deadlines(created=5, scheduled=120, running=120, finished=600))
+    assert nothing_is_left(namespace)
+
+
+def test_a_cluster_without_these_jobs_is_told(launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where the training-operator is installed instead: its jobs are of another version.
+    monkeypatch.setattr("components.train_classifier.mpijob.cluster.API_VERSION", "v1")
+
+    with pytest.raises(InputError, match=r"^launcher: this cluster has no MPIJob of kubeflow\.org/v1\. Install "):
+        launch(RANKS_AT_WORK)

@@ -32,9 +32,11 @@ def read_table(root: str, table: Table) -> list[dict[str, Any]]:
                 live.add(unquote(action["add"]["path"]))
             elif "remove" in action:
                 live.discard(unquote(action["remove"]["path"]))
-    columns = [name for name in table.schema.fieldNames() if name != "content"]
-    parts = [
-        pq.read_table(io.BytesIO(files.read_bytes(uri.join(folder, name))), columns=columns) for name in sorted(live)
-    ]
+    parts = [_read_narrow(uri.join(folder, name)) for name in sorted(live)]
     rows: list[dict[str, Any]] = pa.concat_tables(parts).to_pylist() if parts else []
     return rows
+
+
+def _read_narrow(file: str) -> pa.Table:
+    parquet = pq.ParquetFile(io.BytesIO(files.read_bytes(file)))
+    return parquet.read([name for name in parquet.schema_arrow.names if name != "content"])

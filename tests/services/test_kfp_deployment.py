@@ -351,6 +351,14 @@ def test_a_run_is_of_the_uploaded_version_and_prints_where_to_see_it(
     assert output.splitlines()[-3:] == ["PENDING", "RUNNING", "SUCCEEDED"]
 
 
+def test_rescoring_on_a_server_is_a_run_of_the_scoring_pipeline(server: KfpServer, scoring: str) -> None:
+    command("rescore")
+
+    (run,) = server.runs.values()
+    assert server.versions[run.pipeline_version_reference.pipeline_version_id].name == scoring
+    assert run.runtime_config.parameters == {"rescore": True}
+
+
 def test_a_run_of_what_was_not_uploaded_is_of_the_file_with_its_platform_document(server: KfpServer) -> None:
     command("run", "scoring")
 
@@ -358,6 +366,18 @@ def test_a_run_of_what_was_not_uploaded_is_of_the_file_with_its_platform_documen
     assert run.pipeline_version_reference is None
     assert set(run.pipeline_spec) == {"pipeline_spec", "platform_spec"}
     assert server.pipelines == {}
+
+
+def test_waiting_outlasts_a_server_that_starts_anew_and_no_more(
+    server: KfpServer, scoring: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_POLL_SECONDS", 0)
+    server.unavailable = 24
+    command("run", "scoring", "--wait")
+
+    server.unavailable = 25
+    with pytest.raises(InputError, match=r"^endpoint: .* \(503: no healthy upstream\)\."):
+        command("run", "scoring", "--wait")
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED"])

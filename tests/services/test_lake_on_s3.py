@@ -35,14 +35,13 @@ from tests.local.training_set_factory import digits
 from tests.services.s3_writer import write
 from tests.services.servers import S3Server
 
-# What file systems and object stores allow, and URLs, globs and shells mind.
-ROOT = "s3a://images/Bilder für 'heute' [1] 50%25 +"
-DIGITS = digits(110)
+# What file systems and object stores allow, and URLs and shells mind.
+ROOT = "s3a://images/Bilder für 'heute' (1) 50%25 +"
+DIGITS = digits(46)
 LABELLED = {
-    f"{ROOT}/labelled/{label:03}.drei é/{number} ü#?.jpg": content
-    for number, (content, label) in enumerate(DIGITS[:100])
+    f"{ROOT}/labelled/{label:03}.drei é/{number} ü#.jpg": content for number, (content, label) in enumerate(DIGITS[:40])
 }
-UNLABELLED = {f"{ROOT}/arriving/{number} ü#?.jpg": content for number, (content, _) in enumerate(DIGITS[100:])}
+UNLABELLED = {f"{ROOT}/arriving/{number} ü#.jpg": content for number, (content, _) in enumerate(DIGITS[40:])}
 COMMITS = 4
 BAD = {f"{ROOT}/arriving/broken.jpg": b"no image", f"{ROOT}/arriving/empty.jpg": b""}
 
@@ -88,7 +87,7 @@ def loop(spark: SparkSession, settings: Settings) -> Loop:
         files.write_bytes(path, content)
     labelled = ingest(settings, f"{ROOT}/labelled")
     training_set = build(settings, 2).training_set
-    trained = train(settings, training_set.uri, backbone="small", image_size=16, epochs=2, learning_rate=0.002, ranks=2)
+    trained = train(settings, training_set.uri, backbone="small", image_size=16, epochs=1, learning_rate=0.002, ranks=2)
     model = trained[1].run_id, trained[1].model_uri, trained[1].model_digest
     evaluated = evaluate(settings, training_set.uri, Challenger(*model))
     register(settings, Candidate(*model, training_set.uri, evaluated.challenger.accuracy, True, "", ""))
@@ -138,7 +137,7 @@ def test_two_ranks_train_on_each_image_and_leave_a_checkpoint(loop: Loop) -> Non
     assert sum(loop.training_set.counts.values()) == len(LABELLED)
     assert {each.images for each in result.history} == {loop.training_set.counts[SplitName.TRAIN]}
     names = files.list_names(request.run_directory)
-    assert names == ["epoch-00001.npz", "epoch-00002.npz", "request.json", "result.json", "run.json"]
+    assert names == ["epoch-00001.npz", "request.json", "result.json", "run.json"]
 
 
 def test_a_finished_training_is_not_run_again(loop: Loop) -> None:

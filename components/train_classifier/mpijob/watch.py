@@ -133,12 +133,17 @@ def _failure(said: Said, launchers: Sequence[Object], failure: Object) -> str:
 
 def _overdue(phase: Phase, seconds: float, job: Object, pods: Sequence[Object], warnings: Sequence[str]) -> Exception:
     name = job["metadata"]["name"]
-    told = f" It says: {warnings[-1]}" if warnings else ""
+    told = f" It says: {warnings[-1].rstrip('.')}." if warnings else ""
     match phase:
+        case Phase.CREATED if warnings:
+            return InputError(
+                f"launcher: the MPI operator could not start job '{name}' within {seconds:g} s.{told} Ask for less, or"
+                " have that allowed."
+            )
         case Phase.CREATED:
             return InputError(
-                f"launcher: the MPI operator did not take up job '{name}' within {seconds:g} s.{told} See that"
-                " Kubeflow's MPI operator with kubeflow.org/v2beta1 runs in this cluster."
+                f"launcher: the MPI operator did not take up job '{name}' within {seconds:g} s. See that Kubeflow's MPI"
+                " operator with kubeflow.org/v2beta1 runs in this cluster."
             )
         case Phase.SCHEDULED:
             return InputError(_no_room(seconds, job, pods, told))
