@@ -15,6 +15,15 @@ _WORKLOAD_IDENTITY = "org.apache.hadoop.fs.azurebfs.oauth2.WorkloadIdentityToken
 # Environment, web identity, profile and instance, in this order, as Python's client looks for them.
 _S3_CREDENTIALS_ELSEWHERE = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 
+# What is written is gathered in memory. The default, a file, casts the local file system to the one that has checksums,
+# which the session does not use. A buffer is of the full size of a part, whatever it holds: so parts are small.
+_BUFFERS = (
+    ("fs.s3a.fast.upload.buffer", "bytebuffer"),
+    ("fs.s3a.multipart.size", "16M"),
+    ("fs.s3a.fast.upload.active.blocks", "2"),
+    ("fs.azure.data.blocks.buffer", "bytebuffer"),
+)
+
 
 @dataclass(frozen=True)
 class Access:
@@ -56,7 +65,7 @@ class Access:
 
     def hadoop_configuration(self) -> dict[str, str]:
         """Return Hadoop's configuration of `s3a://` and `abfss://`. It holds secrets: keep it off command lines."""
-        return self._hadoop_s3() | self._hadoop_azure()
+        return dict(_BUFFERS) | self._hadoop_s3() | self._hadoop_azure()
 
     def options(self, scheme: str) -> dict[str, Any]:
         """Return the options of fsspec's file system of a remote scheme. They hold secrets."""

@@ -19,7 +19,7 @@ def place(
     environment = {**s3.environment, "IMAGE_PIPELINES_LOCK": str(tmp_path / "locks")}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    bucket = re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_")).strip("-")[-40:]
+    bucket = re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_"))[-40:].strip("-")
     s3.make_bucket(bucket)
     settings = Settings.load(lake=f"s3a://{bucket}/lake")
     lake = Lake.open(spark_session(settings), settings)
