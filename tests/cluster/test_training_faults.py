@@ -15,6 +15,7 @@ from components.build_training_set.training_set import MANIFEST, SplitName
 from components.storage import files, uri
 from components.train_classifier.request import RESULT_FILE, TrainingResult
 from components.train_classifier.train import RUNS_FOLDER
+from pipelines.platform import CONFIG_MAP
 from tests.cluster.kubectl import get
 from tests.cluster.namespace import eventually
 from tests.cluster.store import BUCKET
@@ -84,8 +85,9 @@ def disturbed(runs: TaskRuns, training_set: str) -> Disturbed:
 
     def start() -> str:
         before = {"build-training-set": Ended("", "", {"training_set": training_set})}
-        return runs.start("training", "train-classifier", before, HEARTBEAT, **PARAMETERS)
+        return runs.start("training", "train-classifier", before, **PARAMETERS)
 
+    runs.core.patch_namespaced_config_map(CONFIG_MAP, runs.namespace, {"data": HEARTBEAT})
     first = start()
     runs.while_running(first, lambda: epoch_of(runs, first) > 1)
     runs.core.delete_namespaced_pod(runs.pods(WORKERS)[0].metadata.name, runs.namespace)
