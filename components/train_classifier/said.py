@@ -47,4 +47,4 @@ class Said:
         lines = own or self._lines.get("", []) or ["it printed nothing"]
         errors = [line for line in lines if _ERROR_LINE.match(line)]
         who = f"rank {self._failed_rank} of the training" if self._failed_rank else "the training"
-        return f"{who} ended with exit code {self._code or code}: {(errors or lines)[-1]}"
+        return f"{who} ended with exit code {self._code or code}: {(errors or lines)[-1].strip()}"

@@ -251,6 +251,18 @@ def test_an_image_that_can_not_be_pulled_is_told(namespace: Namespace, task: dic
     assert nothing_is_left(namespace)
 
 
+def test_a_launcher_that_finds_no_room_is_told(namespace: Namespace, launch: Callable[..., None]) -> None:
+    with pytest.raises(
+        InputError, match=r"^launcher: the pods of job '.*' did not run within 20 s: .*-launcher-\w+: 0/\d+ nodes are "
+    ):
+        launch(
+            RANKS_AT_WORK,
+            Deadlines(created=120, scheduled=120, running=20, finished=600),
+            launcher_pool={"node_selector": {"pool": "nowhere"}},
+        )
+    assert nothing_is_left(namespace)
+
+
 def test_a_training_that_takes_too_long_is_ended(namespace: Namespace, launch: Callable[..., None]) -> None:
     with pytest.raises(TimeoutError, match=r"^the training did not finish within 1 s\."):
         launch(RANKS_AT_WORK, Deadlines(created=120, scheduled=120, running=120, finished=1))

@@ -151,7 +151,7 @@ def _overdue(phase: Phase, seconds: float, job: Object, pods: Sequence[Object], 
             waiting = "; ".join(_reasons_to_wait(pods)) or "no reason is told"
             return InputError(
                 f"launcher: the pods of job '{name}' did not run within {seconds:g} s: {waiting}.{told} See that the"
-                " image can be pulled and its sshd starts."
+                " image can be pulled, that its sshd starts, and that the task's own pool has room for the launcher."
             )
         case Phase.FINISHED:
             return TimeoutError(
@@ -183,6 +183,8 @@ def _unschedulable(pod: Object) -> str:
 
 def _reasons_to_wait(pods: Sequence[Object]) -> Iterator[str]:
     for pod in pods:
+        if no_room := _unschedulable(pod):
+            yield f"{pod['metadata']['name']}: {no_room.rstrip('.')}"
         statuses: list[dict[str, Any]] = pod["status"].get("containerStatuses", [])
         for status in statuses:
             waiting = status["state"].get("waiting")
