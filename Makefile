@@ -27,6 +27,21 @@ demo-clean: ## Remove what the demo made
 test: setup .venv/services.done ## Run the unit, local and service tests
 	$(BIN)/python -m pytest tests/unit tests/local tests/services
 
+.PHONY: images
+images: ## Build the container images, with docker or buildah
+	images/build.sh
+
+# LOAD is a command that loads image archives into the cluster, as in LOAD="kind load image-archive".
+.PHONY: test-cluster
+test-cluster: setup ## Run the cluster's tests in the one that KUBECONFIG names
+	$(if $(LOAD),tests/cluster/load_images.sh $(LOAD))
+	$(BIN)/python -m pytest tests/cluster
+
+.PHONY: test-slow
+test-slow: setup .venv/services.done ## Run the tests that take long: large files, and each step killed 20 times in each window
+	$(BIN)/python -m pytest tests/slow
+	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_s3.py
+
 .PHONY: lint
 lint: setup ## Check style and types
 	$(BIN)/ruff format --check .

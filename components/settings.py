@@ -26,6 +26,18 @@ class Settings(BaseSettings):
     lake: str = Field(
         "", description="Root URI of the lake: file:///..., s3a://bucket/... or abfss://container@account/..."
     )
+    validation_fraction: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Part of the images for early stopping when the lake is made, else 0.1; then fixed.",
+    )
+    test_fraction: float | None = Field(
+        None, ge=0, le=1, description="Part of the images for the gate when the lake is made, else 0.1; then fixed."
+    )
+    split_seed: int | None = Field(
+        None, description="Mixed into the hash that divides images when the lake is made, else 0; then fixed."
+    )
     lock: str = Field(
         "",
         description="How writers of one table are kept apart: by files below a local lake if empty, by files in an"

@@ -3,6 +3,7 @@
 Run as a program, this writes the compiled ones into the folder that is its argument.
 """
 
+import ast
 import importlib
 import inspect
 import re
@@ -44,6 +45,7 @@ _TYPES = {
     "TASK_CONFIG": "task",
 }
 _GENERATED = re.compile(r"(?P<start><!-- generated: (?P<name>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_DEFAULT = re.compile(r"^(#    \w+: (?:dict|list) \[Default: )(.+)\]$", re.MULTILINE)
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=False,  # noqa: S701 - Markdown
@@ -115,7 +117,14 @@ def _compile(component: BaseComponent) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "compiled.yaml")
         compiler.Compiler().compile(component, str(path))
-        return path.read_text()
+        # In the comments on top, the keys of a default come in another order in each process.
+        return _DEFAULT.sub(lambda match: f"{match[1]}{_in_order(ast.literal_eval(match[2]))}]", path.read_text())
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(each) for each in value] if isinstance(value, list) else value
 
 
 def _interface(component: BaseComponent, function: Callable[..., Any]) -> dict[str, Any]:
@@ -163,7 +172,7 @@ def _artifacts(artifacts: Mapping[str, Any], descriptions: Mapping[str, str | No
 def _literal(value: Any, kind: str) -> str:
     if kind == "str":
         return f'"{value}"'.replace("|", "\\|")
-    return str(int(value)) if kind == "int" else str(value)
+    return str(int(value)) if kind == "int" else str(_in_order(value))
 
 
 def _one_line(text: str) -> str:

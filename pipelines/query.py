@@ -22,6 +22,7 @@ from rich.text import Text
 from components.errors import InputError
 from components.lake import Lake, spark_session
 from components.settings import Settings
+from components.storage import Access, open_store, uri
 
 # What a terminal shows; CSV has all rows.
 MAXIMUM_ROWS = 200
@@ -56,7 +57,8 @@ def print_query(statement: str, lake: str, as_csv: bool, console: Console) -> No
         InputError: See `query`; or no lake is named.
     """
     settings = Settings.load(lake=lake)
-    root = settings.required("lake")
+    root = uri.normalize(settings.required("lake"), "lake")
+    open_store(root, Access.of(settings)).check(root)
     with _quiet_start():
         spark = spark_session(settings)
     try:

@@ -43,11 +43,34 @@ class Split:
         validation: Fraction of the images for early stopping, 0..1.
         test: Fraction of the images for the gate, 0..1.
         seed: Mixed into the hash of an image's content.
+
+    Raises:
+        InputError: The fractions leave nothing to train on, or are none.
     """
 
     validation: float = 0.1
     test: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.validation > 0 and self.test > 0 and self.validation + self.test < 1):
+            raise InputError(
+                f"validation_fraction, test_fraction: {self.validation:g} and {self.test:g} leave a part of the images"
+                " empty. Give two that are above 0 and together less than 1."
+            )
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Split | None":
+        """Return the split of the settings, or None if they leave it to the lake."""
+        validation, test, seed = settings.validation_fraction, settings.test_fraction, settings.split_seed
+        if validation is test is seed is None:
+            return None
+        standard = cls()
+        return cls(
+            standard.validation if validation is None else validation,
+            standard.test if test is None else test,
+            standard.seed if seed is None else seed,
+        )
 
 
 class Lake:
@@ -70,12 +93,12 @@ class Lake:
         """Return the lake of the settings, with all of its tables made.
 
         Raises:
-            InputError: The settings name no lake, or its store can't be asked.
+            InputError: The settings name no lake, its store can't be asked, or it was made with another split.
         """
         lake = cls(spark, settings.required("lake"), settings.lock, settings.lock_timeout_seconds)
         # In one sentence, where Spark would need a page.
         open_store(lake.root, Access.of(settings)).check(lake.root)
-        lake.create()
+        lake.create(Split.of(settings))
         return lake
 
     def create(self, split: Split | None = None) -> None:
@@ -87,25 +110,27 @@ class Lake:
         Raises:
             InputError: The lake exists with another split.
         """
-        if self._exists(TABLES[-1]):
-            if split is not None and split != self.split:
-                raise InputError(
-                    f"split: the lake '{self.root}' was made with {self.split}, which is fixed. Leave it out."
-                )
-            return
-        chosen = split or Split()
-        with self.writer("create"):
-            for table in TABLES:
-                builder = (
-                    DeltaTable.createIfNotExists(self.spark)
-                    .location(self.path(table))
-                    .addColumns(table.schema)
-                    .property("delta.enableDeletionVectors", "false")
-                )
-                if table is IMAGES:
-                    for name, value in vars(chosen).items():
-                        builder = builder.property(_PROPERTY + name, repr(value))
-                builder.execute()
+        if not self._exists(TABLES[-1]):
+            with self.writer("create"):
+                self._create_missing(split or Split())
+        if split is not None and split != (fixed := self.split):
+            raise InputError(
+                f"split: the lake '{self.root}' was made with {fixed}, which is fixed, not with {split}."
+                " Leave it out of the settings."
+            )
+
+    def _create_missing(self, split: Split) -> None:
+        for table in TABLES:
+            builder = (
+                DeltaTable.createIfNotExists(self.spark)
+                .location(self.path(table))
+                .addColumns(table.schema)
+                .property("delta.enableDeletionVectors", "false")
+            )
+            if table is IMAGES:
+                for name, value in vars(split).items():
+                    builder = builder.property(_PROPERTY + name, repr(value))
+            builder.execute()
 
     @property
     def split(self) -> Split:

@@ -49,7 +49,8 @@ def train_classifier(
 ) -> NamedTuple("Outputs", [("run_id", str), ("model_uri", str), ("model_digest", str)]):
     """Train a classifier on a training set with Horovod, and log it to MLflow.
 
-    A retry goes on from the last checkpoint; a training that was finished before returns its model.
+    A retry goes on from the last checkpoint; a training that was finished before returns its model. Where KFP's backend
+    made an MLflow run for the task (MLFLOW_RUN_ID), that run is the parent of the training's own.
 
     Args:
         training_set: URI of the training set, from build_training_set.

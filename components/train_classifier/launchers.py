@@ -14,6 +14,7 @@ from typing import Protocol
 
 from components.errors import InputError
 from components.settings import Settings
+from components.train_classifier.environment import rank_environment
 from components.train_classifier.job_file import keep_job
 from components.train_classifier.mpijob.options import JobOptions
 from components.train_classifier.said import Said
@@ -71,11 +72,8 @@ class LocalLauncher:
     def _environment(self, ranks: int) -> dict[str, str]:
         threads = max(1, len(os.sched_getaffinity(0)) // ranks)
         return {
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-            **os.environ,
-            "TF_USE_LEGACY_KERAS": "1",
+            **rank_environment(os.environ),
             "OMP_NUM_THREADS": str(threads),
-            "PYTHONUNBUFFERED": "1",
             "PATH": f"{self._python.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
 

@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Iterable
 
+from components.train_classifier.environment import rank_environment
+
 WORKER = "components.train_classifier.worker"
 
 # What belongs to this pod, and not to the ranks: the operator takes the GPUs from the launcher by NVIDIA_*.
@@ -43,5 +45,6 @@ def mpirun_command(ranks: int, request_uri: str, variables: Iterable[str]) -> li
 
 
 if __name__ == "__main__":
-    command = mpirun_command(int(sys.argv[1]), sys.argv[2], os.environ)
-    os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
+    environment = rank_environment(os.environ)
+    command = mpirun_command(int(sys.argv[1]), sys.argv[2], environment)
+    os.execvpe(command[0], command, environment)  # noqa: S606 - no shell is wanted

@@ -34,7 +34,7 @@ class Tracking:
     @classmethod
     @contextmanager
     def open(cls, request: TrainingRequest, training_set: TrainingSet, resumed: bool) -> "Iterator[Tracking]":
-        """Open the training's run: the one that an earlier start made, or a new one.
+        """Open the training's run: the one that an earlier start made, or a new one, never that of the KFP task.
 
         Args:
             request: What is trained.

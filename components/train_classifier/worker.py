@@ -119,6 +119,8 @@ class Worker:
                 exported = ExportedClassifier(backbone, head, self._class_ids, request.image_size)
                 model_uri, model_digest = tracking.log_model(exported)
                 if self._timeline:
+                    # Before it is stopped, its file may end in the middle of an event.
+                    hvd.stop_timeline()
                     tracking.log_file(self._timeline)
                 result = TrainingResult(
                     run_id=tracking.run_id,

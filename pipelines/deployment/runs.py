@@ -4,7 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
+
+import urllib3
+from kfp_server_api import ApiException
 
 from pipelines.deployment.compiled import CompiledPipeline
 from pipelines.deployment.server import Server
@@ -13,6 +17,8 @@ from pipelines.deployment.upload import find_uploaded
 # KFP's own client waits for ever for a run that was terminated.
 _FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 _POLL_SECONDS = 5
+# A server that is not there for less than this many polls was only started anew.
+_PATIENCE = 24
 
 
 class RunFailed(RuntimeError):  # noqa: N818 - reads as what happened, like subprocess.TimeoutExpired
@@ -71,11 +77,20 @@ def wait_for(server: Server, run: StartedRun, on_state: Callable[[str], None]) -
     Raises:
         RunFailed: It did not succeed.
     """
-    state = ""
+    state, missed = "", 0
     while state not in _FINAL:
-        if state:
+        if state or missed:
             time.sleep(_POLL_SECONDS)
-        now = server.run(run.run_id)
+        try:
+            now = server.run(run.run_id)
+        except (ApiException, urllib3.exceptions.HTTPError) as error:
+            missed += 1
+            if missed > _PATIENCE or (
+                isinstance(error, ApiException) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            ):
+                raise
+            continue
+        missed = 0
         if now.state != state:
             state = now.state
             on_state(state)

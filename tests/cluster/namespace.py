@@ -9,10 +9,7 @@ from kubernetes import client
 
 from components.cluster.pod import POD_ENVIRONMENT_PREFIX
 
-_LABELS = {
-    "pod-security.kubernetes.io/enforce": "baseline",
-    "pod-security.kubernetes.io/warn": "restricted",
-}
+_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
 _WAIT_SECONDS = 120
 
 Found = TypeVar("Found")
@@ -72,7 +69,13 @@ class Namespace:
         reference = client.V1OwnerReference(
             api_version="v1", kind="ConfigMap", name=run, uid=owner.metadata.uid, controller=True
         )
-        container = client.V1Container(name="main", image="never-pulled")
+        security = client.V1SecurityContext(
+            run_as_non_root=True,
+            allow_privilege_escalation=False,
+            capabilities=client.V1Capabilities(drop=["ALL"]),
+            seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault"),
+        )
+        container = client.V1Container(name="main", image="never-pulled", security_context=security)
         pod = self.core.create_namespaced_pod(
             self.name,
             client.V1Pod(

@@ -53,6 +53,7 @@ class CompiledTask:
         platform: What the platform document says about it.
         constants: Inputs that the pipeline fixes.
         pipeline_parameters: Inputs that are parameters of the pipeline, by name.
+        returned: Inputs that another task returns: which task, and which of its outputs.
         defaults: Defaults of the pipeline's parameters.
     """
 
@@ -62,6 +63,7 @@ class CompiledTask:
     platform: Mapping[str, Any]
     constants: Mapping[str, Any]
     pipeline_parameters: Mapping[str, str]
+    returned: Mapping[str, tuple[str, str]]
     defaults: Mapping[str, Any]
 
     @classmethod
@@ -86,24 +88,31 @@ class CompiledTask:
             platform=platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][executor],
             constants={key: each["runtimeValue"]["constant"] for key, each in inputs.items() if "runtimeValue" in each},
             pipeline_parameters={key: name for key, name in taken.items() if name in parameters},
+            returned={
+                key: (output["producerTask"], output["outputParameterKey"])
+                for key, each in inputs.items()
+                if (output := each.get("taskOutputParameter"))
+            },
             defaults={key: each.get("defaultValue") for key, each in parameters.items()},
         )
 
-    def executor_input(self, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def executor_input(self, outputs: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return what KFP's launcher puts in place of the executor's input; see `pod`."""
         declared = self.component.get("inputDefinitions", {}).get("parameters", {})
         values = {key: each["defaultValue"] for key, each in declared.items() if "defaultValue" in each}
         values |= {key: self._parameter(name, parameters) for key, name in self.pipeline_parameters.items()}
-        values |= {**self.constants, **inputs}
+        values |= {**self.constants, **{key: outputs[task][output] for key, (task, output) in self.returned.items()}}
         for key, each in declared.items():
             if each["parameterType"] == _TASK_CONFIG:
                 passed = {each["field"] for each in self.component["taskConfigPassthroughs"]}
                 values[key] = self._configuration(parameters, {}, passed)
-        outputs = self.component.get("outputDefinitions", {})
+        declared_outputs = self.component.get("outputDefinitions", {})
         return {
             "inputs": {"parameterValues": values},
             "outputs": {
-                "parameters": {key: {"outputFile": f"{_OUTPUT_FOLDER}/{key}"} for key in outputs.get("parameters", {})},
+                "parameters": {
+                    key: {"outputFile": f"{_OUTPUT_FOLDER}/{key}"} for key in declared_outputs.get("parameters", {})
+                },
                 "artifacts": {
                     key: {
                         "artifacts": [
@@ -115,7 +124,7 @@ class CompiledTask:
                             }
                         ]
                     }
-                    for key, each in outputs.get("artifacts", {}).items()
+                    for key, each in declared_outputs.get("artifacts", {}).items()
                 },
                 "outputFile": _RETURNED,
             },
@@ -124,7 +133,7 @@ class CompiledTask:
     def pod(
         self,
         name: str,
-        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Mapping[str, Any]],
         parameters: Mapping[str, Any],
         account: str,
         requests: Mapping[str, str],
@@ -133,12 +142,12 @@ class CompiledTask:
 
         Args:
             name: Name of the pod.
-            inputs: What other tasks returned, by this task's input.
+            outputs: Output parameters of the tasks before, by task.
             parameters: Parameters of the pipeline's run; the others keep their defaults.
             account: Service account of the run.
             requests: Resources to request instead of the compiled ones, which suit larger nodes than a test has.
         """
-        executor_input = json.dumps(self.executor_input(inputs, parameters))
+        executor_input = json.dumps(self.executor_input(outputs, parameters))
         arguments = [each.replace(_EXECUTOR_INPUT, executor_input) for each in self.container.get("args", [])]
         passed = self.component.get("taskConfigPassthroughs", [])
         kept = set(_FIELDS) - {each["field"] for each in passed if not each.get("applyToTask", False)}

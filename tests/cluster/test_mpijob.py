@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from kubernetes import client
 
 from components.errors import InputError
 from components.train_classifier.mpijob.launcher import MPIJobLauncher
+from components.train_classifier.mpijob.manifest import Identity, Owner, build_job
 from components.train_classifier.mpijob.options import JobOptions
 from components.train_classifier.mpijob.watch import Deadlines
+from tests.broken_jobs import BROKEN, broken
+from tests.cluster.dropping_proxy import dropping_proxy
 from tests.cluster.namespace import Namespace, eventually
 
 TASK = Path(__file__).with_name("submitted_job.py")
@@ -66,11 +70,11 @@ def launch(task: dict[str, str], trainer_image: str, request_uri: str) -> Callab
 
 
 @pytest.fixture
-def submitted(task: dict[str, str], trainer_image: str, request_uri: str) -> Callable[[str], Any]:
+def submitted(task: dict[str, str], trainer_image: str, request_uri: str) -> Callable[..., Any]:
     """Run a script as a job's launcher, from a process that can be killed."""
 
     @contextmanager
-    def run(script: str) -> Iterator["subprocess.Popen[str]"]:
+    def run(script: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
         asked = {
             "options": OPTIONS,
             "deadlines": vars(DEADLINES),
@@ -81,7 +85,7 @@ def submitted(task: dict[str, str], trainer_image: str, request_uri: str) -> Cal
         }
         with subprocess.Popen(
             [sys.executable, str(TASK), json.dumps(asked)],
-            env={**os.environ, **task},
+            env={**os.environ, **task, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -118,7 +122,7 @@ def nothing_is_left(namespace: Namespace) -> bool:
 
 
 def test_ranks_run_on_gpu_nodes_and_each_line_is_told_once(
-    namespace: Namespace, submitted: Callable[[str], Any], cluster: client.ApiClient
+    namespace: Namespace, submitted: Callable[..., Any], cluster: client.ApiClient
 ) -> None:
     rank = 'for i in 1 2 3 4 5 6 7 8; do echo "line $i"; sleep 1; done; nproc >/dev/null'
     pools = {
@@ -159,7 +163,7 @@ def test_a_failed_job_is_started_again(namespace: Namespace, launch: Callable[..
 
 
 def test_a_killed_task_s_job_goes_on_and_the_next_try_adopts_it(
-    namespace: Namespace, submitted: Callable[[str], Any]
+    namespace: Namespace, submitted: Callable[..., Any]
 ) -> None:
     # The ranks end when they are told to by a file that this test makes.
     rank = "echo at work; until [ -e /tmp/end ]; do sleep 0.2; done; echo done"
@@ -184,7 +188,7 @@ def execute(namespace: Namespace, pod: str, command: list[str]) -> None:
 
 
 def test_a_job_of_the_same_training_whose_run_is_another_gives_way(
-    namespace: Namespace, submitted: Callable[[str], Any], launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    namespace: Namespace, submitted: Callable[..., Any], launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with submitted(RANKS_AT_WORK) as first:
         read_until(first, "at work")
@@ -200,9 +204,15 @@ def test_a_job_of_the_same_training_whose_run_is_another_gives_way(
     assert nothing_is_left(namespace)
 
 
-@pytest.mark.parametrize("role", ["worker", "launcher"])
+@pytest.mark.parametrize(
+    ("role", "reason"),
+    [
+        ("worker", r"the training ended with exit code \d+: .*closed by remote host\."),
+        ("launcher", r"the job failed: .* Its launcher pod is gone: it was deleted, or its node was lost\."),
+    ],
+)
 def test_a_pod_that_is_deleted_while_ranks_train_is_one_clear_error(
-    role: str, namespace: Namespace, submitted: Callable[[str], Any]
+    role: str, reason: str, namespace: Namespace, submitted: Callable[..., Any]
 ) -> None:
     with submitted(RANKS_AT_WORK) as process:
         read_until(process, "at work")
@@ -212,7 +222,7 @@ def test_a_pod_that_is_deleted_while_ranks_train_is_one_clear_error(
         last = process.stdout.read().splitlines()[-1]
         assert process.wait() != 0
 
-    assert re.match(r"RuntimeError: ", last), last
+    assert re.fullmatch(f"RuntimeError: {reason}", last), last
     assert nothing_is_left(namespace)
 
 
@@ -247,7 +257,7 @@ def test_a_training_that_takes_too_long_is_ended(namespace: Namespace, launch: C
     assert nothing_is_left(namespace)
 
 
-def test_a_job_goes_when_its_run_goes(namespace: Namespace, submitted: Callable[[str], Any]) -> None:
+def test_a_job_goes_when_its_run_goes(namespace: Namespace, submitted: Callable[..., Any]) -> None:
     with submitted(RANKS_AT_WORK) as process:
         read_until(process, "at work")
         process.send_signal(signal.SIGKILL)
@@ -258,7 +268,10 @@ def test_a_job_goes_when_its_run_goes(namespace: Namespace, submitted: Callable[
 
 @contextmanager
 def operator_away(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
-    """Stop the MPI operator, and start it again at the end, or when what is yielded is called."""
+    """Stop the MPI operator, and start it again at the end, or when what is yielded is called.
+
+    It is back when it leads: the one before it keeps its lease for some seconds more.
+    """
     apps = client.AppsV1Api(cluster)
     (deployment,) = apps.list_deployment_for_all_namespaces(field_selector="metadata.name=mpi-operator").items
     name = deployment.metadata.name, deployment.metadata.namespace
@@ -266,6 +279,19 @@ def operator_away(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
     def scale(replicas: int) -> None:
         apps.patch_namespaced_deployment_scale(*name, {"spec": {"replicas": replicas}})
         eventually(lambda: (apps.read_namespaced_deployment(*name).status.ready_replicas or 0) == replicas)
+        if replicas:
+            eventually(lambda: leader() in pods())
+
+    def leader() -> str:
+        leases = client.CoordinationV1Api(cluster).list_lease_for_all_namespaces(
+            field_selector="metadata.name=mpi-operator"
+        )
+        return str(leases.items[0].spec.holder_identity).partition("_")[0]
+
+    def pods() -> set[str]:
+        labels = ",".join(f"{key}={value}" for key, value in deployment.spec.selector.match_labels.items())
+        found = client.CoreV1Api(cluster).list_namespaced_pod(name[1], label_selector=labels).items
+        return {pod.metadata.name for pod in found if pod.metadata.deletion_timestamp is None}
 
     scale(0)
     try:
@@ -275,7 +301,7 @@ def operator_away(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
 
 
 def test_the_operator_may_be_away_when_a_job_is_made_and_when_it_ends(
-    namespace: Namespace, submitted: Callable[[str], Any], cluster: client.ApiClient
+    namespace: Namespace, submitted: Callable[..., Any], cluster: client.ApiClient
 ) -> None:
     rank = "echo at work; until [ -e /tmp/end ]; do sleep 0.2; done; echo done"
     with operator_away(cluster) as back, submitted(MPIRUN.format(rank=rank)) as process:
@@ -298,4 +324,63 @@ def test_an_operator_that_is_not_there_is_told(
         pytest.raises(InputError, match=r"^launcher: the MPI operator did not take up job '.*' within 1 s\."),
     ):
         launch(RANKS_AT_WORK, Deadlines(created=1, scheduled=1, running=1, finished=1))
+    assert nothing_is_left(namespace)
+
+
+def test_the_operator_refuses_what_is_refused_before_it_is_sent(
+    namespace: Namespace, cluster: client.ApiClient, trainer_image: str
+) -> None:
+    owner = namespace.core.read_namespaced_service_account("default", namespace.name).metadata
+    identity = Identity(namespace.name, Owner("v1", "ServiceAccount", "default", owner.uid), "default")
+    options = JobOptions.model_validate(OPTIONS)
+    custom = client.CustomObjectsApi(cluster)
+    refused, sent = set(), set()
+    for number, (what, path, value, _) in enumerate(BROKEN):
+        job = build_job(f"job-{number}", "training", trainer_image, ["true"], 2, options, identity)
+        job = broken(job, path, value)
+        try:
+            custom.create_namespaced_custom_object("kubeflow.org", "v2beta1", namespace.name, "mpijobs", job)
+            sent.add(job["metadata"]["name"])
+        except client.ApiException as error:
+            refused.add((what, error.status))
+
+    def reported() -> set[str]:
+        events = namespace.core.list_namespaced_event(namespace.name, field_selector="reason=ValidationError").items
+        return {event.involved_object.name for event in events}
+
+    assert eventually(lambda: reported() == sent)
+    # These the API server refuses itself: by its rules for names, and by the job's schema.
+    assert refused == {("upper case", HTTPStatus.UNPROCESSABLE_ENTITY), ("no roles", HTTPStatus.UNPROCESSABLE_ENTITY)}
+    assert not namespace.pods()
+
+
+def test_a_connection_that_drops_costs_no_line_and_doubles_none(
+    namespace: Namespace, submitted: Callable[..., Any], tmp_path: Path
+) -> None:
+    rank = 'for i in 1 2 3 4 5 6 7 8 9; do echo "line $i"; sleep 1; done'
+    with (
+        dropping_proxy(tmp_path) as (kubeconfig, proxy),
+        submitted(MPIRUN.format(rank=rank), KUBECONFIG=str(kubeconfig)) as process,
+    ):
+        said = []
+        for number in (1, 4, 7):
+            said += read_until(process, f"line {number}")
+            proxy.drop_all()
+        assert process.stdout is not None
+        said += [line.rstrip("\n") for line in process.stdout]
+        assert process.wait() == 0
+
+    assert [line for line in said if line.startswith("line")] == [f"line {i}" for i in range(1, 10)]
+    assert nothing_is_left(namespace)
+
+
+def test_a_quota_that_refuses_workers_is_told(namespace: Namespace, launch: Callable[..., None]) -> None:
+    quota = client.V1ResourceQuota(
+        metadata=client.V1ObjectMeta(name="none-left"), spec=client.V1ResourceQuotaSpec(hard={"pods": "1"})
+    )
+    namespace.core.create_namespaced_resource_quota(namespace.name, quota)
+    eventually(lambda: namespace.core.read_namespaced_resource_quota("none-left", namespace.name).status.used)
+
+    with pytest.raises(InputError, match=r"^launcher: the MPI operator could not start .* exceeded quota: none-left.*"):
+        launch(RANKS_AT_WORK, Deadlines(created=5, scheduled=120, running=120, finished=600))
     assert nothing_is_left(namespace)

@@ -15,6 +15,7 @@ from components.build_training_set.training_set import MANIFEST, MEMBERS, SplitN
 from components.errors import InputError
 from components.lake import Lake, Split
 from components.lake.tables import CLASSES, IMAGES, LABELS
+from components.settings import Settings
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 Image = tuple[str, bytes, int | None]
@@ -111,8 +112,8 @@ def test_an_image_never_changes_side(lake: Lake) -> None:
 
 
 def test_fractions_and_seed_are_fixed_when_the_lake_is_made(lake: Lake, tmp_path: Path) -> None:
-    other = Lake(lake.spark, str(tmp_path / "other"))
-    other.create(Split(validation=0.3, test=0.2, seed=7))
+    place = {"lake": str(tmp_path / "other")}
+    other = Lake.open(lake.spark, Settings.load(**place, validation_fraction=0.3, test_fraction=0.2, split_seed=7))
     images = numbered(range(1000))
     insert(lake, images)
     insert(other, images)
@@ -124,7 +125,14 @@ def test_fractions_and_seed_are_fixed_when_the_lake_is_made(lake: Lake, tmp_path
     assert there.counts[SplitName.TEST] == pytest.approx(200, abs=51)
     assert there.counts[SplitName.VALIDATION] == pytest.approx(300, abs=58)
     with pytest.raises(InputError, match=r"split: the lake .* was made with"):
-        other.create(Split())
+        Lake.open(lake.spark, Settings.load(**place, split_seed=8))
+    assert Lake.open(lake.spark, Settings.load(**place)).split == Split(0.3, 0.2, 7)
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.0, 0.1), (0.1, 0.0), (0.5, 0.5), (0.9, 0.2)])
+def test_a_split_that_leaves_a_part_empty_is_refused(validation: float, test: float) -> None:
+    with pytest.raises(InputError, match=r"^validation_fraction, test_fraction: .* Give two that"):
+        Split(validation, test)
 
 
 def test_a_person_s_label_beats_the_folder_s_and_a_replaced_class_gives_way(lake: Lake) -> None:

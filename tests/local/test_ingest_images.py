@@ -1,5 +1,6 @@
 """Ingest: what lands comes into the lake, once."""
 
+import hashlib
 import io
 import os
 import shutil
@@ -196,6 +197,28 @@ def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
 
     assert quarantine(lake) == {"001_0001.jpg": VANISHED}
     assert (result.found, result.ingested) == (4, 3)
+
+
+def test_a_file_that_is_replaced_after_it_was_listed_comes_in_as_it_was_read(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = batch_paths
+    replaced = landing / "001.ak47" / "001_0001.jpg"
+
+    def replace(*arguments: object) -> list[str]:
+        paths = listed(*arguments)  # type: ignore[arg-type]  # the arguments are passed on
+        replaced.write_bytes(jpeg(99, (40, 40)))
+        return paths
+
+    # The file is replaced for real; only the moment is chosen, between listing and reading.
+    monkeypatch.setattr("components.ingest_images.ingest.batch_paths", replace)
+
+    run(lake, landing)
+
+    stored = lake.read(IMAGES).where(F.col("path").endswith("001_0001.jpg")).first()
+    assert bytes(stored["content"]) == replaced.read_bytes()
+    assert stored["length"] == replaced.stat().st_size
+    assert stored["content_sha256"] == hashlib.sha256(replaced.read_bytes()).hexdigest()
 
 
 def test_workers_get_files_in_batches_within_the_budget_and_judge_them_with_one_thread_each(lake: Lake) -> None:

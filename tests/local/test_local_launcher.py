@@ -85,7 +85,7 @@ def test_ranks_do_not_outlive_the_task_that_started_them(tmp_path: Path, how: si
 
 
 def test_an_unknown_launcher_is_told() -> None:
-    with pytest.raises(InputError, match=r"^launcher: there is no 'yarn'\. Use local\.$"):
+    with pytest.raises(InputError, match=r"^launcher: there is no 'yarn'\. Use local or mpijob\.$"):
         make_launcher(Settings.load(launcher="yarn"))
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
+import re
 import signal
 import threading
 from collections import Counter
@@ -19,18 +21,18 @@ from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
 from components.images.classifier import Classifier, Prediction
 from components.images.digest import SAVED_MODEL_FOLDER, folder_digest
-from components.images.preprocess import preprocess
+from components.images.preprocess import decode, preprocess
 from components.settings import Settings
 from components.train_classifier.launchers import LocalLauncher
 from components.train_classifier.request import TrainingRequest, TrainingResult
 from components.train_classifier.train import train
-from tests.local.training_set_factory import LabelledImage, digits, make_training_set, photographs
+from tests.local.training_set_factory import SEVERAL_SIZES, LabelledImage, digits, make_training_set, photographs
 
 HERE = Path(__file__).parent
 TRAINER_PYTHON = HERE.parent.parent / ".venv" / "trainer" / "bin" / "python"
 SIZE = 32
 # Neither two nor three ranks divide these.
-IMAGES = digits(503 + 101)
+IMAGES = digits(503 + 101, SEVERAL_SIZES)
 SPLIT = {SplitName.TRAIN: IMAGES[:503], SplitName.VALIDATION: IMAGES[503:]}
 # Without dropout, nothing random is left but what the seed fixes.
 PARAMETERS: dict[str, Any] = {
@@ -68,15 +70,10 @@ def settings_for(root: Path, lake: str) -> Settings:
 
 def train_overheard(root: Path, lake: str, training_set: TrainingSet, **parameters: Any) -> Trained:
     """Train, with everything that the ranks feed to their networks written down."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(HERE)
-    try:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(HERE))
         launcher = LocalLauncher(TRAINER_PYTHON, worker="fed_images_probe")
         return train(settings_for(root, lake), training_set.uri, launcher, **{**PARAMETERS, **parameters})
-    finally:
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +82,39 @@ def two_ranks(root: Path, digit_set: TrainingSet) -> Trained:
 
 
 @pytest.fixture(scope="module")
-def three_ranks(root: Path, digit_set: TrainingSet) -> Trained:
-    return train_overheard(root, "three", digit_set, ranks=3, epochs=2, timeline=True)
+def task_run(root: Path) -> str:
+    """A run as Kubeflow Pipelines makes one for a task, of which it tells the task by its environment."""
+    store = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    return str(store.create_run(store.create_experiment("of the KFP run")).info.run_id)
+
+
+@pytest.fixture(scope="module")
+def three_ranks(root: Path, digit_set: TrainingSet, task_run: str) -> Trained:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
+        environment.setenv("MLFLOW_RUN_ID", task_run)
+        return train_overheard(root, "three", digit_set, ranks=3, epochs=2, timeline=True)
+
+
+@pytest.fixture(scope="module")
+def whole_xception(root: Path) -> dict[str, Any]:
+    """What `xception_probe` found: building Xception takes seconds."""
+    folder = root / "whole"
+    folder.mkdir()
+    request = TrainingRequest.make(
+        training_set="none",
+        weights="none",
+        mlflow_tracking_uri="none",
+        experiment="none",
+        run_directory=str(folder),
+        features_directory=str(folder),
+    )
+    request.write(str(folder / "request.json"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(HERE))
+        LocalLauncher(TRAINER_PYTHON, worker="xception_probe").launch(str(folder / "request.json"), ranks=1)
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +190,8 @@ def test_the_metrics_are_those_of_all_validation_images(two_ranks: Trained, save
 def test_training_and_serving_see_the_same_tensor_bit_for_bit(two_ranks: Trained, saved_model: Path) -> None:
     serve = tf.saved_model.load(str(saved_model)).signatures["preprocess"]
     members = SPLIT[SplitName.TRAIN]
+    shapes = {tuple(decode(tf.constant(content)).shape) for content, _ in members}
+    assert shapes == {(height, width, 3) for width, height in SEVERAL_SIZES}, "some are shrunk, some are padded"
     served = serve(content=tf.constant([content for content, _ in members]))["images"].numpy()
     trained = {digest for batches in fed(two_ranks[0], SplitName.TRAIN) for batch in batches for digest, _ in batch}
     assert {hashlib.sha256(tensor.tobytes()).hexdigest() for tensor in served} <= trained
@@ -214,10 +244,31 @@ def test_the_run_tells_where_the_model_comes_from(
         assert logged == {each.epoch - 1: pytest.approx(getattr(each, name)) for each in result.history}
 
 
-def test_horovods_timeline_is_logged_when_asked_for(two_ranks: Trained, three_ranks: Trained) -> None:
-    for (asked, result), expected in ((two_ranks, False), (three_ranks, True)):
-        artifacts = MlflowClient(asked.mlflow_tracking_uri).list_artifacts(result.run_id)
-        assert ("timeline.json" in {artifact.path for artifact in artifacts}) is expected
+def test_horovods_whole_timeline_is_logged_when_asked_for(root: Path, two_ranks: Trained, three_ranks: Trained) -> None:
+    client = MlflowClient(two_ranks[0].mlflow_tracking_uri)
+    assert "timeline.json" not in {artifact.path for artifact in client.list_artifacts(two_ranks[1].run_id)}
+    file = client.download_artifacts(three_ranks[1].run_id, "timeline.json", str(root))
+    assert {"NEGOTIATE_ALLREDUCE", "ALLREDUCE"} <= {event.get("name") for event in json.loads(Path(file).read_text())}
+
+
+def test_ranks_stop_together_where_training_gets_no_better(root: Path, digit_set: TrainingSet) -> None:
+    _, result = train(
+        settings_for(root, "stopped"),
+        digit_set.uri,
+        **{**PARAMETERS, "ranks": 2, "learning_rate": 1e-9, "patience": 1, "epochs": 5},
+    )
+    assert [each.epoch for each in result.history] == [1, 2]
+    assert result.best_epoch == 1
+    assert len(result.weights_digests) == 2
+    assert len(set(result.weights_digests)) == 1
+
+
+def test_the_run_of_a_kfp_task_is_the_parent_of_its_training_s(three_ranks: Trained, task_run: str) -> None:
+    asked, result = three_ranks
+    run = MlflowClient(asked.mlflow_tracking_uri).get_run(result.run_id)
+
+    assert run.info.run_id != task_run
+    assert run.data.tags["mlflow.parentRunId"] == task_run
 
 
 def test_a_finished_training_is_not_run_again(root: Path, two_ranks: Trained, digit_set: TrainingSet) -> None:
@@ -258,7 +309,7 @@ def test_ranks_that_disagree_with_the_request_train_nothing(root: Path, digit_se
     with pytest.raises(RuntimeError, match="ranks: 2 were asked for, but Horovod has 1"):
         train(settings_for(root, "disagreeing"), digit_set.uri, OneTooFew(), **PARAMETERS, ranks=2)
     (folder,) = (root / "disagreeing" / "training_runs").iterdir()
-    assert {file.name for file in folder.iterdir()} == {"request.json", "failure.json"}
+    assert {file.name for file in folder.iterdir()} == {"request.json", "failure.json", "heartbeat", "job.yaml"}
 
 
 def test_more_ranks_than_files_is_told_in_one_sentence(root: Path, digit_set: TrainingSet) -> None:
@@ -296,6 +347,28 @@ def test_xception_is_trained_on_features_that_are_computed_once(root: Path) -> N
     _, second = train(settings, training_set.uri, **{**values, "dropout": 0.2, "ranks": 2})
     assert second.features_computed == 0
     assert second.history[0].images == 5
+
+
+def test_the_whole_xception_is_trained_for_a_step_with_random_weights(whole_xception: dict[str, Any]) -> None:
+    step = whole_xception["step"]
+    assert step["parameters"] == 20_861_480, "as Keras says of Xception without its top"
+    assert math.isfinite(step["loss"])
+    entry, exit_ = step["moved"].values()
+    assert entry > 0
+    assert exit_ > 0
+
+
+def test_weights_come_from_a_file(whole_xception: dict[str, Any]) -> None:
+    files = whole_xception["files"]
+    assert files["loaded"] == files["saved"] != files["random"]
+
+
+def test_a_file_of_other_weights_is_told(whole_xception: dict[str, Any]) -> None:
+    told = whole_xception["files"]["told"]
+    for name in ("head.h5", "text"):
+        assert re.match(
+            rf"weights: '.*/{name}' does not hold the weights of Xception without its top \(.+\)\. Give", told[name]
+        )
 
 
 class _Killer:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,19 +16,26 @@ from components.build_training_set.training_set import MANIFEST, ImageClass, Spl
 LabelledImage = tuple[bytes, int]
 
 _SCHEMA = pa.schema([("path", pa.string()), ("content", pa.binary()), ("label", pa.int32())])
+# Width and height: for a model of 32 x 32, some are to be shrunk, some padded, and most both.
+SEVERAL_SIZES = ((32, 32), (48, 36), (20, 45), (90, 31))
 # Class ids that are neither dense nor from 0, as in Caltech-256.
 _FIRST_LABEL = 3
 
 
-def digits(count: int) -> list[LabelledImage]:
-    """Return scikit-learn's first digits as JPEG files of 32 x 32, with class ids 3, 5, ..., 21."""
+def digits(count: int, sizes: Sequence[tuple[int, int]] = ((32, 32),)) -> list[LabelledImage]:
+    """Return scikit-learn's first digits as JPEG files, with class ids 3, 5, ..., 21.
+
+    Args:
+        count: How many.
+        sizes: Their widths and heights, in turn.
+    """
     data = load_digits()
     return [
         (
-            _jpeg(Image.fromarray((255 - ink * (255 / 16)).astype("uint8")).resize((32, 32))),
+            _jpeg(Image.fromarray((255 - ink * (255 / 16)).astype("uint8")).resize(size)),
             _FIRST_LABEL + 2 * int(digit),
         )
-        for ink, digit in zip(data.images[:count], data.target[:count], strict=True)
+        for ink, digit, size in zip(data.images[:count], data.target[:count], cycle(sizes), strict=False)
     ]
 
 

@@ -30,7 +30,7 @@ _PREFIX = "/apis/v2beta1"
 _PIPELINE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _CRON_FIELD = re.compile(r"([*?]|[0-9]+|[A-Za-z]{3})(-([0-9]+|[A-Za-z]{3}))?(/[1-9][0-9]*)?")
 _CRON_BOUNDS = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
-_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}
+_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "STRING": str,
     "NUMBER_INTEGER": (int, float),
@@ -59,6 +59,7 @@ class KfpServer:
         login: Whether it answers everything with a page to log in, as the proxy before it does.
         largest_page: The most that it gives at once.
         after_write: Called with the number of writes so far, when one is done and not yet answered.
+        unavailable: How many of the next questions about a run are answered by the proxy before a server that is down.
         run_states: The states that a run is in, one for each time that it is asked for; the last one stays.
         pipelines, versions, experiments, recurring_runs, runs: By id, in the order in which they were made.
         requests: What was asked for, as in `POST /apis/v2beta1/pipelines`.
@@ -72,6 +73,7 @@ class KfpServer:
     login: bool = False
     largest_page: int = _LARGEST_PAGE
     after_write: Callable[[int], None] = lambda count: None
+    unavailable: int = 0
     run_states: list[str] = field(default_factory=lambda: ["SUCCEEDED"])
     pipelines: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
@@ -224,6 +226,9 @@ class KfpServer:
 
     def get_run(self, query: dict[str, str], run_id: str) -> Any:
         run = _of(self.runs, run_id, "Run")
+        if self.unavailable:
+            self.unavailable -= 1
+            raise _Refused(503, "no healthy upstream")
         run.state = self.run_states.pop(0) if len(self.run_states) > 1 else self.run_states[0]
         return run
 
@@ -443,7 +448,7 @@ def _file(headers: "Message[str, str]", content: bytes) -> bytes:
 def _specification(content: bytes) -> dict[str, Any]:
     """Return what the server makes of an uploaded file."""
     made: dict[str, Any] = {}
-    for document in yaml.safe_load_all(content):
+    for document in yaml.load_all(content, yaml.CSafeLoader):
         if "pipelineInfo" in document:
             specification = pipeline_spec_pb2.PipelineSpec()
             try:

@@ -78,14 +78,15 @@ class S3Server:
 
 
 @contextmanager
-def running_mlflow(folder: Path) -> Iterator[str]:
+def running_mlflow(folder: Path, port: int = 0) -> Iterator[str]:
     """Run an MLflow server that hands all artifacts through, and yield its URL.
 
     Args:
         folder: Where it keeps its database, its artifacts and its log.
+        port: Where it listens; 0 lets it choose.
     """
     command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "0", "--workers", "1"),
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
         *("--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")),
     ]
@@ -120,11 +121,12 @@ def running_azurite(folder: Path) -> Iterator[Azurite]:
 
 
 @contextmanager
-def running_s3(folder: Path) -> Iterator[S3Server]:
+def running_s3(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
     """Run SeaweedFS with its S3 service.
 
     Args:
         folder: Where it keeps its objects and its log.
+        host: Address of this machine that it listens on.
     """
     key, secret = secrets.token_hex(8), secrets.token_hex(16)
     identity = {
@@ -138,20 +140,20 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
     services = [f"{name}.port{kind}" for name in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
     command = [
         *(str(Path(sys.executable).parent / "weed"), "server", f"-dir={folder / 'data'}", "-volume.max=0"),
-        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64"),
+        *(f"-ip={host}", f"-ip.bind={host}", "-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
         *("-s3", f"-s3.config={configuration}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
-        *(f"-{name}={port}" for name, port in zip(services, _free_ports(len(services)), strict=True)),
+        *(f"-{name}={port}" for name, port in zip(services, _free_ports(host, len(services)), strict=True)),
     ]
     with _running(command, folder / "server.log", r"Start Seaweed S3 API Server .* at http port (\d+)", {}) as port:
-        yield S3Server(f"http://127.0.0.1:{port}", key, secret)
+        yield S3Server(f"http://{host}:{port}", key, secret)
 
 
-def _free_ports(count: int) -> list[int]:
+def _free_ports(host: str, count: int) -> list[int]:
     """Return ports that nobody listens on, for a server that can't choose them."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]
 
 

@@ -368,6 +368,18 @@ def test_a_run_of_what_was_not_uploaded_is_of_the_file_with_its_platform_documen
     assert server.pipelines == {}
 
 
+def test_waiting_outlasts_a_server_that_starts_anew_and_no_more(
+    server: KfpServer, scoring: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_POLL_SECONDS", 0)
+    server.unavailable = 24
+    command("run", "scoring", "--wait")
+
+    server.unavailable = 25
+    with pytest.raises(InputError, match=r"^endpoint: .* \(503: no healthy upstream\)\."):
+        command("run", "scoring", "--wait")
+
+
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED"])
 def test_waiting_for_a_run_that_does_not_succeed_ends_with_one_sentence(
     server: KfpServer, scoring: str, state: str

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +21,7 @@ from components.export_for_labeling.export import ExportResult, export
 from components.import_labels.import_answers import ImportResult, import_answers
 from components.ingest_images.ingest import IngestResult, ingest
 from components.lake import Lake
-from components.lake.tables import LABELS
+from components.lake.tables import CLASSES, LABELS
 from components.notify.last_ingest import read_last_ingest
 from components.register_model.register import Candidate, register
 from components.score_images.score import ScoreResult, score
@@ -30,16 +32,17 @@ from components.train_classifier.train import train
 from pipelines.query import query
 from tests.conftest import TRAINER_PYTHON
 from tests.local.training_set_factory import digits
+from tests.services.s3_writer import write
 from tests.services.servers import S3Server
 
-# What file systems and object stores allow, and URLs, globs and shells mind.
-ROOT = "s3a://images/Bilder für 'heute' [1] 50%25 +"
-DIGITS = digits(110)
+# What file systems and object stores allow, and URLs and shells mind.
+ROOT = "s3a://images/Bilder für 'heute' (1) 50%25 +"
+DIGITS = digits(46)
 LABELLED = {
-    f"{ROOT}/labelled/{label:03}.drei é/{number} ü#?.jpg": content
-    for number, (content, label) in enumerate(DIGITS[:100])
+    f"{ROOT}/labelled/{label:03}.drei é/{number} ü#.jpg": content for number, (content, label) in enumerate(DIGITS[:40])
 }
-UNLABELLED = {f"{ROOT}/arriving/{number} ü#?.jpg": content for number, (content, _) in enumerate(DIGITS[100:])}
+UNLABELLED = {f"{ROOT}/arriving/{number} ü#.jpg": content for number, (content, _) in enumerate(DIGITS[40:])}
+COMMITS = 4
 BAD = {f"{ROOT}/arriving/broken.jpg": b"no image", f"{ROOT}/arriving/empty.jpg": b""}
 
 
@@ -84,7 +87,7 @@ def loop(spark: SparkSession, settings: Settings) -> Loop:
         files.write_bytes(path, content)
     labelled = ingest(settings, f"{ROOT}/labelled")
     training_set = build(settings, 2).training_set
-    trained = train(settings, training_set.uri, backbone="small", image_size=16, epochs=2, learning_rate=0.002, ranks=2)
+    trained = train(settings, training_set.uri, backbone="small", image_size=16, epochs=1, learning_rate=0.002, ranks=2)
     model = trained[1].run_id, trained[1].model_uri, trained[1].model_digest
     evaluated = evaluate(settings, training_set.uri, Challenger(*model))
     register(settings, Candidate(*model, training_set.uri, evaluated.challenger.accuracy, True, "", ""))
@@ -123,7 +126,7 @@ def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
 def test_a_second_run_finds_nothing_new(loop: Loop) -> None:
     assert ingest(loop.settings, f"{ROOT}/arriving", labelled=False).found == 0
     assert score(loop.settings).scored == 0
-    last = read_last_ingest(loop.settings)
+    last = read_last_ingest(loop.settings, "unlabelled")
     assert last is not None
     assert last.found == 0
 
@@ -134,7 +137,7 @@ def test_two_ranks_train_on_each_image_and_leave_a_checkpoint(loop: Loop) -> Non
     assert sum(loop.training_set.counts.values()) == len(LABELLED)
     assert {each.images for each in result.history} == {loop.training_set.counts[SplitName.TRAIN]}
     names = files.list_names(request.run_directory)
-    assert names == ["epoch-00001.npz", "epoch-00002.npz", "request.json", "result.json", "run.json"]
+    assert names == ["epoch-00001.npz", "request.json", "result.json", "run.json"]
 
 
 def test_a_finished_training_is_not_run_again(loop: Loop) -> None:
@@ -176,3 +179,28 @@ def test_what_is_wrong_with_the_store_is_one_sentence(
 
     with pytest.raises(InputError, match=f"^{sentence}"):
         ingest(Settings.load(), f"{ROOT}/labelled")
+
+
+def test_no_commit_is_lost_when_two_processes_write_one_table_at_once(loop: Loop) -> None:
+    before = loop.lake.version(CLASSES)
+    command = [sys.executable, "-m", "tests.services.s3_writer", "1000", str(COMMITS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert "ready\n" in iter(other.stdout.readline, "")
+        assert other.stdin is not None
+        other.stdin.write("go\n")
+        other.stdin.flush()
+        write(loop.lake, 2000, COMMITS)
+    assert other.returncode == 0
+
+    labels = {row["label"] for row in loop.lake.read(CLASSES).collect()}
+    assert labels >= {*range(1000, 1000 + COMMITS), *range(2000, 2000 + COMMITS)}
+    assert loop.lake.version(CLASSES) == before + 2 * COMMITS
+
+
+def test_the_keys_are_in_no_configuration_that_spark_shows(loop: Loop, s3: S3Server) -> None:
+    spark = loop.lake.spark
+    shown = str(spark.sparkContext.getConf().getAll()) + str(spark.conf.getAll)
+
+    assert s3.url not in shown
+    assert s3.secret_key not in shown

@@ -187,3 +187,38 @@ def test_the_committed_component_can_be_loaded_and_says_what_it_does(component: 
     assert function.description
     executor = specification["deploymentSpec"]["executors"][f"exec-{component.replace('_', '-')}"]
     assert "kfp.dsl.executor_main" in json.dumps(executor["container"])
+
+
+@pytest.mark.parametrize("pipeline", ["training", "labeling"])
+def test_the_training_task_hands_its_configuration_to_its_ranks_and_keeps_what_it_needs(pipeline: str) -> None:
+    specification, _ = documents(pipeline)
+    component = specification["components"]["comp-train-classifier"]
+
+    passed = {each["field"]: each.get("applyToTask", False) for each in component["taskConfigPassthroughs"]}
+    assert passed == {
+        "RESOURCES": False,
+        "KUBERNETES_AFFINITY": False,
+        "KUBERNETES_NODE_SELECTOR": True,
+        "KUBERNETES_TOLERATIONS": True,
+        "KUBERNETES_VOLUMES": True,
+        "ENV": True,
+    }
+    assert component["inputDefinitions"]["parameters"]["task_config"]["parameterType"] == "TASK_CONFIG"
+
+
+@pytest.mark.parametrize("pipeline", ["training", "labeling"])
+def test_the_ranks_pool_and_size_are_parameters_of_the_pipeline(pipeline: str) -> None:
+    specification, _ = documents(pipeline)
+    parameters = specification["root"]["inputDefinitions"]["parameters"]
+    task = next(task for name, task, runs in tasks(specification) if runs and name == "train-classifier")
+    resources = specification["deploymentSpec"]["executors"]["exec-train-classifier"]["container"]["resources"]
+
+    taken = {name: value.get("componentInputParameter") for name, value in task["inputs"]["parameters"].items()}
+    for name in ("gpu_node_selector", "gpu_tolerations", "gpus_per_rank", "slots_per_worker"):
+        assert taken[name] == f"pipelinechannel--{name}"
+    # KFP's driver takes the text of a parameter for a resource: of a number it makes nothing at all, and says nothing.
+    for resource in resources.values():
+        (name,) = re.findall(r"pipelinechannel--(\w+)", resource)
+        assert parameters[name]["parameterType"] == "STRING"
+    assert parameters["gpu_node_selector"]["defaultValue"] == {"pool": "gpu"}
+    assert parameters["gpu_tolerations"]["defaultValue"][0]["key"] == "nvidia.com/gpu"

@@ -1,6 +1,5 @@
 """The MPIJob that is made of a task's settings: its names, pools, sizes, and the operator's rules."""
 
-import copy
 import re
 from typing import Any
 
@@ -14,6 +13,7 @@ from components.train_classifier.mpijob.manifest import Identity, Owner, build_j
 from components.train_classifier.mpijob.naming import job_name
 from components.train_classifier.mpijob.options import JobOptions, Resources
 from components.train_classifier.mpijob.validation import validate
+from tests.broken_jobs import BROKEN, broken
 
 IDENTITY = Identity("here", Owner("argoproj.io/v1alpha1", "Workflow", "image-training-x7k2p", "1-2-3"), "runner")
 CPU_TOLERATION = {"key": "spot", "operator": "Exists"}
@@ -189,43 +189,10 @@ def test_a_name_tells_the_run_and_the_task() -> None:
     assert re.fullmatch(r"image-training-x7k2p-train-classifier-[0-9a-f]{8}", name)
 
 
-BROKEN: list[tuple[str, list[str], Any, str]] = [
-    ("upper case", ["metadata", "name"], "Job", "host 'Job-worker-1'"),
-    ("a digit first", ["metadata", "name"], "1job", "host '1job-worker-1'"),
-    ("a dot", ["metadata", "name"], "a.job", "host 'a.job-worker-1'"),
-    ("too long", ["metadata", "name"], "j" * 55, "63 at most"),
-    ("slots", ["spec", "slotsPerWorker"], -1, "spec.slotsPerWorker is negative"),
-    ("policy", ["spec", "runPolicy", "cleanPodPolicy"], "Never", "cleanPodPolicy 'Never' is none of"),
-    ("ttl", ["spec", "runPolicy", "ttlSecondsAfterFinished"], -1, "ttlSecondsAfterFinished is negative"),
-    ("time", ["spec", "runPolicy", "activeDeadlineSeconds"], -1, "activeDeadlineSeconds is negative"),
-    ("tries", ["spec", "runPolicy", "backoffLimit"], -1, "backoffLimit is negative"),
-    ("no launcher", ["spec", "mpiReplicaSpecs", "Launcher"], None, "[Launcher] is required"),
-    ("launchers", ["spec", "mpiReplicaSpecs", "Launcher", "replicas"], 2, "[Launcher].replicas is not 1"),
-    ("no worker", ["spec", "mpiReplicaSpecs", "Worker", "replicas"], 0, "[Worker].replicas is less than 1"),
-    ("restart", ["spec", "mpiReplicaSpecs", "Worker", "restartPolicy"], "Always", "restartPolicy 'Always' is none of"),
-    ("empty", ["spec", "mpiReplicaSpecs", "Worker", "template", "spec", "containers"], [], "containers is required"),
-    ("no roles", ["spec", "mpiReplicaSpecs"], None, "spec.mpiReplicaSpecs is required"),
-]
-
-
-def broken(path: list[str], value: Any) -> dict[str, Any]:
-    """Return a job that breaks a rule: with another value, or, for None, without the field."""
-    job = copy.deepcopy(job_of(JobOptions.make(TASK)))
-    *parents, last = path
-    target: Any = job
-    for parent in parents:
-        target = target[parent]
-    if value is None:
-        del target[last]
-    else:
-        target[last] = value
-    return job
-
-
 @pytest.mark.parametrize(("path", "value", "reason"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
 def test_a_job_that_the_operator_would_refuse_is_refused(path: list[str], value: Any, reason: str) -> None:
     with pytest.raises(InputError, match=rf"^mpijob: .*{re.escape(reason)}"):
-        validate(broken(path, value))
+        validate(broken(job_of(JobOptions.make(TASK)), path, value))
 
 
 def test_a_job_that_is_made_here_breaks_no_rule() -> None:

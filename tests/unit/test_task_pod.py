@@ -8,7 +8,8 @@ from tests.cluster.task_pod import MAIN, CompiledTask
 
 
 def pod(task: CompiledTask, **parameters: Any) -> dict[str, Any]:
-    return task.pod("pod", {}, parameters, account="runner", requests={"memory": "1Gi"})
+    outputs = {"build-training-set": {"training_set": "s3a://sets/1"}}
+    return task.pod("pod", outputs, parameters, account="runner", requests={"memory": "1Gi"})
 
 
 def main_container(pod: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def main_container(pod: dict[str, Any]) -> dict[str, Any]:
 def test_inputs_are_the_pipelines_the_tasks_and_the_defaults() -> None:
     task = CompiledTask.load("scoring", "ingest-images")
 
-    values = task.executor_input({"glob": "*.png"}, {"source": "s3a://landing/new"})["inputs"]["parameterValues"]
+    given = {"source": "s3a://landing/new", "glob": "*.png"}
+    values = task.executor_input({}, given)["inputs"]["parameterValues"]
 
     assert values["source"] == "s3a://landing/new"
     assert values["glob"] == "*.png"
@@ -93,8 +95,10 @@ def test_what_a_task_passes_on_to_its_job_it_loses_unless_it_keeps_it() -> None:
     made = pod(task, rank_memory="2Gi")
 
     container = main_container(made)
-    passed = json.loads(container["command"][-3])["inputs"]["parameterValues"]["task_config"]
+    values = json.loads(container["command"][-3])["inputs"]["parameterValues"]
+    passed = values["task_config"]
     assert passed["resources"]["requests"]["memory"] == "2Gi"
     assert container["resources"] == {"requests": {"memory": "1Gi"}}
+    assert values["training_set"] == "s3a://sets/1"
     assert passed["env"] == container["env"]
     assert passed["nodeSelector"] == made["spec"]["nodeSelector"] == {"pool": "cpu"}

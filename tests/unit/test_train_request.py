@@ -150,3 +150,37 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path: Pat
 
 def test_no_checkpoint_is_a_start_from_nothing(tmp_path: Path) -> None:
     assert Checkpoint.read_newest(tmp_path.as_uri()) is None
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "expected"),
+    [
+        ("xception", "", "imagenet"),
+        ("xception", "imagenet", "imagenet"),
+        ("xception", "none", "none"),
+        ("small", "", "none"),
+        ("small", "imagenet", "none"),
+    ],
+)
+def test_empty_weights_are_the_default(tmp_path: Path, backbone: str, weights: str, expected: str) -> None:
+    assert make(tmp_path, backbone=backbone, weights=weights).weights == expected
+
+
+def test_weights_that_are_left_out_are_the_default(tmp_path: Path) -> None:
+    assert make(tmp_path).weights == "imagenet"
+    assert make(tmp_path, backbone="small").weights == "none"
+
+
+def test_another_content_of_the_weights_file_is_another_training(tmp_path: Path) -> None:
+    file = tmp_path / "weights.h5"
+    file.write_bytes(b"first")
+    asked = make(tmp_path, weights=str(file))
+    first = run_key("set", asked)
+    assert run_key("set", asked) == first
+    file.write_bytes(b"other")
+    assert run_key("set", asked) != first
+
+
+def test_a_retry_under_another_task_is_the_same_training(tmp_path: Path) -> None:
+    keys = {run_key("set", make(tmp_path, parent_run_id=run_id)) for run_id in ("", "a" * 32, "b" * 32)}
+    assert len(keys) == 1

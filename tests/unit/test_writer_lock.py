@@ -10,12 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from components.errors import InputError
 from components.lake.lock import writer_lock
 from components.lake.lock.file_lock import POLL_SECONDS
+
+_NOBODY = 65534
 
 HOLD = """
 import sys
@@ -121,3 +124,19 @@ def test_writers_of_a_remote_lake_wait_for_each_other_in_a_folder(tmp_path: Path
 def test_a_lock_that_is_no_folder_is_refused(root: str) -> None:
     with pytest.raises(InputError, match=r"^lock: 'locks/here' is neither 'lease' nor an absolute folder"):
         write(root, "images", 0, "locks/here")
+
+
+def test_a_lake_that_can_not_be_written_is_named() -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        me = os.geteuid()
+        try:
+            if me == 0:
+                # To whom everything is allowed.
+                os.seteuid(_NOBODY)
+            with pytest.raises(InputError, match=rf"^lake: '{name}/_locks' can't be written \(Permission denied\)"):
+                write(f"file://{folder}", "images", 1)
+        finally:
+            os.seteuid(me)
+            folder.chmod(0o755)

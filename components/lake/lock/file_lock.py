@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from components.errors import InputError
 
 POLL_SECONDS = 0.2
 
@@ -23,9 +26,9 @@ def file_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
 
     Raises:
         TimeoutError: Someone else still holds it; the sentence names the holder.
+        InputError: The file can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with _open(path) as file:
         try:
             for attempt in Retrying(
                 retry=retry_if_exception_type(BlockingIOError),
@@ -45,3 +48,14 @@ def file_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
         file.flush()
         yield
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise InputError(
+            f"lake: '{error.filename or path}' can't be written ({error.strerror}). Give the task's identity the right"
+            " to write there, or name another lake."
+        ) from error

@@ -125,17 +125,25 @@ def _failure(said: Said, launchers: Sequence[Object], failure: Object) -> str:
         for status in pod["status"].get("containerStatuses", [])
         if "terminated" in status["state"]
     ]
-    return said.failure(ended[-1]) if ended else f"the job failed: {failure.get('message', failure.get('reason'))}"
+    if ended:
+        return said.failure(ended[-1])
+    gone = "" if launchers else " Its launcher pod is gone: it was deleted, or its node was lost."
+    return f"the job failed: {failure.get('message') or failure['reason']}.{gone}"
 
 
 def _overdue(phase: Phase, seconds: float, job: Object, pods: Sequence[Object], warnings: Sequence[str]) -> Exception:
     name = job["metadata"]["name"]
-    told = f" It says: {warnings[-1]}" if warnings else ""
+    told = f" It says: {warnings[-1].rstrip('.')}." if warnings else ""
     match phase:
+        case Phase.CREATED if warnings:
+            return InputError(
+                f"launcher: the MPI operator could not start job '{name}' within {seconds:g} s.{told} Ask for less, or"
+                " have that allowed."
+            )
         case Phase.CREATED:
             return InputError(
-                f"launcher: the MPI operator did not take up job '{name}' within {seconds:g} s.{told} See that"
-                " Kubeflow's MPI operator with kubeflow.org/v2beta1 runs in this cluster."
+                f"launcher: the MPI operator did not take up job '{name}' within {seconds:g} s. See that Kubeflow's MPI"
+                " operator with kubeflow.org/v2beta1 runs in this cluster."
             )
         case Phase.SCHEDULED:
             return InputError(_no_room(seconds, job, pods, told))

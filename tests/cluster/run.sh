@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Start a cluster, run the cluster's tests in it, and stop it.
+#
+#   run.sh CLUSTER     CLUSTER is a program that knows up, env, load and down, as ../shared/cluster/cluster does
+set -euo pipefail
+cluster=$(realpath "$1")
+cd "$(dirname "$0")/../.."
+
+trap '"$cluster" down' EXIT
+"$cluster" up
+eval "$("$cluster" env)"
+make test-cluster LOAD="$cluster load"

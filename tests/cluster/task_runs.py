@@ -1,0 +1,135 @@
+"""Tasks of the compiled pipelines, run as pods of one namespace."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from kubernetes import client
+
+from tests.cluster.namespace import eventually
+from tests.cluster.task_pod import MAIN, CompiledTask
+
+T = TypeVar("T")
+
+_TASK_SECONDS = 600
+_LOG_LINES = 80
+
+# Nodes of the test cluster are small: tasks ask for less than the compiled pipelines do, and keep their limits.
+REQUESTS = {"cpu": "100m", "memory": "1Gi"}
+
+
+class TaskFailed(AssertionError):  # noqa: N818 - reads as what happened
+    """A task's pod failed; the message ends with what it printed."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A pod of a task that succeeded.
+
+    Attributes:
+        pod: Its name.
+        node: Where it ran.
+        outputs: Output parameters of the task.
+    """
+
+    pod: str
+    node: str
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskRuns:
+    """Starts tasks in a namespace.
+
+    Attributes:
+        namespace: Its name.
+        account: Service account of the tasks.
+        core: Pods of the cluster.
+    """
+
+    namespace: str
+    account: str
+    core: client.CoreV1Api
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def start(
+        self,
+        pipeline: str,
+        task: str,
+        before: Mapping[str, Ended] | None = None,
+        settings: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> str:
+        """Start a task of a compiled pipeline, and return its pod's name.
+
+        Args:
+            pipeline: As in `training`.
+            task: As in `ingest-images`.
+            before: The tasks that it takes outputs of, by task.
+            settings: Environment variables to set instead of what the installation's settings say.
+            **parameters: Parameters of the pipeline's run.
+        """
+        name = f"{pipeline}-{task}-{next(self._numbers)}"
+        outputs = {key: ended.outputs for key, ended in (before or {}).items()}
+        pod = CompiledTask.load(pipeline, task).pod(name, outputs, parameters, self.account, REQUESTS)
+        (container,) = pod["spec"]["containers"]
+        given = settings or {}
+        container["env"] = [each for each in container["env"] if each["name"] not in given]
+        container["env"] += [{"name": key, "value": value} for key, value in given.items()]
+        self.core.create_namespaced_pod(self.namespace, pod)
+        return name
+
+    def wait(self, pod: str) -> Ended:
+        """Wait until a task's pod has ended.
+
+        Raises:
+            TaskFailed: It failed.
+        """
+        eventually(lambda: self._has_ended(pod), _TASK_SECONDS)
+        ended = self.core.read_namespaced_pod(pod, self.namespace)
+        if ended.status.phase != "Succeeded":
+            raise TaskFailed(f"{pod}: {ended.status.reason or ended.status.phase}\n{self.log(pod)}")
+        (container,) = (each for each in ended.status.container_statuses if each.name == MAIN)
+        returned = json.loads(container.state.terminated.message or "{}")
+        return Ended(pod, ended.spec.node_name, returned.get("parameterValues", {}))
+
+    def run(self, pipeline: str, task: str, before: Mapping[str, Ended] | None = None, **parameters: Any) -> Ended:
+        """Run a task of a compiled pipeline to its end; see `start` and `wait`."""
+        return self.wait(self.start(pipeline, task, before, **parameters))
+
+    def while_running(self, pod: str, look: Callable[[], T]) -> T:
+        """Return what is found while a task runs, as soon as something is.
+
+        Args:
+            pod: The task's pod.
+            look: Returns it, or something empty as long as it is not there.
+
+        Raises:
+            TaskFailed: The task has ended before.
+        """
+
+        def look_or_fail() -> T:
+            found = look()
+            if not found and self._has_ended(pod):
+                raise TaskFailed(f"{pod} has ended\n{self.log(pod)}")
+            return found
+
+        return eventually(look_or_fail, _TASK_SECONDS)
+
+    def pods(self, selector: str) -> list[client.V1Pod]:
+        """Return the pods that labels select."""
+        return list(self.core.list_namespaced_pod(self.namespace, label_selector=selector).items)
+
+    def executors(self, driver: str) -> list[client.V1Pod]:
+        """Return the executors that a driver's pod owns."""
+        pods = self.pods("spark-role=executor")
+        return [pod for pod in pods if driver in {owner.name for owner in pod.metadata.owner_references or []}]
+
+    def log(self, pod: str) -> str:
+        """Return the end of what a task printed."""
+        return str(self.core.read_namespaced_pod_log(pod, self.namespace, container=MAIN, tail_lines=_LOG_LINES))
+
+    def _has_ended(self, pod: str) -> bool:
+        return self.core.read_namespaced_pod(pod, self.namespace).status.phase in ("Succeeded", "Failed")

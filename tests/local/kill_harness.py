@@ -1,0 +1,106 @@
+"""Steps of the loop in processes that are killed in a window that can be seen in the store, and then run again."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.lake import Table
+from components.storage import files, uri
+from tests.conftest import REPOSITORY
+from tests.local.separate_reader import log_versions
+
+# So that a kill comes at the window's first moment, and some time into it.
+_LATEST_SECONDS = 0.1
+_POLL_SECONDS = 0.002
+
+Look = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A time in which a step can be killed.
+
+    Attributes:
+        step: Which step.
+        name: What has been written, and what has not.
+        look: Returns what there is in the store; the window opens when that has changed since the step was started.
+    """
+
+    step: str
+    name: str
+    look: Look
+
+
+def offset_without_commit(root: str, step: str, stream: str) -> Window:
+    """Return the window in which a stream has planned a batch and not finished it."""
+
+    def look() -> object:
+        folder = uri.join(root, "_checkpoints")
+        streams = [name for name in files.list_names(folder) if name.startswith(f"{stream}-")]
+        numbers = [
+            int(n) for name in streams for n in files.list_names(uri.join(folder, name, "offsets")) if n.isdigit()
+        ]
+        return max(numbers, default=-1)
+
+    return Window(step, "an offset without its commit", look)
+
+
+def log_entry(root: str, step: str, table: Table) -> Window:
+    """Return the window in which a table has a new commit, and nothing that follows it."""
+    return Window(step, f"a commit of {table.name} and nothing after it", lambda: len(log_versions(root, table)))
+
+
+class Steps:
+    """Runs steps of the loop in processes of their own.
+
+    Attributes:
+        environment: Settings of the steps, beside this process' environment.
+        folder: Where logs go.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self.environment = environment
+        self.folder = folder
+        self._random = random.Random(0)
+        self._count = 0
+
+    def start(self, step: str) -> "subprocess.Popen[bytes]":
+        """Start a step, in a process group of its own: its JVM dies with it."""
+        self._count += 1
+        with (self.folder / f"{self._count:03}-{step}.log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.local.loop_step", step],
+                cwd=REPOSITORY,
+                env={**os.environ, "IMAGE_PIPELINES_SPARK_MASTER": "local[1]", **self.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(self, step: str) -> None:
+        """Run a step to its end."""
+        process = self.start(step)
+        assert process.wait() == 0, self.log()
+
+    def kill_in(self, window: Window) -> None:
+        """Start a step, and kill it in the window."""
+        before = window.look()
+        process = self.start(window.step)
+        try:
+            while window.look() == before:
+                assert process.poll() is None, f"it ended before {window.name}: {self.log()}"
+                time.sleep(_POLL_SECONDS)
+            time.sleep(self._random.uniform(0, _LATEST_SECONDS))
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, self.log()
+
+    def log(self) -> str:
+        """Return the end of the last step's log."""
+        return max(self.folder.glob("*.log")).read_text(errors="replace")[-3000:]

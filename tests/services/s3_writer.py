@@ -1,0 +1,22 @@
+"""A process of its own that writes classes into a lake, one commit each: `s3_writer.py FIRST COUNT`."""
+
+import sys
+
+from components.lake import Lake, spark_session
+from components.lake.tables import CLASSES
+from components.settings import Settings
+
+
+def write(lake: Lake, first: int, count: int) -> None:
+    """Insert classes, each by a MERGE of its own."""
+    for label in range(first, first + count):
+        row = [(label, f"class {label}", None)]
+        lake.insert_new(CLASSES, lake.spark.createDataFrame(row, CLASSES.schema))
+
+
+if __name__ == "__main__":
+    settings = Settings.load()
+    opened = Lake.open(spark_session(settings), settings)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    write(opened, int(sys.argv[1]), int(sys.argv[2]))
