@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -45,6 +46,7 @@ class SampleName(StrEnum):
     """The sample data sets."""
 
     DIGITS = "digits"
+    CALTECH256 = "caltech256"
 
 
 @app.command("compile")
@@ -134,11 +136,22 @@ def demo(folder: Annotated[Path, typer.Option(help="Where the demo keeps all tha
 
 
 @app.command()
-def sample(name: SampleName, to: Annotated[Path, typer.Option(help="Folder to make it in.")]) -> None:
+def sample(
+    name: SampleName,
+    to: Annotated[Path, typer.Option(help="Folder to make it in.")],
+    url: Annotated[str, typer.Option(help="caltech256: a mirror of its archive, which must be a true copy.")] = "",
+) -> None:
     """Make a sample data set: labelled images, and images that arrive later."""
-    from pipelines.sample import make_digits
+    if name is SampleName.DIGITS:
+        from pipelines.samples.digits import make_digits
 
-    made = make_digits(to)
+        if url:
+            raise InputError("--url: the digits are not downloaded. Leave it out.")
+        made = make_digits(to)
+    else:
+        from pipelines.samples.caltech256 import ARCHIVE, make_caltech256
+
+        made = make_caltech256(to, console, replace(ARCHIVE, url=url) if url else ARCHIVE)
     console.print(made, highlight=False)
 
 

@@ -62,7 +62,8 @@ def check_parameters(compiled: Path, arguments: Mapping[str, Any]) -> None:
 
 def _declared(compiled: Path) -> dict[str, str]:
     """Return the type of each parameter, by name."""
-    specification = next(iter(yaml.safe_load_all(compiled.read_text())))
+    # The loader in C takes a tenth of the time.
+    specification = next(iter(yaml.load_all(compiled.read_text(), yaml.CSafeLoader)))
     parameters = specification["root"]["inputDefinitions"]["parameters"]
     return {name: parameter["parameterType"] for name, parameter in parameters.items()}
 

@@ -1,5 +1,6 @@
 """The Spark session of a task."""
 
+import atexit
 import os
 import sys
 
@@ -20,7 +21,8 @@ def spark_session(settings: Settings) -> SparkSession:
     # Workers run this task's Python: executors are of the same image, and on a laptop `python3` is some other one.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder
-    if settings.spark_master.startswith(_KUBERNETES):
+    on_kubernetes = settings.spark_master.startswith(_KUBERNETES)
+    if on_kubernetes:
         from components.lake.executors import executor_configuration
 
         builder = builder.config(map=executor_configuration(settings))
@@ -35,6 +37,9 @@ def spark_session(settings: Settings) -> SparkSession:
     for name, value in Access.of(settings).hadoop_configuration().items():
         hadoop.set(name, value)
     session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", Budget.of(session).batch_bytes)
+    if on_kubernetes:
+        # A pod ends with its first process: Spark's own hook would not come to delete the executors.
+        atexit.register(session.stop)
     return session
 
 

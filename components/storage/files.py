@@ -5,8 +5,7 @@ from typing import Any, BinaryIO
 
 from components.settings import Settings
 from components.storage.access import Access
-from components.storage.stores import FileStatus, Store, open_store
-from components.storage.uri import is_local
+from components.storage.stores import FileStatus, RemoteStore, Store, open_store
 
 
 def status(uri: str) -> FileStatus | None:
@@ -76,9 +75,10 @@ def remove_folder(uri: str) -> None:
     _store(uri).remove_folder(uri)
 
 
-def fsspec_options(uri: str) -> dict[str, Any]:
-    """Return what fsspec needs to reach the store of a URI, for libraries that read by fsspec. It holds secrets."""
-    return {} if is_local(uri) else _access().options(uri.partition(":")[0])
+def fsspec_filesystem(uri: str) -> Any | None:
+    """Return fsspec's file system of a remote URI, for libraries that read by it; None for a local one."""
+    store = _store(uri)
+    return store.filesystem if isinstance(store, RemoteStore) else None
 
 
 def _store(uri: str) -> Store:

@@ -14,6 +14,7 @@ from petastorm import make_batch_reader
 from components.build_training_set.training_set import SplitName, TrainingSet
 from components.images.preprocess import preprocess
 from components.storage import files
+from components.train_classifier.old_filesystem import OldFileSystem
 
 # Row groups that are read ahead: each is a whole file in memory.
 _READ_AHEAD = 2
@@ -70,7 +71,7 @@ class Share:
             seed=seed,
             cur_shard=self.rank,
             shard_count=self.ranks,
-            storage_options=files.fsspec_options(self.files[0]),
+            filesystem=OldFileSystem.of(self.files[0]),
         ) as reader:
             generator = None if seed is None else np.random.default_rng(seed)
             for group in _row_groups(reader, len(self.own_files)):

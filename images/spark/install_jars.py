@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
 # Of Spark's Hadoop.
 HADOOP_STORES = [f"org.apache.hadoop:{module}:3.5.0" for module in ("hadoop-aws", "hadoop-azure")]
-# What hadoop-aws uses of the AWS SDK: 9 MB, where the bundle that it asks for has 600.
+# What hadoop-aws uses of the AWS SDK: 9 MB, where the bundle that it asks for has half a gigabyte.
 AWS_MODULES = ("s3", "s3-transfer-manager", "sts", "apache-client", "netty-nio-client", "url-connection-client")
 AWS_SDK = [f"software.amazon.awssdk:{module}:2.35.4" for module in AWS_MODULES]
 EXCLUDED = (
@@ -48,7 +48,10 @@ def main() -> None:
         )
         for jar in Path(ivy, "jars").iterdir():
             if jar.name.startswith(NEEDED):
-                shutil.copy2(jar, target / jar.name)
+                # Beside and then in place: a session that runs goes on with the file that it has open.
+                part = target / f"{jar.name}.part"
+                shutil.copy2(jar, part)
+                part.replace(target / jar.name)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from pipelines.demo.summary import Comparison, compare, print_summary, summarise
 from pipelines.generated import COMPILED
 from pipelines.local_runner import LocalRun, run_compiled
 from pipelines.progress import show_progress
-from pipelines.sample import SampleSummary, make_digits
+from pipelines.samples.digits import make_digits
+from pipelines.samples.layout import SampleSummary
 
 # A small network on small images, trained briefly: it shall leave something to doubt.
 _TRAINING: Mapping[str, Any] = {

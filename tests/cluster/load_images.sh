@@ -33,7 +33,7 @@ for image in spark trainer; do
             docker save --output "$archive.part" "$name"
         else
             # Kubernetes takes a name without a registry for one of docker.io, buildah for one of localhost.
-            buildah push --quiet --disable-compression "$name" "oci-archive:$archive.part:docker.io/$name"
+            buildah push --quiet "$name" "docker-archive:$archive.part:docker.io/$name"
         fi
         mv "$archive.part" "$archive"
     fi

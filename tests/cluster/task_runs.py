@@ -17,7 +17,7 @@ _TASK_SECONDS = 600
 _LOG_LINES = 80
 
 # Nodes of the test cluster are small: tasks ask for less than the compiled pipelines do, and keep their limits.
-REQUESTS = {"cpu": "100m", "memory": "1Gi"}
+REQUESTS = {"cpu": "500m", "memory": "1Gi"}
 
 
 class TaskFailed(AssertionError):  # noqa: N818 - reads as what happened

@@ -374,13 +374,31 @@ def test_a_connection_that_drops_costs_no_line_and_doubles_none(
     assert nothing_is_left(namespace)
 
 
-def test_a_quota_that_refuses_workers_is_told(namespace: Namespace, launch: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ({"pods": "1"}, r"^launcher: the MPI operator could not start .* exceeded quota: none-left"),
+        ({"count/mpijobs.kubeflow.org": "0"}, r"^launcher: the cluster refuses the job: .* exceeded quota: none-left"),
+    ],
+    ids=["of pods", "of jobs"],
+)
+def test_a_quota_that_leaves_no_room_is_told(
+    limit: dict[str, str], sentence: str, namespace: Namespace, launch: Callable[..., None]
+) -> None:
     quota = client.V1ResourceQuota(
-        metadata=client.V1ObjectMeta(name="none-left"), spec=client.V1ResourceQuotaSpec(hard={"pods": "1"})
+        metadata=client.V1ObjectMeta(name="none-left"), spec=client.V1ResourceQuotaSpec(hard=limit)
     )
     namespace.core.create_namespaced_resource_quota(namespace.name, quota)
     eventually(lambda: namespace.core.read_namespaced_resource_quota("none-left", namespace.name).status.used)
 
-    with pytest.raises(InputError, match=r"^launcher: the MPI operator could not start .* exceeded quota: none-left.*"):
+    with pytest.raises(InputError, match=sentence):
         launch(RANKS_AT_WORK, Deadlines(created=5, scheduled=120, running=120, finished=600))
     assert nothing_is_left(namespace)
+
+
+def test_a_cluster_without_these_jobs_is_told(launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where the training-operator is installed instead: its jobs are of another version.
+    monkeypatch.setattr("components.train_classifier.mpijob.cluster.API_VERSION", "v1")
+
+    with pytest.raises(InputError, match=r"^launcher: this cluster has no MPIJob of kubeflow\.org/v1\. Install "):
+        launch(RANKS_AT_WORK)

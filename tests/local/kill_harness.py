@@ -17,7 +17,7 @@ from tests.local.separate_reader import log_versions
 
 # So that a kill comes at the window's first moment, and some time into it.
 _LATEST_SECONDS = 0.1
-_POLL_SECONDS = 0.002
+_POLL_SECONDS = 0.01
 
 Look = Callable[[], object]
 

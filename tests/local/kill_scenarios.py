@@ -186,6 +186,8 @@ def kill_import(place: Place) -> None:
     root = place.lake.root
     for label in (0, 1):
         insert_class(place.lake, label, f"class {label}")
+    # MLflow makes its database when it is first asked, which is none of the windows.
+    ModelRegistry(place.tracking, _MODEL).champion()
     labels: dict[str, int] = {}
 
     def arrive(number: int) -> None:

@@ -38,7 +38,8 @@ from pipelines.demo.folder import DemoFolder
 from pipelines.demo.summary import Summary, compare, print_summary, summarise, write_page
 from pipelines.generated import COMPILED
 from pipelines.local_runner import LocalRun, PipelineFailed, run_compiled
-from pipelines.sample import SampleSummary, make_digits
+from pipelines.samples.digits import make_digits
+from pipelines.samples.layout import SampleSummary
 from tests.conftest import TRAINER_PYTHON
 
 TRAINING = {"backbone": "small", "image_size": 32, "epochs": 5, "learning_rate": 0.002, "ranks": 2}

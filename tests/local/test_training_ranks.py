@@ -82,39 +82,8 @@ def two_ranks(root: Path, digit_set: TrainingSet) -> Trained:
 
 
 @pytest.fixture(scope="module")
-def task_run(root: Path) -> str:
-    """A run as Kubeflow Pipelines makes one for a task, of which it tells the task by its environment."""
-    store = MlflowClient(f"sqlite:///{root}/mlflow.db")
-    return str(store.create_run(store.create_experiment("of the KFP run")).info.run_id)
-
-
-@pytest.fixture(scope="module")
-def three_ranks(root: Path, digit_set: TrainingSet, task_run: str) -> Trained:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
-        environment.setenv("MLFLOW_RUN_ID", task_run)
-        return train_overheard(root, "three", digit_set, ranks=3, epochs=2, timeline=True)
-
-
-@pytest.fixture(scope="module")
-def whole_xception(root: Path) -> dict[str, Any]:
-    """What `xception_probe` found: building Xception takes seconds."""
-    folder = root / "whole"
-    folder.mkdir()
-    request = TrainingRequest.make(
-        training_set="none",
-        weights="none",
-        mlflow_tracking_uri="none",
-        experiment="none",
-        run_directory=str(folder),
-        features_directory=str(folder),
-    )
-    request.write(str(folder / "request.json"))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTHONPATH", str(HERE))
-        LocalLauncher(TRAINER_PYTHON, worker="xception_probe").launch(str(folder / "request.json"), ranks=1)
-    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
-    return found
+def three_ranks(root: Path, digit_set: TrainingSet) -> Trained:
+    return train_overheard(root, "three", digit_set, ranks=3, epochs=2, timeline=True)
 
 
 @pytest.fixture(scope="module")
@@ -261,14 +230,6 @@ def test_ranks_stop_together_where_training_gets_no_better(root: Path, digit_set
     assert result.best_epoch == 1
     assert len(result.weights_digests) == 2
     assert len(set(result.weights_digests)) == 1
-
-
-def test_the_run_of_a_kfp_task_is_the_parent_of_its_training_s(three_ranks: Trained, task_run: str) -> None:
-    asked, result = three_ranks
-    run = MlflowClient(asked.mlflow_tracking_uri).get_run(result.run_id)
-
-    assert run.info.run_id != task_run
-    assert run.data.tags["mlflow.parentRunId"] == task_run
 
 
 def test_a_finished_training_is_not_run_again(root: Path, two_ranks: Trained, digit_set: TrainingSet) -> None:

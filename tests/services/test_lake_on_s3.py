@@ -136,8 +136,7 @@ def test_two_ranks_train_on_each_image_and_leave_a_checkpoint(loop: Loop) -> Non
     assert loop.training_set.uri.startswith(f"{ROOT}/lake/training_sets/")
     assert sum(loop.training_set.counts.values()) == len(LABELLED)
     assert {each.images for each in result.history} == {loop.training_set.counts[SplitName.TRAIN]}
-    names = files.list_names(request.run_directory)
-    assert names == ["epoch-00001.npz", "request.json", "result.json", "run.json"]
+    assert {"epoch-00001.npz", "result.json"} <= set(files.list_names(request.run_directory))
 
 
 def test_a_finished_training_is_not_run_again(loop: Loop) -> None:

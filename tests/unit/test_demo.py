@@ -12,7 +12,7 @@ from components.errors import InputError
 from pipelines.demo import people, run_demo
 from pipelines.local_runner import Event
 from pipelines.progress import show_progress
-from pipelines.sample import make_digits
+from pipelines.samples.digits import make_digits
 
 
 def test_people_answer_for_every_image_that_was_sent_with_its_true_label(tmp_path: Path) -> None:

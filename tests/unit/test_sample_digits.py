@@ -1,4 +1,4 @@
-"""The promises of `pipelines.sample.make_digits`."""
+"""The promises of `pipelines.samples.digits.make_digits`."""
 
 import csv
 import hashlib
@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from components.errors import InputError
-from pipelines.sample import NAMES, SampleSummary, make_digits
+from pipelines.samples.digits import NAMES, make_digits
+from pipelines.samples.layout import SampleSummary
 
 
 @pytest.fixture(scope="module")

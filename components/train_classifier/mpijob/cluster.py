@@ -1,5 +1,6 @@
 """The requests that are made of the Kubernetes API for a training. They are all that the account needs rights for."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -8,6 +9,7 @@ import urllib3
 from kubernetes import client
 
 from components.cluster.api import TIMEOUTS_SECONDS, api_client, is_passing, patiently
+from components.errors import InputError
 from components.train_classifier.mpijob.manifest import (
     API_GROUP,
     API_VERSION,
@@ -50,12 +52,20 @@ class TrainingJobs:
         return job
 
     def create(self, job: Object) -> bool:
-        """Create a job, and return whether it was not there yet."""
+        """Create a job, and return whether it was not there yet.
+
+        Raises:
+            InputError: It is refused: by a quota, by a policy, or for what is in it.
+        """
         try:
             patiently(self._custom.create_namespaced_custom_object, *self._kind, job)
         except client.ApiException as error:
             if error.status == HTTPStatus.CONFLICT:
                 return False
+            if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
+                raise InputError(
+                    f"launcher: the cluster refuses the job: {_reason(error)}. Ask for less, or have that allowed."
+                ) from error
             raise
         return True
 
@@ -73,9 +83,21 @@ class TrainingJobs:
                 raise
 
     def of_training(self, training: str) -> list[Object]:
-        """Return all jobs of a training."""
+        """Return all jobs of a training.
+
+        Raises:
+            InputError: The cluster knows no such jobs.
+        """
         selector = f"{TRAINING_LABEL}={training}"
-        found = patiently(self._custom.list_namespaced_custom_object, *self._kind, label_selector=selector)
+        try:
+            found = patiently(self._custom.list_namespaced_custom_object, *self._kind, label_selector=selector)
+        except client.ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            raise InputError(
+                f"launcher: this cluster has no {KIND} of {API_GROUP}/{API_VERSION}. Install Kubeflow's MPI operator:"
+                " the older training-operator brings another version."
+            ) from error
         jobs: list[Object] = found["items"]
         return jobs
 
@@ -140,3 +162,8 @@ class TrainingJobs:
             image_pull_secrets=found["spec"].get("imagePullSecrets", []),
         )
         return owner["name"], identity
+
+
+def _reason(error: client.ApiException) -> str:
+    """Return what the API server says about a refusal."""
+    return str(json.loads(error.body)["message"]).rstrip(".")

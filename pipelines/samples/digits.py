@@ -1,51 +1,27 @@
-"""Sample images to try the pipelines on, in the layout of Caltech-256.
+"""The handwritten digits that come with scikit-learn, as a sample: every tenth image of each class arrives later."""
 
-<folder>/labelled/001.zero/001_0002.jpg    labelled by their folder
-<folder>/unlabelled/digit-0001.jpg         every tenth image of each class, as what arrives later
-<folder>/answers.csv                       what people would say about the unlabelled ones
-"""
-
-import csv
 import hashlib
 import io
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import InputError
+from pipelines.samples.layout import (
+    ANSWERS,
+    LABELLED,
+    UNLABELLED,
+    SampleSummary,
+    answers_csv,
+    unwritable,
+    write_missing,
+)
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-ANSWERS = "answers.csv"
-ANSWER_COLUMNS = ("path", "label", "name")
 
 _HELD_BACK = 10
 _SIDE = 32
 _JPEG_QUALITY = 95
-
-
-@dataclass(frozen=True)
-class SampleSummary:
-    """What a sample consists of.
-
-    Attributes:
-        labelled_folder: Where the labelled images are.
-        unlabelled_folder: Where the other ones are.
-        answers: CSV file of the true labels of the unlabelled images: path relative to the sample, label, name.
-        classes: How many classes there are.
-        labelled: How many labelled images there are.
-        unlabelled: How many unlabelled images there are.
-        written: How many files were missing and have been written.
-    """
-
-    labelled_folder: Path
-    unlabelled_folder: Path
-    answers: Path
-    classes: int
-    labelled: int
-    unlabelled: int
-    written: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +42,7 @@ class _Digit:
 
     @property
     def labelled_path(self) -> str:
-        return f"labelled/{self.label:03}.{NAMES[self.label - 1]}/{self.label:03}_{self.number:04}.jpg"
+        return f"{LABELLED}/{self.label:03}.{NAMES[self.label - 1]}/{self.label:03}_{self.number:04}.jpg"
 
 
 def make_digits(folder: Path) -> SampleSummary:
@@ -86,25 +62,21 @@ def make_digits(folder: Path) -> SampleSummary:
     for digit in digits:
         if not digit.held_back:
             labelled[digit.labelled_path] = digit.content
-    answers = io.StringIO(newline="")
-    writer = csv.writer(answers, lineterminator="\n")
-    writer.writerow(ANSWER_COLUMNS)
+    answers = []
     # Shuffled, so that a name says nothing of the class; the same way each time, so that a second call finds its files.
     arriving = sorted((digit for digit in digits if digit.held_back), key=lambda digit: digit.shuffled)
     for position, digit in enumerate(arriving, start=1):
-        path = f"unlabelled/digit-{position:04}.jpg"
+        path = f"{UNLABELLED}/digit-{position:04}.jpg"
         unlabelled[path] = digit.content
-        writer.writerow((path, digit.label, NAMES[digit.label - 1]))
-    files = labelled | unlabelled | {ANSWERS: answers.getvalue().encode()}
+        answers.append((path, digit.label, NAMES[digit.label - 1]))
+    files = labelled | unlabelled | {ANSWERS: answers_csv(answers)}
     try:
-        written = sum(_write_missing(folder / path, content) for path, content in files.items())
+        written = sum(write_missing(folder / path, content) for path, content in files.items())
     except OSError as error:
-        raise InputError(
-            f"to: can't write to '{folder}' ({error.strerror}). Give a folder that you may write to."
-        ) from error
+        raise unwritable(folder, error) from error
     return SampleSummary(
-        labelled_folder=folder / "labelled",
-        unlabelled_folder=folder / "unlabelled",
+        labelled_folder=folder / LABELLED,
+        unlabelled_folder=folder / UNLABELLED,
         answers=folder / ANSWERS,
         classes=len(NAMES),
         labelled=len(labelled),
@@ -128,14 +100,3 @@ def _digits() -> Iterator[_Digit]:
         large = grey.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
         large.convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY)
         yield _Digit(label, counts[label], buffer.getvalue())
-
-
-def _write_missing(path: Path, content: bytes) -> bool:
-    """Write a file that is not there, whole or not at all; return whether it was written."""
-    if path.exists():
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
-    return True

@@ -1,0 +1,1 @@
+"""Sample images to try the pipelines on, in the layout of Caltech-256."""
