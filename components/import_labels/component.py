@@ -26,8 +26,8 @@ def import_labels(
 
     Args:
         report: Page with what came back, how far people and model agree, and what was left out.
-        source: CSV or JSON lines file with the answers, or a folder of such files; empty takes annotations_source of
-            the settings.
+        source: CSV, JSON lines or COCO file with the answers, or a folder of such files; empty takes
+            annotations_source of the settings.
         lake: Root URI of the lake; empty takes it from the settings.
         model_name: Name of the registered model; empty takes it from the settings.
         mlflow_tracking_uri: MLflow server; empty takes it from the settings.

@@ -14,6 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from components.errors import InputError
+from components.export_for_labeling.copies import copy_name
+from components.import_labels.copies import images_by_copy, original
 from components.import_labels.formats import SUFFIXES, Answer, Located, Rejected, parse
 from components.import_labels.retrain import count_new_labels, is_known_to_challenger
 from components.import_labels.rule import CONFLICTING, LABELLED, judge
@@ -113,9 +115,27 @@ def _read_files(lake: Lake, result: ImportResult) -> list[tuple[Located, datetim
         located, rejected = parse(name.rsplit("/", 1)[-1], files.read_bytes(name))
         answers += [(each, status.modification_time) for each in located]
         result.rejected += rejected
+    if any(each.is_copy for each, _ in answers):
+        answers = _originals(lake, answers, result)
     result.read = len(answers)
     print(f"progress: {result.read:,} answers in {result.files:,} files", flush=True)
     return answers
+
+
+def _originals(
+    lake: Lake, answers: list[tuple[Located, datetime]], result: ImportResult
+) -> list[tuple[Located, datetime]]:
+    """Return the answers with those about copies as answers about their images."""
+    # What the manifests say, of all batches and wherever they went, without reading them back.
+    requests = lake.read(LABELING_REQUESTS).select("path", "batch")
+    sent = requests.join(lake.read(IMAGES).select("path", "content_sha256"), "path").collect()
+    images = images_by_copy(
+        {"path": row["path"], "batch": row["batch"], "file": copy_name(row["content_sha256"], row["path"])}
+        for row in sent
+    )
+    found = [(original(each, images) if each.is_copy else each, time) for each, time in answers]
+    result.rejected += [each for each, _ in found if isinstance(each, Rejected)]
+    return [(each, time) for each, time in found if isinstance(each, Located)]
 
 
 def _find_files(lake: Lake, source: str) -> Iterable[str]:

@@ -104,7 +104,12 @@ def test_a_file_of_another_encoding_or_without_the_columns_is_named() -> None:
     assert latin == ([], [Rejected("latin.csv", "is not UTF-8 (byte 12); export it as UTF-8")])
     assert headless == (
         [],
-        [Rejected("headless.csv", "has no columns 'path' and 'label' (or 'name') in its first line")],
+        [
+            Rejected(
+                "headless.csv",
+                "has no columns 'path' and 'label' (or 'name') in its first line, nor 'Url' and 'Label'",
+            )
+        ],
     )
 
 
