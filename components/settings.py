@@ -27,13 +27,10 @@ class Settings(BaseSettings):
         "", description="Root URI of the lake: file:///..., s3a://bucket/... or abfss://container@account/..."
     )
     validation_fraction: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Part of the images for early stopping when the lake is made, else 0.1; then fixed.",
+        None, description="Part of the images for early stopping when the lake is made, else 0.1; then fixed."
     )
     test_fraction: float | None = Field(
-        None, ge=0, le=1, description="Part of the images for the gate when the lake is made, else 0.1; then fixed."
+        None, description="Part of the images for the gate when the lake is made, else 0.1; then fixed."
     )
     split_seed: int | None = Field(
         None, description="Mixed into the hash that divides images when the lake is made, else 0; then fixed."

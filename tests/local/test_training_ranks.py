@@ -87,6 +87,27 @@ def three_ranks(root: Path, digit_set: TrainingSet) -> Trained:
 
 
 @pytest.fixture(scope="module")
+def whole_xception(root: Path) -> dict[str, Any]:
+    """What `xception_probe` found: building Xception takes seconds."""
+    folder = root / "whole"
+    folder.mkdir()
+    request = TrainingRequest.make(
+        training_set="none",
+        weights="none",
+        mlflow_tracking_uri="none",
+        experiment="none",
+        run_directory=str(folder),
+        features_directory=str(folder),
+    )
+    request.write(str(folder / "request.json"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", str(HERE))
+        LocalLauncher(TRAINER_PYTHON, worker="xception_probe").launch(str(folder / "request.json"), ranks=1)
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
 def saved_model(root: Path, two_ranks: Trained) -> Path:
     mlflow.set_tracking_uri(two_ranks[0].mlflow_tracking_uri)
     downloaded = mlflow.artifacts.download_artifacts(two_ranks[1].model_uri, dst_path=str(root / "downloaded"))
