@@ -40,8 +40,6 @@ def labeling(
     gpu_tolerations: list = platform.GPU_TOLERATIONS,
     gpus_per_rank: int = platform.GPUS_PER_RANK,
     slots_per_worker: int = 1,
-    rank_cpu: str = platform.RANK_CPU,
-    rank_memory: str = platform.RANK_MEMORY,
 ) -> None:
     """Import labels; if the champion has not seen enough of them, train, evaluate and register a model.
 
@@ -80,8 +78,6 @@ def labeling(
         gpu_tolerations: Tolerations of those nodes' taints.
         gpus_per_rank: GPUs of each rank, with the launcher mpijob; 0 for training on CPUs.
         slots_per_worker: Ranks in each worker pod, with the launcher mpijob.
-        rank_cpu: Cores that each rank requests, as in `2` or `500m`, with the launcher mpijob.
-        rank_memory: Memory that each rank requests and is limited to, as in `6Gi`, with the launcher mpijob.
     """
     pool = cpu_node_selector, cpu_tolerations
     notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="labeling"), platform.SMALL, *pool)
@@ -126,7 +122,5 @@ def labeling(
                     gpu_tolerations=gpu_tolerations,
                     gpus_per_rank=gpus_per_rank,
                     slots_per_worker=slots_per_worker,
-                    rank_cpu=rank_cpu,
-                    rank_memory=rank_memory,
                 )
             )

@@ -24,8 +24,6 @@ CPU_TOLERATIONS: list[dict[str, str]] = []
 GPU_NODE_SELECTOR = {"pool": "gpu"}
 GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 GPUS_PER_RANK = 1
-RANK_CPU = "2"
-RANK_MEMORY = "6Gi"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,9 @@ class Size:
 SMALL = Size(cpu="500m", memory="1Gi", timeout_seconds=600)
 MODEL = Size(cpu="2", memory="6Gi", timeout_seconds=4 * 3600)
 SPARK = Size(cpu="2", memory="6Gi", timeout_seconds=12 * 3600)
-TRAINING_TIMEOUT_SECONDS = 48 * 3600
+# Of each rank: the task passes it on to its job. No pipeline parameters, because KFP's compiler does not hand those
+# that are resources down into the group of an exit handler, and a run fails.
+RANK = Size(cpu="2", memory="6Gi", timeout_seconds=48 * 3600)
 
 RETRIES = 2
 

@@ -41,8 +41,6 @@ def training(
     gpu_tolerations: list = platform.GPU_TOLERATIONS,
     gpus_per_rank: int = platform.GPUS_PER_RANK,
     slots_per_worker: int = 1,
-    rank_cpu: str = platform.RANK_CPU,
-    rank_memory: str = platform.RANK_MEMORY,
 ) -> None:
     r"""Ingest labelled images, train a classifier on all labelled images of the lake, evaluate and register it.
 
@@ -82,8 +80,6 @@ def training(
         gpu_tolerations: Tolerations of those nodes' taints.
         gpus_per_rank: GPUs of each rank, with the launcher mpijob; 0 for training on CPUs.
         slots_per_worker: Ranks in each worker pod, with the launcher mpijob.
-        rank_cpu: Cores that each rank requests, as in `2` or `500m`, with the launcher mpijob.
-        rank_memory: Memory that each rank requests and is limited to, as in `6Gi`, with the launcher mpijob.
     """
     pool = cpu_node_selector, cpu_tolerations
     notified = platform.configure(
@@ -121,8 +117,6 @@ def training(
                 gpu_tolerations=gpu_tolerations,
                 gpus_per_rank=gpus_per_rank,
                 slots_per_worker=slots_per_worker,
-                rank_cpu=rank_cpu,
-                rank_memory=rank_memory,
             ),
             after=ingested,
         )

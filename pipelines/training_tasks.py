@@ -41,8 +41,6 @@ class Training(NamedTuple):
     gpu_tolerations: Any
     gpus_per_rank: Any
     slots_per_worker: Any
-    rank_cpu: Any
-    rank_memory: Any
 
 
 def add_training_tasks(training: Training, after: PipelineTask | None = None) -> None:
@@ -81,8 +79,7 @@ def add_training_tasks(training: Training, after: PipelineTask | None = None) ->
         mlflow_tracking_uri=training.mlflow_tracking_uri,
         timeline=training.timeline,
     )
-    rank = platform.Size(training.rank_cpu, training.rank_memory, platform.TRAINING_TIMEOUT_SECONDS)
-    platform.configure(trained, rank, *pool)
+    platform.configure(trained, platform.RANK, *pool)
 
     model = {name: trained.outputs[name] for name in ("run_id", "model_uri", "model_digest")}
     evaluated = evaluate_classifier(

@@ -236,10 +236,11 @@ def _score_batch(lake: Lake, batch: DataFrame, archive: str, rescore: bool, resu
             .withColumn("model_version", F.lit(result.model_version))
             .withColumn("scored_at", F.lit(datetime.now(UTC)))
         )
-        lake.insert_new(PREDICTIONS, rows.select(PREDICTIONS.schema.fieldNames()))
         _add(result, counts)
         _add_failures(result, predictions)
         _add_examples(result, predictions, images)
+        # Last: a commit to a table drops what was cached of a plan that reads it, and nothing would be left to score.
+        lake.insert_new(PREDICTIONS, rows.select(PREDICTIONS.schema.fieldNames()))
     finally:
         predictions.unpersist()
         images.unpersist()

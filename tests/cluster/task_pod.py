@@ -7,7 +7,6 @@ message.
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled"
 MAIN = "main"
 
 _EXECUTOR_INPUT = "{{$}}"
-_PARAMETER = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<name>[^']+)'\]\}\}")
 _TASK_CONFIG = "TASK_CONFIG"
 _ARTIFACTS = "minio://mlpipeline/v2/artifacts"
 _OUTPUT_FOLDER = "/tmp/kfp_outputs"
@@ -96,7 +94,9 @@ class CompiledTask:
             defaults={key: each.get("defaultValue") for key, each in parameters.items()},
         )
 
-    def executor_input(self, outputs: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def executor_input(
+        self, outputs: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Any], requests: Mapping[str, str]
+    ) -> dict[str, Any]:
         """Return what KFP's launcher puts in place of the executor's input; see `pod`."""
         declared = self.component.get("inputDefinitions", {}).get("parameters", {})
         values = {key: each["defaultValue"] for key, each in declared.items() if "defaultValue" in each}
@@ -105,7 +105,7 @@ class CompiledTask:
         for key, each in declared.items():
             if each["parameterType"] == _TASK_CONFIG:
                 passed = {each["field"] for each in self.component["taskConfigPassthroughs"]}
-                values[key] = self._configuration(parameters, {}, passed)
+                values[key] = self._configuration(parameters, requests, passed)
         declared_outputs = self.component.get("outputDefinitions", {})
         return {
             "inputs": {"parameterValues": values},
@@ -147,7 +147,7 @@ class CompiledTask:
             account: Service account of the run.
             requests: Resources to request instead of the compiled ones, which suit larger nodes than a test has.
         """
-        executor_input = json.dumps(self.executor_input(outputs, parameters))
+        executor_input = json.dumps(self.executor_input(outputs, parameters, requests))
         arguments = [each.replace(_EXECUTOR_INPUT, executor_input) for each in self.container.get("args", [])]
         passed = self.component.get("taskConfigPassthroughs", [])
         kept = set(_FIELDS) - {each["field"] for each in passed if not each.get("applyToTask", False)}
@@ -193,8 +193,8 @@ class CompiledTask:
         """Return the named fields of a task's configuration, as Kubernetes spells them."""
         made: Mapping[str, Callable[[], Any]] = {
             "RESOURCES": lambda: {
-                "requests": self._quantities("Request", parameters) | dict(requests),
-                "limits": self._quantities("Limit", parameters),
+                "requests": self._quantities("Request") | dict(requests),
+                "limits": self._quantities("Limit"),
             },
             "ENV": lambda: list(self._environment()),
             "KUBERNETES_NODE_SELECTOR": lambda: self._resolve(
@@ -204,16 +204,12 @@ class CompiledTask:
         }
         return {name: made[field]() for field, name in _FIELDS.items() if field in fields}
 
-    def _quantities(self, kind: str, parameters: Mapping[str, Any]) -> dict[str, str]:
-        """Return the compiled requests or limits by resource; they may be parameters of the pipeline."""
+    def _quantities(self, kind: str) -> dict[str, str]:
+        """Return the compiled requests or limits by resource."""
         compiled = {
             name: self.container["resources"].get(f"resource{name.title()}{kind}") for name in ("cpu", "memory")
         }
-        return {
-            name: _PARAMETER.sub(lambda found: str(self._parameter(_parameter_name(found["name"]), parameters)), value)
-            for name, value in compiled.items()
-            if value is not None
-        }
+        return {name: value for name, value in compiled.items() if value is not None}
 
     def _environment(self) -> Iterator[dict[str, Any]]:
         yield from self.container.get("env", [])

@@ -22,7 +22,7 @@ from tests.local.training_set_factory import digits
 
 DIGITS = digits(120)
 LABELLED, UNLABELLED = DIGITS[:100], DIGITS[100:]
-TRAINING: dict[str, Any] = {"backbone": "small", "epochs": 2, "ranks": 2, "rank_cpu": "100m", "rank_memory": "1500Mi"}
+TRAINING: dict[str, Any] = {"backbone": "small", "epochs": 2, "ranks": 2}
 
 
 @dataclass

@@ -32,8 +32,6 @@ PARAMETERS: dict[str, Any] = {
     "epochs": EPOCHS,
     "patience": 0,
     "ranks": 2,
-    "rank_cpu": "100m",
-    "rank_memory": "1500Mi",
 }
 # Instead of the two minutes that it is by default.
 HEARTBEAT = {"IMAGE_PIPELINES_HEARTBEAT_TIMEOUT_SECONDS": "15"}

@@ -304,4 +304,5 @@ def test_a_worker_loads_the_model_once_and_has_as_many_threads_as_its_task_has_c
     assert len(seen) == 6
     assert len({row["pid"] for row in seen}) <= 2
     assert {row["threads"] for row in seen} == {1}
-    assert {row["loads"] for row in seen} == {1}
+    # A worker may have loaded others before; none loads this one for its second task.
+    assert len({(row["pid"], row["loads"]) for row in seen}) == len({row["pid"] for row in seen})

@@ -222,3 +222,13 @@ def test_the_ranks_pool_and_size_are_parameters_of_the_pipeline(pipeline: str) -
         assert parameters[name]["parameterType"] == "STRING"
     assert parameters["gpu_node_selector"]["defaultValue"] == {"pool": "gpu"}
     assert parameters["gpu_tolerations"]["defaultValue"][0]["key"] == "nvidia.com/gpu"
+
+
+def test_each_group_of_tasks_is_given_what_its_tasks_take_from_it(pipeline: str) -> None:
+    specification, _ = documents(pipeline)
+    for name, component in {"root": specification["root"], **specification["components"]}.items():
+        given = component.get("inputDefinitions", {}).get("parameters", {})
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            for value in task.get("inputs", {}).get("parameters", {}).values():
+                taken = value.get("componentInputParameter")
+                assert taken is None or taken in given, f"{name}: {taken}"

@@ -22,7 +22,7 @@ def test_inputs_are_the_pipelines_the_tasks_and_the_defaults() -> None:
     task = CompiledTask.load("scoring", "ingest-images")
 
     given = {"source": "s3a://landing/new", "glob": "*.png"}
-    values = task.executor_input({}, given)["inputs"]["parameterValues"]
+    values = task.executor_input({}, given, {})["inputs"]["parameterValues"]
 
     assert values["source"] == "s3a://landing/new"
     assert values["glob"] == "*.png"
@@ -92,12 +92,12 @@ def test_limits_and_deadline_are_the_compiled_ones_and_requests_can_be_smaller()
 def test_what_a_task_passes_on_to_its_job_it_loses_unless_it_keeps_it() -> None:
     task = CompiledTask.load("training", "train-classifier")
 
-    made = pod(task, rank_memory="2Gi")
+    made = pod(task)
 
     container = main_container(made)
     values = json.loads(container["command"][-3])["inputs"]["parameterValues"]
     passed = values["task_config"]
-    assert passed["resources"]["requests"]["memory"] == "2Gi"
+    assert passed["resources"]["requests"]["memory"] == "1Gi"
     assert container["resources"] == {"requests": {"memory": "1Gi"}}
     assert values["training_set"] == "s3a://sets/1"
     assert passed["env"] == container["env"]
