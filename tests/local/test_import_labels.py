@@ -14,6 +14,9 @@ from pyspark.sql import SparkSession
 
 from components.build_training_set.build import build_training_set
 from components.errors import InputError
+from components.export_for_labeling.copies import copy_name
+from components.import_labels.copies import UNKNOWN_COPY
+from components.import_labels.formats import Rejected
 from components.import_labels.import_answers import REPEATED_ID, UNKNOWN_PATH, ImportResult, import_into
 from components.import_labels.report import write_report
 from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, judge
@@ -87,6 +90,22 @@ def test_answers_become_labels_and_close_their_requests(filled: Lake, registry: 
     assert {row["source"] for row in filled.read(LABELS).collect()} == {"file", "studio"}
     assert (result.files, result.imported, result.rejected, result.conflicts) == (2, 4, [], [])
     assert (result.asked, result.agreed) == (3, 2)
+
+
+def test_an_export_that_names_copies_becomes_labels_of_their_images(
+    filled: Lake, registry: ModelRegistry, answers: Path
+) -> None:
+    copies = [copy_name(hashlib.sha256(f"content {number}".encode()).hexdigest(), path(number)) for number in (0, 1)]
+    url = "AmlDatastore://to_label/b1/"
+    write(answers / "a.jsonl", [{"image_url": url + name, "label": "ak47"} for name in [*copies, "images/none.jpg"]])
+    (answers / "b.csv").write_text(f"Url,Label\n{url}{copies[0]},ak47\n")
+
+    result = run(filled, registry, answers)
+
+    assert labels(filled) == {path(0): 1, path(1): 1}
+    assert {(row["service"], row["batch"]) for row in filled.read(ANNOTATIONS).collect()} == {("azure_ml", "b1")}
+    assert (result.read, result.imported) == (3, 2)
+    assert result.rejected == [Rejected("a.jsonl, line 3", UNKNOWN_COPY)]
 
 
 def test_a_second_run_changes_no_table(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
