@@ -19,6 +19,7 @@ from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
 from components.container_images import ContainerImages
 from components.settings import ENVIRONMENT_PREFIX, Settings
 from pipelines.generated import COMPILED, COMPONENTS, PIPELINES, REPOSITORY
+from pipelines.platform import RANK
 
 _SHIM_STATEMENTS = 15
 
@@ -207,7 +208,7 @@ def test_the_training_task_hands_its_configuration_to_its_ranks_and_keeps_what_i
 
 
 @pytest.mark.parametrize("pipeline", ["training", "labeling"])
-def test_the_ranks_pool_and_size_are_parameters_of_the_pipeline(pipeline: str) -> None:
+def test_the_ranks_pool_is_a_parameter_of_the_pipeline_and_their_size_is_compiled_in(pipeline: str) -> None:
     specification, _ = documents(pipeline)
     parameters = specification["root"]["inputDefinitions"]["parameters"]
     task = next(task for name, task, runs in tasks(specification) if runs and name == "train-classifier")
@@ -216,10 +217,7 @@ def test_the_ranks_pool_and_size_are_parameters_of_the_pipeline(pipeline: str) -
     taken = {name: value.get("componentInputParameter") for name, value in task["inputs"]["parameters"].items()}
     for name in ("gpu_node_selector", "gpu_tolerations", "gpus_per_rank", "slots_per_worker"):
         assert taken[name] == f"pipelinechannel--{name}"
-    # KFP's driver takes the text of a parameter for a resource: of a number it makes nothing at all, and says nothing.
-    for resource in resources.values():
-        (name,) = re.findall(r"pipelinechannel--(\w+)", resource)
-        assert parameters[name]["parameterType"] == "STRING"
+    assert (resources["resourceCpuRequest"], resources["resourceMemoryRequest"]) == (RANK.cpu, RANK.memory)
     assert parameters["gpu_node_selector"]["defaultValue"] == {"pool": "gpu"}
     assert parameters["gpu_tolerations"]["defaultValue"][0]["key"] == "nvidia.com/gpu"
 
