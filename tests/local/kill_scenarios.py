@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from components.export_for_labeling.copies import FOLDER
 from components.lake import Lake
 from components.lake.tables import ANNOTATIONS, IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
@@ -159,11 +160,9 @@ def kill_export(place: Place) -> None:
         contents.update(new)
 
     def sent(suffix: str) -> list[str]:
-        names = [uri.join(batch, name) for batch in files.list_names(destination) for name in _names(batch)]
+        folders = [uri.join(batch, *part) for batch in files.list_names(destination) for part in ((), (FOLDER,))]
+        names = [uri.join(each, name) for each in folders for name in files.list_names(uri.join(destination, each))]
         return [name for name in names if name.endswith(suffix)]
-
-    def _names(batch: str) -> list[str]:
-        return files.list_names(uri.join(destination, batch))
 
     windows = [
         log_entry(root, "export", LABELING_REQUESTS),
@@ -200,7 +199,7 @@ def kill_import(place: Place) -> None:
     _kill(place, [log_entry(root, "import", ANNOTATIONS), log_entry(root, "import", LABELS)], arrive)
 
     annotations = read_table(root, ANNOTATIONS)
-    assert Counter(row["path"] for row in annotations) == Counter(labels)
+    assert Counter(row["path"] for row in annotations) == Counter(labels), place.steps().log()
     assert Counter((row["path"], row["label"]) for row in read_table(root, LABELS)) == Counter(labels.items())
 
 
