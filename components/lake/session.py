@@ -66,6 +66,8 @@ def _images() -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(PYTHON_BATCH_ROWS),
         "spark.sql.parquet.columnarReaderBatchSize": str(PYTHON_BATCH_ROWS),
         "spark.sql.shuffle.partitions": "8",
+        # The default looks for a checksum beside each file, and can't where a name has a colon, as a time has.
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     }
 
 
