@@ -27,6 +27,7 @@ def place(
     return Place(lake, f"s3a://{bucket}", tmp_path / "work", environment)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("step", SCENARIOS)
 def test_a_step_that_is_killed_and_run_again_loses_and_doubles_nothing(step: str, place: Place) -> None:
