@@ -7,7 +7,6 @@ import pytest
 from components.lake import Lake
 from tests.local.kill_scenarios import SCENARIOS, Place
 
-
 # Of the steps that need not be streams, `make test` has the export's own kill tests; each here starts many JVMs.
 SLOW = ("export", "import")
 
