@@ -96,13 +96,14 @@ def whole_xception(root: Path) -> dict[str, Any]:
         weights="none",
         mlflow_tracking_uri="none",
         experiment="none",
-        run_directory=str(folder),
-        features_directory=str(folder),
+        run_directory=folder.as_uri(),
+        features_directory=folder.as_uri(),
     )
-    request.write(str(folder / "request.json"))
+    request_uri = (folder / "request.json").as_uri()
+    request.write(request_uri)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", str(HERE))
-        LocalLauncher(TRAINER_PYTHON, worker="xception_probe").launch(str(folder / "request.json"), ranks=1)
+        LocalLauncher(TRAINER_PYTHON, worker="xception_probe").launch(request_uri, ranks=1)
     found: dict[str, Any] = json.loads((folder / "found.json").read_text())
     return found
 

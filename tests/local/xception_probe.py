@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from components.errors import InputError
+from components.storage import uri
 from components.train_classifier.backbones import build_backbone, build_head, weights_digest
 from components.train_classifier.request import TrainingRequest
 from components.train_classifier.state import TrainingState
@@ -52,16 +53,18 @@ def take_from_files(backbone: keras.Model, request: TrainingRequest, folder: Pat
     return {**digests, "random": weights_digest(build_backbone(request)), "told": told}
 
 
-def main(path: Path) -> None:
+def main(request_uri: str) -> None:
     """Look at everything."""
-    request = TrainingRequest.read(str(path))
+    request = TrainingRequest.read(request_uri)
+    folder = uri.local_path(request.run_directory)
+    assert folder is not None
     hvd.init()
     keras.utils.set_random_seed(request.seed)
     backbone = build_backbone(request)
-    files = take_from_files(backbone, request, path.parent)
+    files = take_from_files(backbone, request, folder)
     found = {"files": files, "step": train_a_step(backbone, request)}
-    (path.parent / "found.json").write_text(json.dumps(found))
+    (folder / "found.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1])
