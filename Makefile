@@ -25,7 +25,7 @@ demo-clean: ## Remove what the demo made
 
 .PHONY: test
 test: setup .venv/services.done ## Run the unit, local and service tests
-	$(BIN)/python -m pytest tests/unit tests/local tests/services -m "not slow"
+	$(BIN)/python -m pytest tests/unit tests/local tests/services -m "not slow" --numprocesses 2 --dist loadfile --durations 25
 
 .PHONY: images
 images: ## Build the container images, with docker or buildah

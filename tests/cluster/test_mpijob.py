@@ -386,6 +386,21 @@ def test_a_connection_that_drops_costs_no_line_and_doubles_none(
     assert nothing_is_left(namespace)
 
 
+def test_a_restarted_api_server_costs_no_line_and_doubles_none(
+    namespace: Namespace, submitted: Callable[..., Any], restart_api_server: Callable[[], None]
+) -> None:
+    rank = 'for i in 1 2 3 4 5 6 7 8 9; do echo "line $i"; sleep 2; done'
+    with submitted(MPIRUN.format(rank=rank)) as process:
+        said = read_until(process, "line 2")
+        restart_api_server()
+        assert process.stdout is not None
+        said += [line.rstrip("\n") for line in process.stdout]
+        assert process.wait() == 0, "\n".join(said)
+
+    assert [line for line in said if line.startswith("line")] == [f"line {i}" for i in range(1, 10)]
+    assert nothing_is_left(namespace)
+
+
 @pytest.mark.parametrize(
     ("limit", "sentence"),
     [
