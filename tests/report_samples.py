@@ -43,6 +43,7 @@ STRANGE_NAMES = (
     "דגל",
     "🚲 bicycle",
     "name $\\frac{1}{0}$ of_a^formula",
+    "bell\x07 and $\\unknown$",
 )
 _USUAL_NAMES = ("ak47", "american-flag", "backpack", "baseball-bat", "bear", "binoculars", "boxing-glove", "calculator")
 MONDAY = date(2026, 5, 4)
@@ -82,7 +83,7 @@ class Scale:
 
 
 USUAL = Scale(_USUAL_NAMES, 90, 12)
-MANY = Scale((*STRANGE_NAMES, *(f"{n:03}.object category {n}" for n in range(8, 258))), 100, 24)
+MANY = Scale((*STRANGE_NAMES, *(f"{n:03}.object category {n}" for n in range(len(STRANGE_NAMES) + 1, 258))), 100, 24)
 FEW = Scale(("only",), 1, 0)
 SCALES = {"usual": USUAL, "many": MANY, "few": FEW}
 
@@ -94,6 +95,9 @@ def ingest_result(scale: Scale = USUAL) -> IngestResult:
     result.table_version = 7
     if images:
         result.quarantined = Counter({"no JPEG, PNG, GIF, BMP or WebP file": 9, "empty file": 2, scale.names[0]: 1})
+        result.refused = [
+            (scale.path(number), reason) for number, reason in enumerate(sorted(result.quarantined.elements()))
+        ]
         result.without_class = 3
         result.sample = [(scale.path(number), photograph(number)) for number in range(scale.pictures)]
     return result
@@ -262,7 +266,7 @@ def import_result(scale: Scale = USUAL) -> ImportResult:
         ]
         result.conflicts = [(scale.path(number), [1, len(scale.names)]) for number in range(3)]
         result.by_label = {label: 3 + label % 7 for label in scale.labels}
-        result.asked, result.agreed = 96, 81
+        result.asked, result.agreed = 40, 33
         result.class_names = dict(zip(scale.labels, scale.names, strict=True))
         result.new_labels, result.retrain = 96, True
     return result

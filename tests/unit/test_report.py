@@ -12,6 +12,7 @@ from PIL import Image
 
 from components.report import Picture, Report, new_figure
 from components.report.page import MAXIMUM_BYTES
+from tests.report_samples import photograph
 
 Tag = tuple[str, dict[str, str]]
 
@@ -31,17 +32,9 @@ def tags(page: str, *names: str) -> list[Tag]:
     return [tag for tag in parser.found if tag[0] in names]
 
 
-def photograph(seed: int, width: int = 1600, height: int = 1200, file_format: str = "JPEG") -> bytes:
-    """A picture with as much detail as a photograph has: it does not compress away."""
-    noise = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).resize((width, height)).save(buffer, file_format)
-    return buffer.getvalue()
-
-
 def full_report() -> Report:
-    figure, axes = new_figure()
-    axes.plot([1, 2, 3], [0.9, 0.5, 0.3])
+    with new_figure() as (figure, axes):
+        axes.plot([1, 2, 3], [0.9, 0.5, 0.3])
     return (
         Report("Training", "lake file:///lake")
         .figures({"images": 1612, "accuracy": "97.3 %"})
@@ -69,7 +62,8 @@ def test_page_refers_to_nothing_outside_itself() -> None:
 
 def test_names_that_look_like_html_are_shown_as_they_are() -> None:
     evil = "<script>alert(1)</script>\"'&"
-    figure, _ = new_figure()
+    with new_figure() as (figure, axes):
+        axes.set_title(evil)
     page = (
         Report(evil, evil)
         .figures({evil: evil})
@@ -111,9 +105,9 @@ def test_page_with_200_photographs_is_under_two_megabytes() -> None:
 
 
 def test_page_with_more_than_fits_is_under_two_megabytes_and_counts_what_it_leaves_out() -> None:
-    figure, axes = new_figure()
-    across, up = np.random.default_rng(0).random((2, 50_000))
-    axes.scatter(across, up, s=1)
+    with new_figure() as (figure, axes):
+        across, up = np.random.default_rng(0).random((2, 50_000))
+        axes.scatter(across, up, s=1)
     picture = Picture(photograph(0), "photograph", "file:///" + "long/" * 100 + "a.jpg")
     report = Report("Everything")
     for _ in range(2):
