@@ -79,7 +79,8 @@ class Browser:
         """
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self._events.clear()
-        self._call("Page.navigate", url=page.as_uri())
+        answer = self._call("Page.navigate", url=page.as_uri())
+        assert "errorText" not in answer, f"{page}: {answer['errorText']}"
         while not self._named("Page.loadEventFired"):
             self._receive()
         seen = self._call("Runtime.evaluate", expression=_LOOK, returnByValue=True)["result"]["value"]

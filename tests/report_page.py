@@ -51,8 +51,13 @@ class ReportPage:
     @classmethod
     def read(cls, path: Path) -> "ReportPage":
         """Read a page from its file."""
+        return cls.parse(path.read_text())
+
+    @classmethod
+    def parse(cls, text: str) -> "ReportPage":
+        """Read a page."""
         reader = _Reader()
-        reader.feed(path.read_text())
+        reader.feed(text)
         reader.finish()
         page = cls(title=reader.root.first("h1").text)
         names, values = reader.root.all("dt"), reader.root.all("dd")

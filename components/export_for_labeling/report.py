@@ -50,7 +50,7 @@ def _add_batch(report: Report, batch: Batch) -> None:
     if batch.resumed:
         report.text("An earlier run began this batch and was cut off; this one finished it.")
     if batch.gone:
-        report.text(f"Of the images that were chosen for it, {batch.gone:,} have been deleted since.")
+        report.text(f"Deleted since, of the images that were chosen for it: {batch.gone:,}.")
     for reason, why in _WHY.items():
         pictures = [
             Picture(each.content, f"{each.name}, {each.score:.1%} ({each.reason})", each.path)
@@ -58,4 +58,4 @@ def _add_batch(report: Report, batch: Batch) -> None:
             if each.reason == reason
         ]
         if pictures:
-            report.gallery(f"The images of the lowest scores, sent as {why}", pictures)
+            report.gallery(f"The lowest scores, sent as {why}", pictures)

@@ -52,9 +52,9 @@ def write_report(result: ImportResult, path: str) -> None:
 def _add_agreement(report: Report, result: ImportResult, labelled: int, conflicting: int) -> None:
     if not labelled and not conflicting:
         return
-    rows = [("People, on the class of an image", labelled, labelled + conflicting)]
+    rows = [("People among themselves", labelled, labelled + conflicting)]
     if result.asked:
-        rows.append(("People and the model that the images were sent by", result.agreed, result.asked))
+        rows.append(("People and the model, on the images that were sent", result.agreed, result.asked))
     report.table(
         "Agreement",
         ("Who", "Images", "Agreed on", "Agreed, %", "95% interval"),

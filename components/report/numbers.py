@@ -43,7 +43,10 @@ def format_column(values: Sequence[object]) -> list[str]:
     limit = max(0, _DIGITS - 1 - math.floor(math.log10(largest)))
     decimals = next(each for each in range(limit + 1) if all(round(n, each) == round(n, limit) for n in numbers))
     return [
-        f"{float(value):,.{decimals}f}" if isinstance(value, Real) and math.isfinite(value) else format_value(value)
+        # Zero is added because there is a negative one.
+        f"{round(float(value), decimals) + 0.0:,.{decimals}f}"
+        if isinstance(value, Real) and math.isfinite(value)
+        else format_value(value)
         for value in values
     ]
 

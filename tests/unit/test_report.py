@@ -8,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from components.report import Picture, Report, new_figure
+from components.report import Picture, Report, duration, new_figure
+from components.report.numbers import format_column
 from components.report.page import MAXIMUM_BYTES
+from tests.report_page import ReportPage
 from tests.report_samples import photograph
 
 Tag = tuple[str, dict[str, str]]
@@ -30,6 +34,10 @@ def tags(page: str, *names: str) -> list[Tag]:
     parser = _Tags()
     parser.feed(page)
     return [tag for tag in parser.found if tag[0] in names]
+
+
+def read(report: Report) -> ReportPage:
+    return ReportPage.parse(report.html())
 
 
 def full_report() -> Report:
@@ -165,6 +173,50 @@ def test_numbers_are_written_for_people(value: object, shown: str) -> None:
     page = Report("Numbers").figures({"figure": value}).html()  # type: ignore[dict-item]
 
     assert f"<dd>{shown}</dd>" in page
+
+
+_numbers = st.lists(st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6)), min_size=1)
+
+
+@given(numbers=_numbers)
+def test_numbers_of_a_column_have_their_decimal_points_below_each_other(numbers: list[float]) -> None:
+    page = read(Report("Numbers").table("Numbers", ["value"], [[number] for number in numbers]))
+
+    shown = [row["value"].replace(",", "") for row in page.tables["Numbers"]]
+    largest = max(map(abs, numbers))
+    if largest >= 1e-3:
+        assert len({len(text.partition(".")[2]) for text in shown}) == 1
+        assert all(abs(float(text) - number) <= largest / 1000 for text, number in zip(shown, numbers, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.9, 0.98765], ["0.9000", "0.9877"]),
+        ([80.0, 91.1, None], ["80.0", "91.1", "\N{EN DASH}"]),
+        ([25_700, 1_234.5], ["25,700", "1,234"]),
+        ([-0.0001, 5.417], ["0.000", "5.417"]),
+        ([1, 12, float("nan")], ["1", "12", "\N{EN DASH}"]),
+        ([0.000016, 0.0], ["1.6e-05", "0"]),
+    ],
+)
+def test_a_column_has_as_many_decimals_as_its_numbers_need(values: list[float | None], shown: list[str]) -> None:
+    assert format_column(values) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (3_599.6, "1 h 0 min"), (12_030, "3 h 20 min")],
+)
+def test_a_duration_has_its_unit(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_a_warning_is_none_of_the_other_paragraphs() -> None:
+    page = read(Report("Scoring").text("All is well.").warning("Nothing is well."))
+
+    assert page.texts == ["All is well.", "Warning: Nothing is well."]
+    assert page.warnings == ["Warning: Nothing is well."]
 
 
 def test_no_reader_ever_sees_half_a_page(tmp_path: Path) -> None:
