@@ -121,7 +121,9 @@ def test_evaluation_shows_the_confusion_matrix(written: Written) -> None:
     page = written(lambda path: evaluate_report.write_report(result, path))
 
     chart = page.charts["Confusion matrix of the challenger"]
-    assert {*USUAL.names, "predicted class", "true class"} <= set(chart.words)
+    # On both axes.
+    assert [chart.words.count(name) for name in USUAL.names] == [2] * len(USUAL.names)
+    assert {"predicted class", "true class"} <= set(chart.words)
     assert str(result.challenger.pairs[1, 1]) in chart.words
     assert f"{result.challenger.correct} of 720 images are on the diagonal" in chart.alt
 
@@ -134,8 +136,8 @@ def test_the_confusion_matrix_of_many_classes_names_those_it_shows_and_tells_the
 
     (chart,) = page.charts.items()
     assert chart[0].endswith(f": the {MAXIMUM_CLASSES} of 257 classes that mistakes are about most")
-    named = [short(result.class_name(label)) for label in result.challenger.most_confused(40)]
-    assert {*named, "other classes"} <= set(chart[1].words)
+    named = [short(result.class_name(label)) for label in result.challenger.most_confused(MAXIMUM_CLASSES)]
+    assert [chart[1].words.count(name) for name in (*named, "other classes")] == [2] * (MAXIMUM_CLASSES + 1)
     mistakes = page.tables["The challenger's most frequent mistakes"]
     (true, predicted), count = next(pair for pair in result.challenger.pairs.most_common() if len(set(pair[0])) == 2)
     assert mistakes[0] == {
@@ -152,9 +154,11 @@ def test_evaluation_tells_of_each_class(written: Written) -> None:
 
     rows = {row["Class"]: row for row in page.tables["Classes, those that are found least first"]}
     assert rows.keys() == set(USUAL.names)
-    recall = result.challenger.class_scores(8).recall
+    precision, recall, _ = result.challenger.class_scores(8)
+    assert precision is not None
     assert recall is not None
     assert rows["calculator"]["Recall, %"] == f"{100 * recall:.1f}"
+    assert rows["calculator"]["Precision, %"] == f"{100 * precision:.1f}"
     assert next(iter(rows)) == "calculator"
 
 
