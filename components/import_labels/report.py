@@ -25,7 +25,8 @@ def write_report(result: ImportResult, path: str) -> None:
         report.text("There is no file of answers.")
     elif not result.imported:
         report.text("There is no new answer: all that the files hold was imported before, or left out.")
-    report.text(f"Read from {result.files:,} files: {result.read:,} answers, {result.imported:,} of them new.")
+    else:
+        report.text(f"Files: {result.files:,}. Answers in them: {result.read:,}. New: {result.imported:,}.")
     _add_agreement(report, result, labelled, conflicting)
     report.text(
         "A new model is trained."
