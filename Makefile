@@ -89,6 +89,7 @@ $(HOROVOD).done: | .venv/tools.done
 	@images/trainer/build_horovod.sh .venv/tools/bin/pip .venv/horovod/bin/python $(HOROVOD)
 	@rm -rf .venv/horovod && touch $@
 
-.venv/services.done: tests/services/package-lock.json
+.venv/services.done: tests/services/package-lock.json requirements/system_packages.sh
+	@requirements/system_packages.sh test
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/services
 	@touch $@

@@ -3,26 +3,31 @@
 from pathlib import Path
 
 from components.import_labels.import_answers import ImportResult
-from components.report import Report
+from components.intervals import share_interval
+from components.report import Report, duration
 
 
 def write_report(result: ImportResult, path: str) -> None:
     """Write the page: what came back, how far people and model agree, and what was left out and why."""
     report = Report("Imported labels", result.source)
+    labelled, conflicting = sum(result.by_label.values()), len(result.conflicts)
     report.figures(
         {
             "New answers": result.imported,
-            "Left out": len(result.rejected),
-            "Images seen differently": len(result.conflicts),
+            "Answers left out": len(result.rejected),
+            "People agree": f"{labelled / (labelled + conflicting):.1%}" if labelled + conflicting else None,
             "People and model agree": f"{result.agreed / result.asked:.1%}" if result.asked else None,
             "Labels that the champion's training set lacks": result.new_labels,
-            "Seconds": round(result.seconds, 1),
+            "Duration": duration(result.seconds),
         }
     )
     if not result.files:
         report.text("There is no file of answers.")
     elif not result.imported:
         report.text("There is no new answer: all that the files hold was imported before, or left out.")
+    else:
+        report.text(f"Files: {result.files:,}. Answers in them: {result.read:,}. New: {result.imported:,}.")
+    _add_agreement(report, result, labelled, conflicting)
     report.text(
         "A new model is trained."
         if result.retrain
@@ -43,3 +48,29 @@ def write_report(result: ImportResult, path: str) -> None:
     if result.rejected:
         report.table("Left out", ("Where", "Reason"), [(each.where, each.reason) for each in result.rejected])
     report.write(Path(path))
+
+
+def _add_agreement(report: Report, result: ImportResult, labelled: int, conflicting: int) -> None:
+    if not labelled and not conflicting:
+        return
+    rows = [("People among themselves", labelled, labelled + conflicting)]
+    if result.asked:
+        rows.append(("People and the model, on the images that were sent", result.agreed, result.asked))
+    report.table(
+        "Agreement",
+        ("Who", "Images", "Agreed on", "Agreed, %", "95% interval"),
+        [
+            (
+                who,
+                images,
+                agreed,
+                round(100 * agreed / images, 1),
+                "{:.1%} to {:.1%}".format(*share_interval(agreed, images)),
+            )
+            for who, agreed, images in rows
+        ],
+    )
+    report.text(
+        "An image that one person alone has seen counts as agreed on. Most images are sent because the model doubts"
+        " them: how right it is in the field, the report of scoring tells."
+    )
