@@ -27,8 +27,9 @@ from components.errors import InputError
 from components.settings import ENVIRONMENT_PREFIX, Settings
 from components.storage.stores import FileStatus
 
-# The last of these comes half a minute after the first: as long as a server takes to restart.
-_RETRIES = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
+# The last comes half a minute after the first attempt, with pauses of 3, 5, 9 and 17 seconds: as long as a server takes
+# to restart. By default, one that can't be connected to is given up earlier than one that answers badly.
+_RETRIES = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, retry_connect=4, random_jitter_range=1)
 _CONNECTION_STRING = "azure_storage_connection_string"
 _CLIENT_ID = "azure_client_id"
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")

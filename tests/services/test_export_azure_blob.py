@@ -27,13 +27,6 @@ from tests.services.spoiling_proxy import spoiling_proxy
 
 
 @pytest.fixture
-def container(azurite: Azurite, request: pytest.FixtureRequest) -> ContainerClient:
-    """A new container, empty."""
-    name = "c-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[-50:].strip("-")
-    return BlobServiceClient.from_connection_string(azurite.connection_string).create_container(name)
-
-
-@pytest.fixture
 def settings(azurite: Azurite) -> Settings:
     return Settings.load(azure_storage_connection_string=azurite.connection_string)
 
