@@ -5,7 +5,7 @@ image that the exports name, so that a run that was cut off is completed by the 
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 
 from pyspark import StorageLevel
@@ -13,10 +13,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from components.errors import InputError
+from components.import_labels.annotations import REPEATED_ID, annotation_rows, drop_superseded
 from components.import_labels.classes import give_labels
-from components.import_labels.formats import DEFAULT_SERVICE, Rejected
+from components.import_labels.formats import Rejected
 from components.import_labels.note import Note, read_note, write_note
-from components.import_labels.reading import Reading, Said, read_exports
+from components.import_labels.reading import Reading, read_exports
 from components.import_labels.retrain import count_new_labels, is_known_to_challenger
 from components.import_labels.rule import LABELLED, Rule, judge, last_words
 from components.import_labels.sources import Source, open_source
@@ -24,10 +25,6 @@ from components.lake import Lake, spark_session
 from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
-
-REPEATED_ID = "its annotation_id stands for another answer that came before"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass
@@ -131,8 +128,8 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, judge_all: bool) 
     paths = {each.answer.path for each in reading.said}
     named = lake.spark.createDataFrame([(path,) for path in paths], "path STRING")
     result.new_classes = give_labels(lake, reading)
-    _drop_superseded(lake, reading, named)
-    annotations = _annotations(lake, reading).persist(StorageLevel.MEMORY_AND_DISK)
+    drop_superseded(lake, reading, named)
+    annotations = annotation_rows(lake, reading).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         known = lake.read(ANNOTATIONS).select(
             *ANNOTATIONS.key, F.col("path").alias("_path"), F.col("label").alias("_label")
@@ -155,74 +152,6 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, judge_all: bool) 
         _count(lake, judged, result)
     finally:
         judged.unpersist()
-
-
-def _drop_superseded(lake: Lake, reading: Reading, named: DataFrame) -> None:
-    """Of answers without id and time, keep what the newest export says, where that is news.
-
-    Such exports hold all that was ever answered, as it is when they are made.
-    """
-    newest: dict[tuple[str, str, str], tuple[datetime, set[int | None]]] = {}
-    # The newest export comes first.
-    for each in reading.said:
-        if _is_timeless(each):
-            at, labels = newest.setdefault(_person(each), (each.at, set()))
-            if each.at == at:
-                labels.add(each.label)
-    words = (
-        last_words(lake.read(ANNOTATIONS).join(named, "path", "left_semi"))
-        .groupBy("path", "service", "annotator", F.unix_micros("annotated_at").alias("at"))
-        # A list of labels has no null in it.
-        .agg(F.collect_set("label").alias("labels"), F.count_if(F.col("label").isNull()).alias("skipped"))
-        .collect()
-    )
-    known = {
-        (row["path"], row["service"], row["annotator"]): (
-            _EPOCH + row["at"] * _MICROSECOND,
-            {*row["labels"], *([None] if row["skipped"] else [])},
-        )
-        for row in words
-    }
-
-    def is_news(said: Said) -> bool:
-        at, labels = newest[_person(said)]
-        known_at, known_labels = known.get(_person(said), (_EPOCH, set()))
-        return said.at == at and known_at <= at and labels != known_labels
-
-    reading.said = [each for each in reading.said if not _is_timeless(each) or is_news(each)]
-
-
-def _is_timeless(said: Said) -> bool:
-    return not said.answer.annotation_id and said.answer.annotated_at is None
-
-
-def _person(said: Said) -> tuple[str, str, str]:
-    """Return image, service and person of an answer."""
-    return said.answer.path, said.answer.service or DEFAULT_SERVICE, said.answer.annotator
-
-
-def _annotations(lake: Lake, reading: Reading) -> DataFrame:
-    """Return the rows of `annotations`, each with where it was read."""
-    rows: dict[tuple[str, str], Said] = {}
-    for said in reading.said:
-        first = rows.setdefault(said.key, said)
-        if first.answer != said.answer:
-            reading.rejected.append(Rejected(said.located.where, REPEATED_ID))
-    return lake.spark.createDataFrame(
-        [
-            (
-                *key,
-                each.answer.path,
-                each.label,
-                each.answer.annotator,
-                each.at,
-                each.answer.batch or None,
-                each.located.where,
-            )
-            for key, each in rows.items()
-        ],
-        f"{ANNOTATIONS.columns}, _where STRING",
-    )
 
 
 def _write_labels(lake: Lake, judged: DataFrame) -> None:

@@ -16,12 +16,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from components.build_training_set.build import build_training_set
-from components.errors import InputError
 from components.export_for_labeling.copies import copy_name
+from components.import_labels.annotations import REPEATED_ID
 from components.import_labels.classes import FIRST_NEW_LABEL
 from components.import_labels.copies import UNKNOWN_COPY
 from components.import_labels.formats import Rejected
-from components.import_labels.import_answers import REPEATED_ID, ImportResult, import_into
+from components.import_labels.import_answers import ImportResult, import_into
 from components.import_labels.note import note_path
 from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
@@ -183,17 +183,6 @@ def test_an_export_that_speaks_of_an_image_before_the_lake_has_it_is_read_again(
     # What is wrong with a file itself is told once: mended, it is another version of the file.
     assert (second.files, second.imported, second.rejected) == (1, 1, [])
     assert (third.files, third.known_files) == (0, 2)
-
-
-def test_exports_are_found_at_any_depth_and_manifests_and_unfinished_files_are_none(
-    filled: Lake, registry: ModelRegistry, answers: Path
-) -> None:
-    for number, name in enumerate(("deep/a.jsonl", "b1/manifest.jsonl", "_part/b.jsonl", "deep/.c.jsonl", "d.txt")):
-        write(answers / name, [{"path": path(number), "label": 1}])
-
-    result = run(filled, registry, answers)
-
-    assert (result.files, labels(filled)) == (1, {path(0): 1})
 
 
 def test_a_class_that_nobody_knew_is_a_new_class_and_in_the_next_training_set(
@@ -371,18 +360,6 @@ def test_labels_are_counted_against_what_the_champion_learned(
     # One image that had no label, and one whose folder said something else.
     assert (some.new_labels, some.retrain) == (2, False)
     assert (enough.new_labels, enough.retrain) == (3, True)
-
-
-def test_a_missing_source_and_one_of_another_format_are_named(
-    filled: Lake, registry: ModelRegistry, answers: Path
-) -> None:
-    (answers / "labels.xlsx").write_bytes(b"")
-
-    with pytest.raises(InputError, match=r"source: no file or folder 'file://.*nowhere'"):
-        run(filled, registry, answers / "nowhere")
-    with pytest.raises(InputError, match=r"source: '.*labels.xlsx' ends in none of .csv, .jsonl"):
-        run(filled, registry, answers / "labels.xlsx")
-    assert run(filled, registry, answers).files == 0
 
 
 def test_the_report_says_what_came_back_and_what_was_left_out(

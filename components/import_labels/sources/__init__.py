@@ -25,7 +25,7 @@ def open_source(address: str, settings: Settings) -> Source:
     if address.startswith(("http:/", "https:/")):
         return AzureBlob.parse(address, settings)
     place = uri.normalize(address, "source")
-    if files.status(place) is None:
+    if files.is_folder(place) or not files.exists(place):
         return Folder(place)
     if not place.lower().endswith(SUFFIXES):
         raise InputError(f"source: '{place}' ends in none of {', '.join(SUFFIXES)}. Give a file of these formats.")
