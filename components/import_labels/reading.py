@@ -84,7 +84,8 @@ def read_exports(lake: Lake, source: Source, exports: Iterable[Export]) -> Readi
         reading.rejected += rejected
     if any(each.located.is_copy for each in reading.said):
         _find_originals(lake, reading)
-    _find_images(lake, reading)
+    if reading.said:
+        _find_images(lake, reading)
     return reading
 
 
