@@ -13,10 +13,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import botocore.session
+from azure.storage.blob import BlobServiceClient, ResourceTypes, generate_account_sas
 from botocore.config import Config
 
 _START_SECONDS = 180
@@ -36,6 +38,18 @@ class Azurite:
 
     blob_url: str
     connection_string: str
+
+    def signed(self, permission: str) -> str:
+        """Return a connection string that grants no more than some permissions on blobs."""
+        client = BlobServiceClient.from_connection_string(self.connection_string)
+        signature = generate_account_sas(
+            client.account_name or "",
+            account_key=client.credential.account_key,
+            resource_types=ResourceTypes(object=True),
+            permission=permission,
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        return f"BlobEndpoint={self.blob_url};SharedAccessSignature={signature}"
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,10 @@
 import hashlib
 import json
 import re
-from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 import pytest
-from azure.storage.blob import (
-    BlobServiceClient,
-    ContainerClient,
-    ResourceTypes,
-    generate_account_sas,
-)
+from azure.storage.blob import ContainerClient
 
 from components.errors import InputError
 from components.export_for_labeling.choice import Choice
@@ -41,19 +35,6 @@ def export(lake: Lake, settings: Settings, destination: Destination) -> ExportRe
 
 def blobs(container: ContainerClient) -> dict[str, bytes]:
     return {name: container.download_blob(name).readall() for name in container.list_blob_names()}
-
-
-def signed(azurite: Azurite, permission: str) -> str:
-    """Return a connection string that grants no more than some permissions on blobs."""
-    client = BlobServiceClient.from_connection_string(azurite.connection_string)
-    signature = generate_account_sas(
-        client.account_name or "",
-        account_key=client.credential.account_key,
-        resource_types=ResourceTypes(object=True),
-        permission=permission,
-        expiry=datetime.now(UTC) + timedelta(hours=1),
-    )
-    return f"BlobEndpoint={azurite.blob_url};SharedAccessSignature={signature}"
 
 
 def test_a_container_gets_the_images_and_their_manifest(
@@ -147,7 +128,7 @@ def test_a_signature_for_reading_and_writing_blobs_suffices(
     lake: Lake, azurite: Azurite, container: ContainerClient
 ) -> None:
     insert_scored(lake, {1: 0.5})
-    settings = Settings.load(azure_storage_connection_string=signed(azurite, "rwc"))
+    settings = Settings.load(azure_storage_connection_string=azurite.signed("rwc"))
     destination = open_destination(url(azurite, container), settings)
     destination.check()
 
@@ -160,7 +141,7 @@ def test_a_batch_that_access_was_refused_for_is_finished_when_it_is_granted(
     lake: Lake, azurite: Azurite, container: ContainerClient, settings: Settings
 ) -> None:
     insert_scored(lake, {1: 0.5, 2: 0.5})
-    read_only = Settings.load(azure_storage_connection_string=signed(azurite, "r"))
+    read_only = Settings.load(azure_storage_connection_string=azurite.signed("r"))
     destination = open_destination(url(azurite, container), read_only)
     destination.check()
 

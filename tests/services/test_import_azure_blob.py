@@ -94,6 +94,15 @@ def test_a_container_that_is_missing_is_named(azurite: Azurite, settings: Settin
         open_source(f"{azurite.blob_url}/no-such-container/x", settings).exports()
 
 
+def test_a_signature_that_may_not_list_is_told_what_it_lacks(azurite: Azurite, container: ContainerClient) -> None:
+    signature = azurite.signed("rw")
+    source = open_source(container.url, Settings.load(azure_storage_connection_string=signature))
+
+    with pytest.raises(InputError, match=r"^source: access to '.*' is refused .* grant listing and reading") as caught:
+        source.exports()
+    assert "sig=" not in str(caught.value)
+
+
 def _write_later(container: ContainerClient, name: str) -> None:
     """Write a blob, later than all others: a store tells times in whole seconds."""
     others = [blob.last_modified for blob in container.list_blobs() if blob.name != name]
