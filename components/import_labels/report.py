@@ -16,13 +16,17 @@ def write_report(result: ImportResult, path: str) -> None:
             "New answers": result.imported,
             "Answers left out": len(result.rejected),
             "People agree": f"{labelled / (labelled + conflicting):.1%}" if labelled + conflicting else None,
+            "Images seen differently": len(result.conflicts),
+            "New classes": len(result.new_classes),
             "People and model agree": f"{result.agreed / result.asked:.1%}" if result.asked else None,
             "Labels that the champion's training set lacks": result.new_labels,
             "Duration": duration(result.seconds),
         }
     )
+    if result.known_files:
+        report.text(f"{result.known_files:,} files were not read again: they are as they were when they were imported.")
     if not result.files:
-        report.text("There is no file of answers.")
+        report.text("There is no new file of answers.")
     elif not result.imported:
         report.text("There is no new answer: all that the files hold was imported before, or left out.")
     else:
@@ -39,9 +43,15 @@ def write_report(result: ImportResult, path: str) -> None:
             ("Label", "Class", "Images"),
             [(label, result.class_names[label], count) for label, count in sorted(result.by_label.items())],
         )
+    if result.new_classes:
+        report.table(
+            "Classes that nobody knew: the next training has them",
+            ("Label", "Class"),
+            sorted(result.new_classes.items()),
+        )
     if result.conflicts:
         report.table(
-            "Images that people see differently: they have no label until they agree",
+            f"Images that people see differently: by the rule '{result.rule}' they have no label yet",
             ("Path", "Classes"),
             [(image, ", ".join(result.class_names[label] for label in labels)) for image, labels in result.conflicts],
         )
