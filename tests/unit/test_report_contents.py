@@ -265,7 +265,7 @@ def test_import_tells_what_came_back_and_how_far_people_and_model_agree(written:
     assert (model["Images"], model["Agreed on"], model["Agreed, %"]) == ("40", "33", "82.5")
     assert model["95% interval"] == "68.1% to 91.3%"
     assert page.tables["Images with a label, by class"][0] == {"Label": "1", "Class": "ak47", "Images": "4"}
-    assert len(page.tables["Images that people see differently: they have no label until they agree"]) == 3
+    assert len(page.tables["Images that people see differently: by the rule 'unanimous' they have no label yet"]) == 3
     assert page.tables["Left out"][0]["Reason"] == "there is no class 'ak-47'"
 
 
