@@ -10,12 +10,10 @@ from components.report import Report, duration
 def write_report(result: ImportResult, path: str) -> None:
     """Write the page: what came back, how far people and model agree, and what was left out and why."""
     report = Report("Imported labels", result.source)
-    labelled, conflicting = sum(result.by_label.values()), len(result.conflicts)
     report.figures(
         {
             "New answers": result.imported,
             "Answers left out": len(result.rejected),
-            "People agree": f"{labelled / (labelled + conflicting):.1%}" if labelled + conflicting else None,
             "Images seen differently": len(result.conflicts),
             "New classes": len(result.new_classes),
             "People and model agree": f"{result.agreed / result.asked:.1%}" if result.asked else None,
@@ -31,7 +29,8 @@ def write_report(result: ImportResult, path: str) -> None:
         report.text("There is no new answer: all that the files hold was imported before, or left out.")
     else:
         report.text(f"Files: {result.files:,}. Answers in them: {result.read:,}. New: {result.imported:,}.")
-    _add_agreement(report, result, labelled, conflicting)
+    if result.asked:
+        _add_agreement(report, result)
     report.text(
         "A new model is trained."
         if result.retrain
@@ -60,27 +59,20 @@ def write_report(result: ImportResult, path: str) -> None:
     report.write(Path(path))
 
 
-def _add_agreement(report: Report, result: ImportResult, labelled: int, conflicting: int) -> None:
-    if not labelled and not conflicting:
-        return
-    rows = [("People among themselves", labelled, labelled + conflicting)]
-    if result.asked:
-        rows.append(("People and the model, on the images that were sent", result.agreed, result.asked))
+def _add_agreement(report: Report, result: ImportResult) -> None:
+    interval = share_interval(result.agreed, result.asked)
     report.table(
-        "Agreement",
-        ("Who", "Images", "Agreed on", "Agreed, %", "95% interval"),
+        "Agreement of people and model, on the images that were sent",
+        ("Images with a label", "Agreed on", "Agreed, %", "95% interval"),
         [
             (
-                who,
-                images,
-                agreed,
-                round(100 * agreed / images, 1),
-                "{:.1%} to {:.1%}".format(*share_interval(agreed, images)),
+                result.asked,
+                result.agreed,
+                round(100 * result.agreed / result.asked, 1),
+                f"{interval.low:.1%} to {interval.high:.1%}",
             )
-            for who, agreed, images in rows
         ],
     )
     report.text(
-        "An image that one person alone has seen counts as agreed on. Most images are sent because the model doubts"
-        " them: how right it is in the field, the report of scoring tells."
+        "Most images are sent because the model doubts them: how right it is in the field, the report of scoring tells."
     )

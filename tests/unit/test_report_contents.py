@@ -260,10 +260,10 @@ def test_import_tells_what_came_back_and_how_far_people_and_model_agree(written:
 
     assert page.figures["New answers"] == "118"
     assert page.texts[0] == "Files: 3. Answers in them: 130. New: 118."
-    people, model = page.tables["Agreement"]
-    assert (people["Images"], people["Agreed on"], people["Agreed, %"]) == ("49", "46", "93.9")
-    assert (model["Images"], model["Agreed on"], model["Agreed, %"]) == ("40", "33", "82.5")
-    assert model["95% interval"] == "68.1% to 91.3%"
+    assert page.tables["Agreement of people and model, on the images that were sent"] == [
+        {"Images with a label": "40", "Agreed on": "33", "Agreed, %": "82.5", "95% interval": "68.1% to 91.3%"}
+    ]
+    assert page.figures["Images seen differently"] == "3"
     assert page.tables["Images with a label, by class"][0] == {"Label": "1", "Class": "ak47", "Images": "4"}
     assert len(page.tables["Images that people see differently: by the rule 'unanimous' they have no label yet"]) == 3
     assert page.tables["Left out"][0]["Reason"] == "there is no class 'ak-47'"
