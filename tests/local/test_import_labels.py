@@ -161,10 +161,10 @@ def test_of_exports_that_tell_no_times_the_newest_counts_however_often_minds_cha
         run(filled, registry, answers)
         seen.append(labels(filled))
     write(answers / "late.jsonl", [{"path": path(0), "label": 2}], minutes=0)
-    run(filled, registry, answers)
+    late = run(filled, registry, answers)
     seen.append(labels(filled))
 
-    assert (first.read, first.imported) == (4, 2)
+    assert (first.read, first.imported, late.imported) == (4, 2, 0)
     assert seen == [{path(0): label, path(1): 1} for label in (1, 2, 1, 1)]
 
 
@@ -381,6 +381,14 @@ def test_the_report_says_what_came_back_and_what_was_left_out(
     assert "2 classes have the name" in page
     assert "a.jsonl, line 2" in page
     assert "ak47, flag" in page
+
+
+def test_where_names_are_not_told_each_answer_is_somebodys(spark: SparkSession) -> None:
+    rows = [("s", str(number), path(0), label, "", NOW, None) for number, label in enumerate((1, 1, 2))]
+
+    (row,) = judge(spark.createDataFrame(rows, ANNOTATIONS.schema), Rule.MAJORITY).collect()
+
+    assert (row["outcome"], row["label"]) == (LABELLED, 1)
 
 
 _said = st.tuples(
