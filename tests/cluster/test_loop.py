@@ -13,7 +13,6 @@ import pytest
 from kubernetes import client
 from pyspark.sql import SparkSession
 
-from components.import_labels.rule import LABELLED
 from components.lake import Lake
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS
 from components.storage import files
@@ -97,7 +96,7 @@ def test_each_image_is_in_the_lake_once_and_each_unlabelled_one_is_scored_once(l
 
 def test_the_images_that_were_sent_to_people_come_back_with_their_labels(loop: Loop, spark: SparkSession) -> None:
     lake = Lake(spark, f"{ROOT}/lake")
-    requests = lake.read(LABELING_REQUESTS).where(f"outcome = '{LABELLED}'").select("path").collect()
+    requests = lake.read(LABELING_REQUESTS).where("outcome = 'labelled'").select("path").collect()
     labels = {row["path"]: row["label"] for row in lake.read(LABELS).collect()}
 
     manifest = files.read_text(loop.scored["export-for-labeling"].outputs["manifest"])
