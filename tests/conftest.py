@@ -23,9 +23,9 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Tests are short: thorough compilation of Spark's code would not pay. Without it, Java reserves 48 MB for compiled code,
-# which a session of many tests fills, so that code is thrown out and compiled again. Tasks and ranks that tests start
-# inherit all of this.
+# Tests are short: thorough compilation of Spark's code would not pay. Without it, Java reserves 48 MB for compiled
+# code, which a session of many tests fills, so that code is thrown out and compiled again. Tasks and ranks that tests
+# start inherit all of this.
 os.environ.setdefault(
     "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS",
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC",
