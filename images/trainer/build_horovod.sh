@@ -5,8 +5,9 @@
 #
 # PIP is the pip of another environment: it works on PYTHON's.
 #
-# Horovod 0.28.1 predates TensorFlow 2.21 and Keras 3. Three edits make it fit: its XLA operators no longer compile
-# (they are optional), and two modules have to take tf-keras' backend instead of Keras 3's.
+# Horovod 0.28.1 predates TensorFlow 2.21 and Keras 3. Four edits make it fit: its XLA operators no longer compile
+# (they are optional), two modules have to take tf-keras' backend instead of Keras 3's, and the function by which it
+# asks for the CUDA stream is no longer in TensorFlow, whose streams tell it themselves.
 set -euo pipefail
 
 version=0.28.1
@@ -28,6 +29,15 @@ sed -i 's/^    from keras import backend as K/    from tensorflow.keras import b
 for module in __init__ callbacks; do
     grep -q '^    from tensorflow.keras import backend as K' "horovod/tensorflow/keras/$module.py"
 done
+
+sed -i -e 's/^GpuStreamHandle AsGpuStreamValue(Stream\* stream);/inline &/' \
+    -e '0,/^#endif \/\/ HAVE_GPU/s//namespace stream_executor::gpu {\
+inline GpuStreamHandle AsGpuStreamValue(Stream* stream) {\
+  return static_cast<GpuStreamHandle>(stream->platform_specific_handle().stream);\
+}\
+}\
+&/' horovod/tensorflow/mpi_ops.cc
+grep -q '^  return static_cast<GpuStreamHandle>' horovod/tensorflow/mpi_ops.cc
 
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITH_MPI=1
