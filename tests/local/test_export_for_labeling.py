@@ -36,6 +36,8 @@ from tests.local.scored_lake import (
     path,
 )
 
+# Each death costs a Spark of its own: make test has the two with most left to do, make test-slow all of them.
+QUICK = (Point.AMONG_THE_COPIES, Point.BEFORE_THE_LAST_NOTE)
 ALL_DOUBTFUL = Choice(fraction=1, audit_fraction=0)
 
 Export = Callable[..., ExportResult]
@@ -262,7 +264,9 @@ def test_nothing_to_send_leaves_all_as_it_was(lake: Lake, run: Export, sent_to: 
     assert "There was nothing to send" in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize("point", list(Point))
+@pytest.mark.parametrize(
+    "point", [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow) for each in Point]
+)
 def test_a_killed_export_is_finished_by_the_next_one(
     lake: Lake, run: Export, sent_to: Path, tmp_path: Path, point: Point
 ) -> None:
