@@ -15,7 +15,6 @@ from pipelines.demo.summary import Summary
 
 def measure(bench: Bench) -> Iterable[Row]:
     """Measure the seconds of a demo from nothing."""
-    WarmLoop(bench, "warm-up").run()
     work = seconds(WarmLoop(bench, "warm-loop").run)
     demo = _demo(bench.folder / "demo")
     tasks = {pipeline: sum(each.values()) for pipeline, each in demo.seconds.items()}

@@ -8,7 +8,7 @@ from components.lake import Lake
 from components.lake.tables import CLASSES, IMAGES
 
 # Rows are sent through the driver, whose heap has to hold them some times over.
-_ROWS = 500
+_ROWS = 1000
 
 
 def image_path(number: int) -> str:

@@ -18,8 +18,9 @@ from components.train_classifier.train import train
 _TRAIN, _VALIDATION = 1536, 96
 # The first one, in which the graph is made, does not count.
 _EPOCHS = 5
+# Side of the images and of the input, and how often.
 _DIGITS_SIDE, _PHOTOGRAPHS_SIDE = 32, 96
-_ROUNDS = 2
+_ROUNDS = {_DIGITS_SIDE: 2, _PHOTOGRAPHS_SIDE: 1}
 
 
 def measure(bench: Bench) -> Iterable[Row]:
@@ -33,7 +34,8 @@ def measure(bench: Bench) -> Iterable[Row]:
         splits = {SplitName.TRAIN: images[:_TRAIN], SplitName.VALIDATION: images[_TRAIN:]}
         training = _Training(bench, make_training_set(bench.folder / f"ranks-{side}", splits, files=2), side)
         measured = interleave(
-            {OURS: partial(training.rate, ranks=2), Against.REFERENCE: partial(training.rate, ranks=1)}, _ROUNDS
+            {OURS: partial(training.rate, ranks=2), Against.REFERENCE: partial(training.rate, ranks=1)},
+            _ROUNDS[side],
         )
         yield make_row(
             measured, Against.REFERENCE, name="two ranks", size=f"{_TRAIN:,} images, small network at {side} x {side}",

@@ -12,7 +12,7 @@ from benchmarks.timing import interleave, seconds
 from components.score_images.score import require_champion, score_lake
 
 # Images, and how often.
-_SIZES = ((96, 2), (256, 1))
+_SIZES = ((96, 2), (384, 1))
 _FORWARD_IMAGES = 64
 
 
