@@ -48,8 +48,7 @@ def main(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with TemporaryDirectory(prefix="benchmarks-") as temporary:
         bench = Bench((folder or Path(temporary)).resolve())
-        with _quiet(bench.folder / "log"):
-            results = _measure(figures or FIGURES, bench)
+        results = _measure(figures or FIGURES, bench)
     _print(results)
     if not figures:
         results.write()
@@ -64,11 +63,12 @@ def _measure(figures: Iterable[str], bench: Bench) -> Results:
     for name in figures:
         begun = time.monotonic()
         measure: Callable[[Bench], Iterable[Row]] = import_module(f"benchmarks.{name}").measure
-        with console.status(f"{name}: measuring"):
+        # In this order, because Rich takes over what is printed while it shows a status.
+        with console.status(f"{name}: measuring"), _quiet(bench.folder / "log"):
             try:
                 rows += measure(bench)
             except Exception as error:  # the other figures are worth having
-                failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+                failed[name] = type(error).__name__
                 console.print(traceback.format_exc(), markup=False, highlight=False)
         console.print(f"  {name:<16}{time.monotonic() - begun:7.1f} s", highlight=False)
     return Results(machine=Machine.this(), seconds=time.monotonic() - started, rows=rows, failed=failed)

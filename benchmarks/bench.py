@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 TRAINER_PYTHON = REPOSITORY / ".venv" / "trainer" / "bin" / "python"
-# The line of a trainer process that is meant for us; the others are for the log.
+# How the line of a trainer process begins that is meant for us, among others of its libraries.
 ANSWER = "measured: "
 
 
@@ -97,7 +97,8 @@ class Bench:
                 yield TrainerProcess(process, self.folder / f"{module}.log")
             finally:
                 assert process.stdin is not None
-                process.stdin.close()
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
 
 
 class TrainerProcess:
@@ -120,7 +121,8 @@ class TrainerProcess:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(contender, file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # then there is no answer
+            print(contender, file=self._process.stdin, flush=True)
         for line in self._process.stdout:
             if line.startswith(ANSWER):
                 return json.loads(line.removeprefix(ANSWER))

@@ -152,7 +152,7 @@ class Results(BaseModel):
         machine: What it was measured on.
         seconds: How long the whole run took.
         rows: The comparisons, in the order of the design.
-        failed: Figures that could not be measured, with the reason.
+        failed: Figures that could not be measured, with the kind of the error.
     """
 
     machine: Machine

@@ -66,7 +66,7 @@ def test_the_readme_shows_each_row_with_its_verdict_and_what_could_not_be_measur
         row([1, 2], [4, 4], Goal(direction=Direction.AT_LEAST, value=0.8), "ingest"),
     ]
     results = Results(
-        machine=Machine(cores=2, memory_gib=23.4), seconds=600, rows=rows, failed={"ranks": "RuntimeError: one core"}
+        machine=Machine(cores=2, memory_gib=23.4), seconds=600, rows=rows, failed={"ranks": "RuntimeError"}
     )
 
     results.write(tmp_path / "results.json", readme)
@@ -80,7 +80,7 @@ def test_the_readme_shows_each_row_with_its_verdict_and_what_could_not_be_measur
         "| ingest | 10 images | 1.5 images/s (1 to 2) |  | 4 images/s | 0.375 (0.25 to 0.5) | >= 0.8 | **no** |" in text
     )
     assert "2 cores with 23.4 GiB" in text
-    assert "**ranks** could not be measured: RuntimeError: one core" in text
+    assert "**ranks** could not be measured: RuntimeError" in text
     assert Results.read(tmp_path / "results.json") == results
 
 
