@@ -12,7 +12,7 @@ from components.build_training_set.training_set import SplitName
 
 _EPOCHS = 12
 # Side of the input, images of both splits, and how often.
-_SIZES = ((71, 96, 32, 2), (299, 16, 8, 1))
+_SIZES = ((71, 256, 64, 2), (299, 24, 8, 1))
 _BATCH = 16
 # Rounding: the two ways evaluate the backbone on other batches.
 _SAME = 1.001

@@ -17,7 +17,7 @@ from components.score_images.score import require_champion, score_lake
 from components.storage import uri
 
 # Images of the smaller lake; the small images are what makes the larger one feasible.
-_SIZES = (30, 100)
+_SIZES = (20, 60)
 _TIMES = 100
 _NEW = 100
 # One image in so many has a label of people before.

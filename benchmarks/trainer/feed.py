@@ -96,7 +96,7 @@ def _transform(frame: pd.DataFrame, size: int) -> pd.DataFrame:
 
 def _by_pillow(content: bytes, size: int) -> npt.NDArray[np.float32]:
     """Shrink to fit, put into the middle of a white square, scale as Xception was trained."""
-    image = Image.open(io.BytesIO(content)).convert("RGB")
+    image = Image.open(io.BytesIO(content))
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (size, size), (255, 255, 255))
     square.paste(image, ((size - image.width) // 2, (size - image.height) // 2))

@@ -43,6 +43,7 @@ def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[
     )  # fmt: skip
     keras.utils.set_random_seed(request.seed)
     backbone = build_backbone(request)
+    _normalise(backbone, members, request)
     head = build_head(backbone.output_shape[-1], len(members.classes), request.dropout)
     whole = keras.Sequential([backbone, build_head(backbone.output_shape[-1], len(members.classes), request.dropout)])
     whole.layers[-1].set_weights(head.get_weights())
@@ -53,6 +54,25 @@ def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[
     for training in both.values():
         training.run(epochs=1)
     return {name: partial(training.run, _EPOCHS) for name, training in both.items()}
+
+
+def _normalise(backbone: keras.Model, members: TrainingSet, request: TrainingRequest) -> None:
+    """Give the averages of batch normalisation the values of some images.
+
+    With those it begins with, random weights make features near 0: the loss would stay where it is, and so would any
+    two of its curves.
+    """
+    (network,) = (layer for layer in backbone.layers if isinstance(layer, keras.Model))
+    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    network.trainable = True
+    for layer in layers:
+        layer.momentum = 0.0
+    images, _, _ = next(iter(_images(members, request)[SplitName.TRAIN]))
+    network(images / 127.5 - 1, training=True)
+    network.trainable = False
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 class _Training:
