@@ -20,6 +20,9 @@ from pipelines.demo import people
 from pipelines.demo.scenario import SCORING, TRAINING
 from pipelines.samples.digits import make_digits
 
+# The default of the component.
+_FILES = 16
+
 
 class WarmLoop:
     """The loop, over a lake of its own.
@@ -55,7 +58,7 @@ class WarmLoop:
         ingest_folder(self._lake, uri.normalize(str(folder), "source"), "*.jpg", labels)
 
     def _train(self) -> None:
-        members = build_training_set(self._lake, TRAINING["ranks"]).training_set
+        members = build_training_set(self._lake, _FILES).training_set
         _, trained = train(self._settings, members.uri, **TRAINING)
         model = trained.run_id, trained.model_uri, trained.model_digest
         found = evaluate(self._settings, members.uri, Challenger(*model))
