@@ -1,11 +1,11 @@
-"""The table of the benchmarks: medians, ratios, goals, and the same figures in both files."""
+"""The table of the benchmarks: medians, ratios, goals, and the README that shows them."""
 
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from benchmarks.results import OURS, README, RESULTS, Against, Direction, Goal, Machine, Results, Row, make_row
+from benchmarks.results import OURS, Against, Direction, Goal, Machine, Results, Row, make_row
 from benchmarks.timing import Measured, interleave
 
 
@@ -82,7 +82,3 @@ def test_the_readme_shows_each_row_with_its_verdict_and_what_could_not_be_measur
     assert "2 cores with 23.4 GiB" in text
     assert "**ranks** could not be measured: RuntimeError" in text
     assert Results.read(tmp_path / "results.json") == results
-
-
-def test_the_committed_table_is_that_of_the_committed_results() -> None:
-    assert Results.read(RESULTS).table() in README.read_text()
