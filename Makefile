@@ -29,7 +29,7 @@ bench: setup ## Measure each figure beside the reference's way, for benchmarks/R
 
 .PHONY: test
 test: setup .venv/services.done ## Run the unit, local and service tests
-	$(BIN)/python -m pytest tests/unit tests/local tests/services -m "not slow"
+	$(BIN)/python -m pytest tests/unit tests/local tests/services -m "not slow" --numprocesses 2 --dist loadfile --durations 25
 
 .PHONY: images
 images: ## Build the container images, with docker or buildah
@@ -93,6 +93,7 @@ $(HOROVOD).done: | .venv/tools.done
 	@images/trainer/build_horovod.sh .venv/tools/bin/pip .venv/horovod/bin/python $(HOROVOD)
 	@rm -rf .venv/horovod && touch $@
 
-.venv/services.done: tests/services/package-lock.json
+.venv/services.done: tests/services/package-lock.json requirements/system_packages.sh
+	@requirements/system_packages.sh test
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/services
 	@touch $@

@@ -110,12 +110,14 @@ class Settings(BaseSettings):
     lock_timeout_seconds: float = Field(600, gt=0, description="How long a step waits for another writer of its table.")
     labelled_source: str = Field("", description="Folder URI where labelled images land.")
     unlabelled_source: str = Field("", description="Folder URI where images without labels land.")
-    annotations_source: str = Field("", description="Folder or file URI where the labelling service puts its answers.")
+    annotations_source: str = Field(
+        "", description="Folder or file URI, or Azure Blob container URL, where the labelling service puts its answers."
+    )
     labeling_destination: str = Field(
         "", description="Folder URI or Azure Blob container URL that images to label go to."
     )
     azure_storage_connection_string: SecretStr | None = Field(
-        None, description="Access to the Azure Blob container of the labelling store."
+        None, description="Access to the labelling store's Azure Blob container; empty takes the workload identity."
     )
     smtp_host: str = Field("", description="Mail server of notifications; without one they go to the log only.")
     smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")

@@ -12,6 +12,7 @@ from pipelines.training_tasks import Training, add_training_tasks
 def labeling(
     source: str = "",
     minimum_new_labels: int = 1,
+    label_rule: str = "unanimous",
     lake: str = "",
     model_name: str = "",
     mlflow_tracking_uri: str = "",
@@ -46,9 +47,12 @@ def labeling(
     The defaults are meant to be left as they are. The settings are the ConfigMap image-pipelines-settings.
 
     Args:
-        source: File or folder with what the labelling service exported; empty takes annotations_source of the settings.
+        source: File, folder or Azure Blob container with what the labelling service exported; empty takes
+            annotations_source of the settings.
         minimum_new_labels: Labels that the champion's training set lacks before a new model is trained; none is while
             the newest model has learned them all.
+        label_rule: Which class is an image's where people disagree: the `latest` that somebody said; that of the
+            `majority`; `unanimous` leaves the image without a label. So does a tie.
         lake: Root URI of the lake; empty takes it from the settings.
         model_name: Name of the registered model; empty takes it from the settings.
         mlflow_tracking_uri: MLflow server; empty takes it from the settings.
@@ -88,6 +92,7 @@ def labeling(
             model_name=model_name,
             mlflow_tracking_uri=mlflow_tracking_uri,
             minimum_new_labels=minimum_new_labels,
+            label_rule=label_rule,
         )
         platform.configure(imported, platform.SPARK, *pool)
         # kfp.local takes a condition on an output of any other name for false.

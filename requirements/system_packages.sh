@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Install what Debian and Ubuntu machines may lack, or say how, for who is not root.
+#
+#   system_packages.sh [test]     with what only the tests need
 set -euo pipefail
 
 missing=()
@@ -9,6 +11,7 @@ need() {
     "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 is_jdk_17() { [[ $(java -version 2>&1) == *'version "17'* ]] || compgen -G '/usr/lib/jvm/java-17-*/bin/java'; }
+has_browser() { command -v chromium || command -v google-chrome; }
 need python3.11-venv python3.11 -c 'import ensurepip, venv'
 need python3.11-dev python3.11 -c \
     'import pathlib, sysconfig, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())'
@@ -18,6 +21,7 @@ need cmake cmake --version
 need libopenmpi-dev mpicxx --version
 need openmpi-bin mpirun --version
 need npm npm --version
+[[ ${1:-} != test ]] || need chromium has_browser
 
 ((${#missing[@]})) || exit 0
 install="apt-get install --yes --no-install-recommends ${missing[*]}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from components.lake import Lake
+    from tests.browser import Browser
 
 REPOSITORY = Path(__file__).parent.parent
 TRAINER_PYTHON = REPOSITORY / ".venv" / "trainer" / "bin" / "python"
@@ -55,3 +56,12 @@ def lake(spark: "SparkSession", empty_lake: Path, tmp_path: Path) -> "Lake":
 
     shutil.copytree(empty_lake, tmp_path / "lake")
     return Lake(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
+    """The one browser of a test run."""
+    from tests.browser import running_browser
+
+    with running_browser(tmp_path_factory.mktemp("browser")) as running:
+        yield running

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from components.build_training_set.build import BuildResult
 from components.build_training_set.training_set import SplitName
-from components.report import Report
+from components.report import Report, duration
 
 
 def write_report(result: BuildResult, path: str) -> None:
@@ -12,11 +12,15 @@ def write_report(result: BuildResult, path: str) -> None:
     made = result.training_set
     report = Report("Training set", made.id)
     report.figures(
-        {**{name.value.capitalize(): count for name, count in made.counts.items()}, "Classes": len(made.classes)}
+        {
+            **{f"{name.value.capitalize()} images": count for name, count in made.counts.items()},
+            "Classes": len(made.classes),
+            "Duration": duration(result.seconds),
+        }
     )
     report.table(
         "Images by class",
-        ("Label", "Class", *(name.value.capitalize() for name in SplitName)),
+        ("Label", "Class", *(f"{name.value.capitalize()} images" for name in SplitName)),
         [
             (item.label, item.name, *(result.counts[item.label].get(name, 0) for name in SplitName))
             for item in made.classes

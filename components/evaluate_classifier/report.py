@@ -3,17 +3,24 @@
 from pathlib import Path
 from typing import Protocol
 
-from matplotlib.ticker import MaxNLocator
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.ticker import PercentFormatter
 
 from components.evaluate_classifier.evaluate import EvaluationResult
 from components.evaluate_classifier.tally import Tally
-from components.report import Cell, Picture, Report, new_figure
+from components.intervals import share_interval
+from components.report import Cell, Picture, Report, new_figure, short
 from components.report.metrics import MetricsArtifact
 
 # More can't be read, neither on a page nor in KFP's UI.
 MAXIMUM_CLASSES = 40
 _OTHERS = "other classes"
-_MOST_NAMES = 15
+# Of larger ones the counts can't be read any more, the shades can.
+_MOST_COUNTS = 15
+_CONFUSIONS = 20
+# Exponent that makes a mistake on one image in a hundred visible beside a diagonal of 90 %.
+_SHADE = 0.5
 
 
 class ConfusionArtifact(Protocol):
@@ -53,7 +60,7 @@ def write_report(result: EvaluationResult, path: str) -> None:
     report.figures(
         {
             "Challenger's accuracy": f"{result.challenger.accuracy:.2%}",
-            "Champion's accuracy": f"{result.champion.accuracy:.2%}" if result.champion else None,
+            f"Champion's accuracy{_version(result)}": f"{result.champion.accuracy:.2%}" if result.champion else None,
             "Test images": result.challenger.total,
             "Promote": "yes" if decision.promote else "no",
         }
@@ -72,13 +79,14 @@ def write_report(result: EvaluationResult, path: str) -> None:
         )
     models: list[tuple[str, Tally]] = [("challenger", result.challenger)]
     if result.champion is not None:
-        models.append((f"champion, version {result.compared_with}", result.champion))
+        models.append((f"champion{_version(result)}", result.champion))
     report.table(
         "The models on the same images",
-        ("Model", "Images", "Right", "Wrong", "Of these not decodable"),
-        [(name, each.total, each.correct, each.total - each.correct, each.undecodable) for name, each in models],
+        ("Model", "Images", "Right", "Wrong", "Of these not decodable", "Accuracy, %", "95% interval"),
+        [(name, *_counts(each)) for name, each in models],
     )
     _add_matrix(report, result)
+    _add_confusions(report, result)
     _add_classes(report, result)
     pictures = [
         Picture(
@@ -92,41 +100,103 @@ def write_report(result: EvaluationResult, path: str) -> None:
     report.write(Path(path))
 
 
+def _version(result: EvaluationResult) -> str:
+    return f", version {result.compared_with}" if result.champion is not None else ""
+
+
+def _counts(tally: Tally) -> tuple[Cell, ...]:
+    interval = share_interval(tally.correct, tally.total)
+    return (
+        tally.total,
+        tally.correct,
+        tally.total - tally.correct,
+        tally.undecodable,
+        100 * tally.accuracy,
+        f"{interval.low:.1%} to {interval.high:.1%}",
+    )
+
+
 def _add_matrix(report: Report, result: EvaluationResult) -> None:
-    names, matrix = confusion_matrix(result)
-    side = min(3.2 + 0.16 * len(names), 7.5)
-    figure, axes = new_figure(width=side + 1, height=side)
-    image = axes.imshow(matrix, cmap="Blues")
-    axes.grid(visible=False)
-    if len(names) <= _MOST_NAMES:
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-        axes.set_yticks(range(len(names)), names)
-        highest = max(max(row) for row in matrix)
-        for row, counts in enumerate(matrix):
-            for column, count in enumerate(counts):
+    names, counts = confusion_matrix(result)
+    matrix = np.array(counts)
+    images = matrix.sum(axis=1, keepdims=True)
+    # By the share of each class, because the counts of large classes, and of all others together, outshine the rest.
+    shares = np.divide(matrix, images, out=np.zeros(matrix.shape), where=images > 0)
+    side = min(2.4 + 0.32 * len(names), 9.0)
+    size = 9.0 if len(names) <= _MOST_COUNTS else 6.5
+    with new_figure(width=side + 1.2, height=side) as (figure, axes):
+        image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(_SHADE, 0, 1))
+        axes.grid(visible=False)
+        shown = [short(name) for name in names]
+        axes.set_xticks(range(len(names)), shown, rotation=90, fontsize=size)
+        axes.set_yticks(range(len(names)), shown, fontsize=size)
+        if len(names) <= _MOST_COUNTS:
+            for (row, column), count in np.ndenumerate(matrix):
                 if count:
-                    shade = "white" if count > highest / 2 else "#3d454d"
-                    axes.text(column, row, str(count), ha="center", va="center", color=shade)
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    figure.colorbar(image, label="images")
-    report.chart("Confusion matrix of the challenger", figure, alt="Images by true class and by predicted class")
+                    shade = "white" if shares[row, column] > 0.35 else "#3d454d"
+                    axes.text(column, row, f"{count:,}", ha="center", va="center", color=shade)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        bar = figure.colorbar(image, shrink=0.6, label="share of the true class' images", format=PercentFormatter(1))
+        bar.outline.set_visible(False)
+    tally = result.challenger
+    total = len(tally.labels())
+    some = f": the {MAXIMUM_CLASSES} of {total:,} classes that mistakes are about most" if len(names) < total else ""
+    report.chart(
+        f"Confusion matrix of the challenger{some}",
+        figure,
+        alt="Images by true class, from top to bottom, and by predicted class, from left to right; of all classes"
+        f" {tally.correct:,} of {tally.total:,} images are on the diagonal, where both are the same",
+    )
+
+
+def _add_confusions(report: Report, result: EvaluationResult) -> None:
+    tally = result.challenger
+    mistakes = [
+        (true, predicted, count)
+        for (true, predicted), count in tally.pairs.most_common()
+        if predicted is not None and predicted != true
+    ]
+    report.table(
+        "The challenger's most frequent mistakes",
+        ("True class", "Predicted class", "Images", "Of the true class, %"),
+        [
+            (
+                result.class_name(true),
+                result.class_name(predicted),
+                count,
+                _percent(count / tally.class_scores(true).images),
+            )
+            for true, predicted, count in mistakes[:_CONFUSIONS]
+        ],
+    )
 
 
 def _add_classes(report: Report, result: EvaluationResult) -> None:
     labels = sorted(result.challenger.labels(), key=lambda label: result.challenger.class_scores(label).recall or 0)
-    columns = ["Label", "Class", "Images", "Precision", "Recall"]
+    columns = ["Label", "Class", "Images", "Precision, %", "Recall, %"]
     if result.champion is not None:
-        columns += ["Champion's precision", "Champion's recall"]
+        columns += ["Champion's precision, %", "Champion's recall, %"]
     rows = []
     for label in labels:
         ours = result.challenger.class_scores(label)
-        row: list[Cell] = [label, result.class_name(label), ours.images, ours.precision, ours.recall]
+        row: list[Cell] = [
+            label,
+            result.class_name(label),
+            ours.images,
+            _percent(ours.precision),
+            _percent(ours.recall),
+        ]
         if result.champion is not None:
             theirs = result.champion.class_scores(label)
-            row += [theirs.precision, theirs.recall]
+            row += [_percent(theirs.precision), _percent(theirs.recall)]
         rows.append(row)
     report.table("Classes, those that are found least first", columns, rows)
+    report.text(
+        "Precision is the share of the images that a model says are of the class that are; recall is the share of the"
+        " class' images that it finds."
+    )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)

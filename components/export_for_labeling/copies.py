@@ -12,8 +12,9 @@ from components.errors import InputError
 from components.export_for_labeling.destinations import Destination
 
 FOLDER = "images"
-# A store takes longer to answer than to take in an image.
-_WRITERS = 8
+# Copies that a Spark task writes at a time. More than one, because a store takes longer to answer than to take in an
+# image; no more, because all of the pool's tasks write at a time, and a store slows down who asks for too much.
+WRITERS = 8
 _DIGEST_DIGITS = 16
 _STEM_CHARACTERS = 80
 _SUFFIX_CHARACTERS = 10
@@ -32,8 +33,9 @@ def copy_name(content_sha256: str, path: str) -> str:
 def copy(destination: Destination, batch: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` that writes copies.
 
-    It takes path, content_sha256, content and the boolean shown, and answers the name of each copy, with the content if
-    it is to be shown. A destination that can't be written to answers one row with the error, and is left alone then.
+    It takes path, content_sha256, content, the boolean shown and the map about, which goes with the copy; and answers
+    the name of each copy, with the content if it is to be shown. A destination that can't be written to answers one row
+    with the error, and is left alone then.
 
     Args:
         destination: Where to.
@@ -42,12 +44,13 @@ def copy(destination: Destination, batch: str) -> Callable[[Iterator[pa.RecordBa
 
     def write(row: dict[str, pa.Scalar]) -> dict[str, Any]:
         path, content = row["path"].as_py(), row["content"].as_py()
-        file = copy_name(row["content_sha256"].as_py(), path)
-        destination.write(f"{batch}/{file}", content)
+        content_sha256 = row["content_sha256"].as_py()
+        file = copy_name(content_sha256, path)
+        destination.write(f"{batch}/{file}", content, dict(row["about"].as_py()) | {"sha256": content_sha256})
         return {"path": path, "file": file, "content": content if row["shown"].as_py() else None, "error": None}
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with ThreadPoolExecutor(_WRITERS) as pool:
+        with ThreadPoolExecutor(WRITERS) as pool:
             for images in batches:
                 # Scalars: each thread makes bytes of just the image that it writes.
                 rows = (dict(zip(images.schema.names, values, strict=True)) for values in zip(*images, strict=True))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from time import monotonic
+from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row
@@ -193,7 +194,7 @@ def _finish(lake: Lake, destination: Destination, name: str, requests: Sequence[
         files = _copy(lake, destination, batch, requests, names)
         sent = [row for row in requests if row["path"] in files]
         lines = (_manifest_line(name, row, files[row["path"]], names) for row in sent)
-        destination.write(manifest, "".join(lines).encode())
+        destination.write(manifest, "".join(lines).encode(), {})
         batch.by_reason = Counter(row["reason"] for row in sent)
         batch.gone = len(requests) - len(sent)
     write_note(lake, Note(batch=name, destination=destination.uri, finished=True))
@@ -208,7 +209,8 @@ def _copy(
         row for reason in REASONS for row in [row for row in requests if row["reason"] == reason][:_EXAMPLES_PER_REASON]
     ]
     shown = F.col("path").isin([row["path"] for row in examples])
-    wanted = F.broadcast(lake.spark.createDataFrame([(row["path"],) for row in requests], "path STRING"))
+    about = [(row["path"], _metadata(_said(batch.name, row, names))) for row in requests]
+    wanted = F.broadcast(lake.spark.createDataFrame(about, "path STRING, about MAP<STRING, STRING>"))
     images = lake.read(IMAGES)
     files: dict[str, str] = {}
     contents: dict[str, bytes] = {}
@@ -216,8 +218,8 @@ def _copy(
         copied = (
             # Images that came in together lie together: the files of others are not even opened.
             images.where(F.col("ingested_at").isin([F.timestamp_micros(F.lit(each)) for each in ingests]))
-            .join(wanted, "path", "left_semi")
-            .select("path", "content_sha256", "content", shown.alias("shown"))
+            .join(wanted, "path")
+            .select("path", "content_sha256", "content", shown.alias("shown"), "about")
             .mapInArrow(copy(destination, batch.name), COPIED_COLUMNS)
             .collect()
         )
@@ -255,9 +257,17 @@ def _ingests(images: DataFrame) -> Iterator[list[int]]:
 
 
 def _manifest_line(batch: str, request: Row, file: str, names: dict[int, str]) -> str:
-    line = {
-        "path": request["path"],
-        "file": file,
+    return json.dumps({"path": request["path"], "file": file, **_said(batch, request, names)}) + "\n"
+
+
+def _metadata(said: dict[str, Any]) -> dict[str, str]:
+    """Return what goes with a copy, as text. Not its path: that may be longer than metadata can be."""
+    return {key: str(value) for key, value in said.items() if value is not None}
+
+
+def _said(batch: str, request: Row, names: dict[int, str]) -> dict[str, Any]:
+    """Return what is known of an image that is sent."""
+    return {
         "predicted_label": request["predicted_label"],
         "name": names.get(request["predicted_label"]),
         "score": request["predicted_score"],
@@ -265,4 +275,3 @@ def _manifest_line(batch: str, request: Row, file: str, names: dict[int, str]) -
         "model_version": request["model_version"],
         "batch": batch,
     }
-    return json.dumps(line) + "\n"

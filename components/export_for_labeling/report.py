@@ -4,7 +4,12 @@ from pathlib import Path
 
 from components.export_for_labeling.choice import AUDIT, DOUBTFUL
 from components.export_for_labeling.export import Batch, ExportResult
-from components.report import Picture, Report
+from components.report import Picture, Report, duration
+
+_WHY = {
+    DOUBTFUL: "doubtful: the best score is under the threshold",
+    AUDIT: "audit: drawn whatever the score, to know the accuracy in the field",
+}
 
 
 def write_report(result: ExportResult, path: str) -> None:
@@ -13,14 +18,27 @@ def write_report(result: ExportResult, path: str) -> None:
     sent = [batch.by_reason for batch in result.batches]
     report.figures(
         {
-            "Candidates": result.candidates,
-            "Doubtful": result.doubtful,
+            "Images sent": sum(each.total() for each in sent),
             "Sent as doubtful": sum(each[DOUBTFUL] for each in sent),
             "Sent for audit": sum(each[AUDIT] for each in sent),
-            "Seconds": round(result.seconds, 1),
+            "Candidates": result.candidates,
+            "Doubtful candidates": result.doubtful,
+            "Duration": duration(result.seconds),
         }
     )
-    if not result.batches:
+    report.text("Candidates are images with a score and without a label that people have not been asked about.")
+    if result.batches:
+        report.table(
+            "What was sent, and why",
+            ("Batch", "Why", "Images"),
+            [
+                (batch.name, why, batch.by_reason[reason])
+                for batch in result.batches
+                for reason, why in _WHY.items()
+                if batch.by_reason[reason]
+            ],
+        )
+    else:
         report.text("There was nothing to send: no image was chosen that people have not been asked about.")
     for batch in result.batches:
         _add_batch(report, batch)
@@ -28,14 +46,16 @@ def write_report(result: ExportResult, path: str) -> None:
 
 
 def _add_batch(report: Report, batch: Batch) -> None:
-    report.text(f"Batch {batch.name}, {batch.by_reason.total():,} images: {batch.manifest}")
+    report.text(f"Batch {batch.name} has its list in {batch.manifest}")
     if batch.resumed:
         report.text("An earlier run began this batch and was cut off; this one finished it.")
     if batch.gone:
-        report.text(f"{batch.gone:,} images that were chosen for it have been deleted since; it came without them.")
-    if batch.examples:
+        report.text(f"Deleted since, of the images that were chosen for it: {batch.gone:,}.")
+    for reason, why in _WHY.items():
         pictures = [
             Picture(each.content, f"{each.name}, {each.score:.1%} ({each.reason})", each.path)
             for each in batch.examples
+            if each.reason == reason
         ]
-        report.gallery("The images of the lowest scores", pictures)
+        if pictures:
+            report.gallery(f"The lowest scores, sent as {why}", pictures)

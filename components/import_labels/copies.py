@@ -30,6 +30,6 @@ def original(located: Located, images: Mapping[str, tuple[str, str]]) -> Located
         return Rejected(located.where, "path: has '..' in it; give the copy's own name")
     found = images.get("/".join(parts[-3:]))
     if found is None:
-        return Rejected(located.where, UNKNOWN_COPY)
+        return Rejected(located.where, UNKNOWN_COPY, waits=True)
     path, batch = found
     return Located(located.where, located.answer.model_copy(update={"path": path, "batch": batch}))

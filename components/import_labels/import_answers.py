@@ -1,10 +1,9 @@
 """Import: answers become annotations, annotations become labels, and the requests they answer are closed.
 
 Annotations are only ever added, each by the key of its service. Labels and outcomes are made of them anew for every
-image that the files name, so that a run that was cut off is completed by the next one.
+image that the exports name, so that a run that was cut off is completed by the next one.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -14,19 +13,18 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from components.errors import InputError
-from components.export_for_labeling.copies import copy_name
-from components.import_labels.copies import images_by_copy, original
-from components.import_labels.formats import SUFFIXES, Answer, Located, Rejected, parse
+from components.import_labels.annotations import REPEATED_ID, annotation_rows, drop_superseded
+from components.import_labels.classes import give_labels
+from components.import_labels.formats import Rejected
+from components.import_labels.note import Note, read_note, write_note
+from components.import_labels.reading import Reading, read_exports
 from components.import_labels.retrain import count_new_labels, is_known_to_challenger
-from components.import_labels.rule import CONFLICTING, LABELLED, judge
+from components.import_labels.rule import LABELLED, Rule, judge, last_words
+from components.import_labels.sources import Source, open_source
 from components.lake import Lake, spark_session
-from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
+from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
-from components.storage import files, uri
-
-UNKNOWN_PATH = "the lake has no such image"
-REPEATED_ID = "its annotation_id stands for another answer that came before"
 
 
 @dataclass
@@ -35,11 +33,14 @@ class ImportResult:
 
     Attributes:
         source: Where the answers were read.
+        rule: What decides where people disagree.
         files: How many files were read.
+        known_files: How many others were there that an earlier run has read.
         read: Answers in them that make sense.
         imported: Of those, the ones that are new.
         rejected: What was left out of the files.
-        conflicts: Images that people see differently, with the classes they say; they have no label.
+        conflicts: Images that have no label because the rule finds none in what people say, with the classes they say.
+        new_classes: Classes that nobody knew before: name by class id.
         by_label: Images with a label among those that the files name, by class id.
         asked: Of those, how many the model had been asked about when they were exported.
         agreed: Of those asked, how many people and model see alike.
@@ -51,11 +52,14 @@ class ImportResult:
     """
 
     source: str
+    rule: Rule = Rule.UNANIMOUS
     files: int = 0
+    known_files: int = 0
     read: int = 0
     imported: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     conflicts: list[tuple[str, list[int]]] = field(default_factory=list)
+    new_classes: dict[int, str] = field(default_factory=dict)
     by_label: dict[int, int] = field(default_factory=dict)
     asked: int = 0
     agreed: int = 0
@@ -66,155 +70,88 @@ class ImportResult:
     seconds: float = 0
 
 
-def import_answers(settings: Settings, source: str, minimum_new_labels: int = 1) -> ImportResult:
+def import_answers(
+    settings: Settings, source: str, minimum_new_labels: int = 1, label_rule: str = Rule.UNANIMOUS
+) -> ImportResult:
     """Take in answers, and tell whether there is enough to train again.
 
     Args:
-        settings: Name the lake, the registry and the model.
-        source: File or folder of answers; empty takes it from the settings.
+        settings: Name the lake, the registry and the model, and hold the access to the source.
+        source: File, folder or URL of an Azure Blob container with answers; empty takes it from the settings.
         minimum_new_labels: Labels that the champion's training set lacks before training again is worth it.
+        label_rule: What decides where people disagree, as `Rule` has it.
 
     Raises:
-        InputError: There is no such file or folder, or a parameter makes no sense.
+        InputError: There is no such source, or a parameter makes no sense.
         TimeoutError: Another run imports labels.
     """
     if minimum_new_labels < 1:
         raise InputError(
             f"minimum_new_labels: {minimum_new_labels} is less than 1. Give 1 to train on every new label."
         )
-    source = uri.normalize(source or settings.required("annotations_source"), "source")
+    rule = Rule.parse(label_rule)
+    opened = open_source(source or settings.required("annotations_source"), settings)
     registry = ModelRegistry.open(settings)
-    return import_into(Lake.open(spark_session(settings), settings), registry, source, minimum_new_labels)
+    return import_into(Lake.open(spark_session(settings), settings), registry, opened, minimum_new_labels, rule)
 
 
-def import_into(lake: Lake, registry: ModelRegistry, source: str, minimum_new_labels: int = 1) -> ImportResult:
+def import_into(
+    lake: Lake, registry: ModelRegistry, source: Source, minimum_new_labels: int = 1, rule: Rule = Rule.UNANIMOUS
+) -> ImportResult:
     """Do what `import_answers` does, in a session that is there already."""
     started = monotonic()
-    result = ImportResult(source)
-    answers = _read_files(lake, result)
+    result = ImportResult(source.uri, rule)
     with lake.writer("import_labels"):
-        if answers:
-            _write(lake, answers, result)
+        note = read_note(lake)
+        exports = source.exports()
+        known = note.exports.get(source.uri, {})
+        new = [each for each in exports if known.get(each.name) != each.version]
+        result.files, result.known_files = len(new), len(exports) - len(new)
+        reading = read_exports(lake, source, new)
+        result.read = len(reading.said)
+        print(f"progress: {result.read:,} answers in {result.files:,} files", flush=True)
+        if reading.said or note.rule != rule:
+            _write(lake, reading, result, judge_all=note.rule != rule)
+        result.rejected = reading.rejected
+        result.conflicts = _conflicts(lake)
         result.table_version = lake.version(LABELS)
+        done = {each.name: each.version for each in exports if each not in reading.waiting}
+        write_note(lake, Note(rule=rule, exports={**note.exports, source.uri: done}))
+    result.class_names = {row["label"]: row["name"] or str(row["label"]) for row in lake.read(CLASSES).collect()}
     result.new_labels = count_new_labels(lake, registry.champion())
     result.retrain = result.new_labels >= minimum_new_labels and not is_known_to_challenger(lake, registry)
     result.seconds = monotonic() - started
     return result
 
 
-def _read_files(lake: Lake, result: ImportResult) -> list[tuple[Located, datetime]]:
-    """Return the answers of all files, each with the time of its file."""
-    answers: list[tuple[Located, datetime]] = []
-    found = list(_find_files(lake, result.source))
-    result.files = len(found)
-    for name in found:
-        status = files.status(name)
-        if status is None:
-            result.rejected.append(Rejected(name, "vanished while it was to be read"))
-            continue
-        located, rejected = parse(name.rsplit("/", 1)[-1], files.read_bytes(name))
-        answers += [(each, status.modification_time) for each in located]
-        result.rejected += rejected
-    if any(each.is_copy for each, _ in answers):
-        answers = _originals(lake, answers, result)
-    result.read = len(answers)
-    print(f"progress: {result.read:,} answers in {result.files:,} files", flush=True)
-    return answers
-
-
-def _originals(
-    lake: Lake, answers: list[tuple[Located, datetime]], result: ImportResult
-) -> list[tuple[Located, datetime]]:
-    """Return the answers with those about copies as answers about their images."""
-    # What the manifests say, of all batches and wherever they went, without reading them back.
-    requests = lake.read(LABELING_REQUESTS).select("path", "batch")
-    sent = requests.join(lake.read(IMAGES).select("path", "content_sha256"), "path").collect()
-    images = images_by_copy(
-        {"path": row["path"], "batch": row["batch"], "file": copy_name(row["content_sha256"], row["path"])}
-        for row in sent
-    )
-    found = [(original(each, images) if each.is_copy else each, time) for each, time in answers]
-    result.rejected += [each for each, _ in found if isinstance(each, Rejected)]
-    return [(each, time) for each, time in found if isinstance(each, Located)]
-
-
-def _find_files(lake: Lake, source: str) -> Iterable[str]:
-    if not files.exists(source):
-        raise InputError(
-            f"source: no file or folder '{source}'. Check the URI, or give the task's identity the right to read it."
-        )
-    if not files.is_folder(source):
-        if not source.lower().endswith(SUFFIXES):
-            raise InputError(f"source: '{source}' ends in none of {', '.join(SUFFIXES)}. Give a file of these formats.")
-        return [source]
-    names = files.list_names(source)
-    return [uri.join(source, name) for name in names if name.lower().endswith(SUFFIXES)]
-
-
-def _write(lake: Lake, answers: list[tuple[Located, datetime]], result: ImportResult) -> None:
-    result.class_names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
-    annotations = _annotations(lake, answers, result).persist(StorageLevel.MEMORY_AND_DISK)
+def _write(lake: Lake, reading: Reading, result: ImportResult, judge_all: bool) -> None:
+    paths = {each.answer.path for each in reading.said}
+    named = lake.spark.createDataFrame([(path,) for path in paths], "path STRING")
+    result.new_classes = give_labels(lake, reading)
+    drop_superseded(lake, reading, named)
+    annotations = annotation_rows(lake, reading).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         known = lake.read(ANNOTATIONS).select(
             *ANNOTATIONS.key, F.col("path").alias("_path"), F.col("label").alias("_label")
         )
         compared = annotations.join(known, list(ANNOTATIONS.key), "left")
         changed = compared.where("_path IS NOT NULL AND NOT (path <=> _path AND label <=> _label)")
-        result.rejected += [Rejected(row["_where"], REPEATED_ID) for row in changed.select("_where").collect()]
+        reading.rejected += [Rejected(row["_where"], REPEATED_ID) for row in changed.select("_where").collect()]
         new = compared.where("_path IS NULL").select(ANNOTATIONS.schema.fieldNames())
         result.imported = new.count()
         if result.imported:
             lake.insert_new(ANNOTATIONS, new)
-        named = annotations.select("path").distinct()
-        judged = judge(lake.read(ANNOTATIONS).join(named, "path", "left_semi")).persist(StorageLevel.MEMORY_AND_DISK)
-        try:
-            _write_labels(lake, judged)
-            _close_requests(lake, judged)
-            _count(lake, judged, result)
-        finally:
-            judged.unpersist()
     finally:
         annotations.unpersist()
-
-
-def _annotations(lake: Lake, answers: list[tuple[Located, datetime]], result: ImportResult) -> DataFrame:
-    """Return the rows of `annotations`; answers about unknown images or classes are left out."""
-    labels: dict[str, list[int]] = {}
-    for known, name in result.class_names.items():
-        labels.setdefault(name, []).append(known)
-    rows: dict[tuple[str, str], tuple[str, Answer, int | None, datetime]] = {}
-    for located, read_at in answers:
-        answer = located.answer
-        label = _label(answer, result.class_names, labels)
-        if isinstance(label, str):
-            result.rejected.append(Rejected(located.where, label))
-        elif answer.key not in rows:
-            rows[answer.key] = located.where, answer, label, answer.annotated_at or read_at
-        elif rows[answer.key][1] != answer:
-            result.rejected.append(Rejected(located.where, REPEATED_ID))
-    frame = lake.spark.createDataFrame(
-        [
-            (*key, uri.column_spelling(answer.path), label, answer.annotator, annotated_at, answer.batch or None, where)
-            for key, (where, answer, label, annotated_at) in rows.items()
-        ],
-        f"{ANNOTATIONS.columns}, _where STRING",
-    )
-    paths = lake.read(IMAGES).select("path")
-    unknown = frame.join(paths, "path", "left_anti").select("_where").collect()
-    result.rejected += [Rejected(row["_where"], UNKNOWN_PATH) for row in unknown]
-    return frame.join(paths, "path", "left_semi")
-
-
-def _label(answer: Answer, names: dict[int, str], labels: dict[str, list[int]]) -> int | str | None:
-    """Return the class id, None for an image that was skipped, or the reason why there is none."""
-    if answer.label is not None:
-        return answer.label if answer.label in names else f"there is no class {answer.label}"
-    if not answer.name:
-        return None
-    found = labels.get(answer.name, [])
-    if len(found) == 1:
-        return found[0]
-    return f"{len(found)} classes have the name '{answer.name}'" if found else f"there is no class '{answer.name}'"
+    said = lake.read(ANNOTATIONS)
+    judged = judge(said if judge_all else said.join(named, "path", "left_semi"), result.rule)
+    judged = judged.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        _write_labels(lake, judged)
+        _close_requests(lake, judged)
+        _count(lake, judged, result)
+    finally:
+        judged.unpersist()
 
 
 def _write_labels(lake: Lake, judged: DataFrame) -> None:
@@ -258,11 +195,20 @@ def _close_requests(lake: Lake, judged: DataFrame) -> None:
         changed.unpersist()
 
 
+def _conflicts(lake: Lake) -> list[tuple[str, list[int]]]:
+    """Return the images that people gave a class and the rule did not, with the classes they say."""
+    said = last_words(lake.read(ANNOTATIONS)).where("label IS NOT NULL")
+    conflicts = (
+        said.join(lake.read(LABELS).select("path"), "path", "left_anti")
+        .groupBy("path")
+        .agg(F.sort_array(F.collect_set("label")).alias("labels"))
+        .orderBy("path")
+        .collect()
+    )
+    return [(row["path"], list(row["labels"])) for row in conflicts]
+
+
 def _count(lake: Lake, judged: DataFrame, result: ImportResult) -> None:
-    conflicting = judged.where(F.col("outcome") == CONFLICTING).select("path")
-    said = lake.read(ANNOTATIONS).where("label IS NOT NULL").join(conflicting, "path", "left_semi")
-    conflicts = said.groupBy("path").agg(F.sort_array(F.collect_set("label")).alias("labels")).orderBy("path").collect()
-    result.conflicts = [(row["path"], list(row["labels"])) for row in conflicts]
     labelled = judged.where(F.col("outcome") == LABELLED)
     result.by_label = {row["label"]: row["count"] for row in labelled.groupBy("label").count().collect()}
     asked = (

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from components.import_labels.import_answers import ImportResult
-from components.report import Report
+from components.intervals import share_interval
+from components.report import Report, duration
 
 
 def write_report(result: ImportResult, path: str) -> None:
@@ -12,17 +13,24 @@ def write_report(result: ImportResult, path: str) -> None:
     report.figures(
         {
             "New answers": result.imported,
-            "Left out": len(result.rejected),
+            "Answers left out": len(result.rejected),
             "Images seen differently": len(result.conflicts),
+            "New classes": len(result.new_classes),
             "People and model agree": f"{result.agreed / result.asked:.1%}" if result.asked else None,
             "Labels that the champion's training set lacks": result.new_labels,
-            "Seconds": round(result.seconds, 1),
+            "Duration": duration(result.seconds),
         }
     )
+    if result.known_files:
+        report.text(f"{result.known_files:,} files were not read again: they are as they were when they were imported.")
     if not result.files:
-        report.text("There is no file of answers.")
+        report.text("There is no new file of answers.")
     elif not result.imported:
         report.text("There is no new answer: all that the files hold was imported before, or left out.")
+    else:
+        report.text(f"Files: {result.files:,}. Answers in them: {result.read:,}. New: {result.imported:,}.")
+    if result.asked:
+        _add_agreement(report, result)
     report.text(
         "A new model is trained."
         if result.retrain
@@ -34,12 +42,37 @@ def write_report(result: ImportResult, path: str) -> None:
             ("Label", "Class", "Images"),
             [(label, result.class_names[label], count) for label, count in sorted(result.by_label.items())],
         )
+    if result.new_classes:
+        report.table(
+            "Classes that nobody knew: the next training has them",
+            ("Label", "Class"),
+            sorted(result.new_classes.items()),
+        )
     if result.conflicts:
         report.table(
-            "Images that people see differently: they have no label until they agree",
+            f"Images that people see differently: by the rule '{result.rule}' they have no label yet",
             ("Path", "Classes"),
             [(image, ", ".join(result.class_names[label] for label in labels)) for image, labels in result.conflicts],
         )
     if result.rejected:
         report.table("Left out", ("Where", "Reason"), [(each.where, each.reason) for each in result.rejected])
     report.write(Path(path))
+
+
+def _add_agreement(report: Report, result: ImportResult) -> None:
+    interval = share_interval(result.agreed, result.asked)
+    report.table(
+        "Agreement of people and model, on the images that were sent",
+        ("Images with a label", "Agreed on", "Agreed, %", "95% interval"),
+        [
+            (
+                result.asked,
+                result.agreed,
+                round(100 * result.agreed / result.asked, 1),
+                f"{interval.low:.1%} to {interval.high:.1%}",
+            )
+        ],
+    )
+    report.text(
+        "Most images are sent because the model doubts them: how right it is in the field, the report of scoring tells."
+    )

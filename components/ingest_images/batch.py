@@ -1,6 +1,5 @@
 """One batch of files: each of them comes into `images` or `quarantine`, and into no more than one of the two."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,13 +25,13 @@ class BatchOutcome:
     Attributes:
         ingested: Rows added to `images`.
         without_class: Of those, images whose folder names no class.
-        quarantined: Rows added to `quarantine`, by reason.
+        refused: Rows added to `quarantine`: path and reason.
         sample: Some of the images: path and bytes.
     """
 
     ingested: int = 0
     without_class: int = 0
-    quarantined: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[str, str]] = field(default_factory=list)
     sample: list[tuple[str, bytes]] = field(default_factory=list)
 
 
@@ -69,7 +68,7 @@ def write_batch(
         if accepted:
             outcome.sample = _sample(judged, [file.path for file in accepted[:sample_size]])
             outcome.ingested = _write_images(lake, judged, now)
-        outcome.quarantined = _write_quarantine(lake, read, unread, now)
+        outcome.refused = _write_quarantine(lake, read, unread, now)
         return outcome
     finally:
         judged.unpersist()
@@ -154,8 +153,8 @@ def _write_images(lake: Lake, judged: DataFrame, now: datetime) -> int:
     return lake.insert_new(IMAGES, new.select(IMAGES.schema.fieldNames()))
 
 
-def _write_quarantine(lake: Lake, read: list[_File], unread: list[_File], now: datetime) -> Counter[str]:
-    """Put in the files that are refused, and take out what is known better by now; return what is new, by reason.
+def _write_quarantine(lake: Lake, read: list[_File], unread: list[_File], now: datetime) -> list[tuple[str, str]]:
+    """Put in the files that are refused, and take out what is known better by now; return what is new: path and reason.
 
     Out comes a file that is in `images`, but not what once lay at its path in its place; and of a file that is refused,
     the row that was written when it could not be read.
@@ -176,7 +175,7 @@ def _write_quarantine(lake: Lake, read: list[_File], unread: list[_File], now: d
     if released:
         keys = lake.spark.createDataFrame(released, "path STRING, content_sha256 STRING")
         lake.merge(QUARANTINE, keys, lambda builder: builder.whenMatchedDelete())
-    return Counter(str(file.reason) for file in new)
+    return [(file.path, str(file.reason)) for file in new]
 
 
 def _write_classes(lake: Lake, read: list[_File]) -> None:

@@ -26,6 +26,7 @@ from components.settings import Settings
 from components.storage import files, uri
 
 _SAMPLE = 12
+_REFUSED = 100
 
 
 @dataclass
@@ -38,6 +39,7 @@ class IngestResult:
         ingested: Rows added to `images`.
         without_class: Of those, labelled images whose folder names no class.
         quarantined: Rows added to `quarantine`, by reason.
+        refused: Some of those rows: path and reason.
         table_version: Version of `images` afterwards.
         seconds: How long it took.
         sample: Some of the images: path and bytes.
@@ -48,6 +50,7 @@ class IngestResult:
     ingested: int = 0
     without_class: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[str, str]] = field(default_factory=list)
     table_version: int = 0
     seconds: float = 0
     sample: list[tuple[str, bytes]] = field(default_factory=list)
@@ -57,7 +60,8 @@ class IngestResult:
         self.found += found
         self.ingested += outcome.ingested
         self.without_class += outcome.without_class
-        self.quarantined += outcome.quarantined
+        self.quarantined.update(reason for _, reason in outcome.refused)
+        self.refused += outcome.refused[: _REFUSED - len(self.refused)]
         self.sample += outcome.sample
 
 

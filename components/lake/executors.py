@@ -52,6 +52,10 @@ def executor_configuration(settings: Settings) -> dict[str, str]:
         "spark.kubernetes.executor.podTemplateContainerName": _CONTAINER,
         # It would hold configuration files, of which there are none, and need a permission.
         "spark.kubernetes.executor.disableConfigMap": "true",
+        # Executors have no volume claims, and the driver no service: to delete either would need a permission.
+        "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
+        "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
+        "spark.kubernetes.driver.service.deleteOnTermination": "false",
         "spark.executor.cores": cores,
         "spark.kubernetes.executor.request.cores": cores,
         "spark.kubernetes.executor.limit.cores": cores,
@@ -60,6 +64,8 @@ def executor_configuration(settings: Settings) -> dict[str, str]:
         "spark.executor.memoryOverhead": settings.spark_executor_memory_overhead,
         "spark.dynamicAllocation.enabled": "true",
         "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        # As few as there may be; Spark warns where it is not said.
+        "spark.executor.instances": str(settings.spark_minimum_executors),
         "spark.dynamicAllocation.minExecutors": str(settings.spark_minimum_executors),
         "spark.dynamicAllocation.maxExecutors": str(settings.spark_maximum_executors),
     }

@@ -3,7 +3,8 @@
 Imports matplotlib and Pillow: the logic of a component imports it, a KFP shim's top level does not.
 """
 
-from components.report.charts import new_figure
+from components.report.charts import new_figure, short
+from components.report.numbers import duration
 from components.report.page import Cell, Picture, Report
 
-__all__ = ["Cell", "Picture", "Report", "new_figure"]
+__all__ = ["Cell", "Picture", "Report", "duration", "new_figure", "short"]

@@ -1,9 +1,11 @@
 """Numbers as a reader wants them."""
 
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 _NOTHING = "\N{EN DASH}"
+_DIGITS = 4
 
 
 def is_number(value: object) -> bool:
@@ -23,5 +25,38 @@ def format_value(value: object) -> str:
         number = float(value)
         if math.isnan(number):
             return _NOTHING
-        return f"{number:,.0f}" if 1_000 <= abs(number) < 1e15 else f"{number:.4g}"
+        return f"{number:,.0f}" if 1_000 <= abs(number) < 1e15 else f"{number:.{_DIGITS}g}"
     return str(value)
+
+
+def format_column(values: Sequence[object]) -> list[str]:
+    """Return the numbers of a column as text, all with the same decimals, so that they can be compared at a glance.
+
+    There are as many decimals as the values need, but no more than give the largest one four significant digits.
+    Numbers outside of what is written without an exponent, and values that are no numbers, are as `format_value` has
+    them.
+    """
+    numbers = [float(value) for value in values if isinstance(value, Real) and math.isfinite(value)]
+    largest = max(map(abs, numbers), default=0.0)
+    if all(number.is_integer() for number in numbers) or not 1e-3 <= largest < 1e15:
+        return [format_value(value) for value in values]
+    limit = max(0, _DIGITS - 1 - math.floor(math.log10(largest)))
+    decimals = next(each for each in range(limit + 1) if all(round(n, each) == round(n, limit) for n in numbers))
+    return [
+        # Zero is added because there is a negative one.
+        f"{round(float(value), decimals) + 0.0:,.{decimals}f}"
+        if isinstance(value, Real) and math.isfinite(value)
+        else format_value(value)
+        for value in values
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Return how long something took, with its unit: `8.3 s`, `12 min 5 s`, `3 h 20 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"

@@ -13,7 +13,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from components.report.charts import data_uri
-from components.report.numbers import format_value, is_number
+from components.report.numbers import format_column, format_value, is_number
 from components.report.thumbnails import Thumbnail, thumbnail
 
 Cell: TypeAlias = str | float | None
@@ -22,6 +22,8 @@ MAXIMUM_BYTES = 2_000_000
 MAXIMUM_ROWS = 500
 MAXIMUM_PICTURES = 300
 _MAXIMUM_CHARACTERS = 400
+# A longer word is broken where its column of a table ends.
+_LONGEST_WORD = 24
 # The template's own bytes around one item, rounded up.
 _MARKUP_BYTES = 400
 _RESERVE_BYTES = 50_000
@@ -49,11 +51,19 @@ class _Shown:
     text: str
     number: bool
 
+    @property
+    def style(self) -> str:
+        """Its class in the style sheet, or an empty text."""
+        if self.number:
+            return "number"
+        return "long" if max(map(len, self.text.split()), default=0) > _LONGEST_WORD else ""
+
 
 @dataclass(frozen=True)
 class _Text:
     kind = "text"
     text: str
+    is_warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,10 @@ class Report:
         """Add a paragraph."""
         return self._add(_Text(text))
 
+    def warning(self, text: str) -> Self:
+        """Add a paragraph that nobody overlooks."""
+        return self._add(_Text(f"Warning: {text}", is_warning=True))
+
     def links(self, caption: str, links: Sequence[tuple[str, str]]) -> Self:
         """Add links to other pages.
 
@@ -148,27 +162,18 @@ class Report:
         return self._add(_Links(caption, list(links)))
 
     def table(self, caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Self:
-        """Add a table. Numbers are right-aligned; at most 500 rows are shown.
+        """Add a table. Numbers stand with their decimal points below each other; at most 500 rows are shown.
 
         Args:
             caption: Headline.
             columns: Name of each column, with its unit.
             rows: Values of each row, in the order of the columns.
         """
-        numeric = [
-            any(is_number(row[index]) for row in rows)
-            and all(is_number(row[index]) or row[index] is None for row in rows)
-            for index in range(len(columns))
-        ]
-        heads = [_Shown(name, right) for name, right in zip(columns, numeric, strict=True)]
-        shown = [
-            [
-                _Shown(_clip(format_value(cell)), right or is_number(cell))
-                for cell, right in zip(row, numeric, strict=True)
-            ]
-            for row in rows[:MAXIMUM_ROWS]
-        ]
-        return self._add(_Table(caption, heads, shown, len(rows) - len(shown)))
+        kept = rows[:MAXIMUM_ROWS]
+        heads, *lines = zip(
+            *(_column(name, [row[index] for row in kept]) for index, name in enumerate(columns)), strict=True
+        )
+        return self._add(_Table(caption, heads, lines, len(rows) - len(kept)))
 
     def gallery(self, caption: str, pictures: Sequence[Picture]) -> Self:
         """Add small copies of pictures, 300 at most. One that Pillow can't read is a placeholder with its path.
@@ -251,6 +256,14 @@ def _within_limit(blocks: Sequence[_Block]) -> list[_Block]:
             items = [item for item in block.items if budget.take(*_texts(item))]
             fitted[index] = replace(block, items=items, left_out=block.left_out + len(block.items) - len(items))
     return fitted
+
+
+def _column(name: str, cells: Sequence[Cell]) -> list[_Shown]:
+    """Return a column of a table, its head first."""
+    is_numeric = any(map(is_number, cells)) and all(cell is None or is_number(cell) for cell in cells)
+    texts = format_column(cells) if is_numeric else map(format_value, cells)
+    shown = [_Shown(_clip(text), is_numeric or is_number(cell)) for text, cell in zip(texts, cells, strict=True)]
+    return [_Shown(name, is_numeric), *shown]
 
 
 def _texts(item: _Item) -> list[str]:

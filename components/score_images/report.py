@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from components.report import Picture, Report, new_figure
+from components.report import Cell, Picture, Report, duration, new_figure, short
 from components.report.metrics import MetricsArtifact
-from components.score_images.class_shares import DIVERGENCE_LIMIT
-from components.score_images.field_accuracy import FieldAccuracy
+from components.score_images.class_shares import DIVERGENCE_LIMIT, ClassShares
+from components.score_images.field_accuracy import Audits, FieldAccuracy
 from components.score_images.score import DOUBTFUL_BELOW, HISTOGRAM_BINS, ScoreResult
 
 # More can't be told apart: half a year, and as many versions as the charts have colours.
 _WEEKS = 26
 _VERSIONS = 6
+# As many classes as a chart has room for the names of.
+_CLASSES = 15
 
 
 def log_metrics(result: ScoreResult, metrics: MetricsArtifact) -> None:
@@ -61,16 +63,17 @@ def write_report(result: ScoreResult, path: str) -> None:
     report = Report("Scored images", f"{result.model_name}, version {result.model_version}")
     report.figures(
         {
-            "Scored": result.scored,
+            "Images scored": result.scored,
+            f"Score under {DOUBTFUL_BELOW:.0%}": f"{result.doubtful / result.scored:.1%}" if result.scored else None,
             "Could not be decoded": result.failed,
-            f"Score under {DOUBTFUL_BELOW:.0%}, whatever threshold the export has": result.doubtful,
-            "Their share": f"{result.doubtful / result.scored:.1%}" if result.scored else None,
-            "Seconds": round(result.seconds, 1),
-            "Table version": result.table_version,
+            "Accuracy in the field": _percent(result.field_accuracy.of_version(result.model_version).accuracy),
+            "Accuracy on test images": _percent(result.test_accuracy),
+            "Duration": duration(result.seconds),
+            "Version of the table predictions": result.table_version,
         }
     )
     for sentence in warnings(result):
-        report.text(f"Warning: {sentence}")
+        report.warning(sentence)
     if not result.scored and not result.failed:
         report.text("There was no image to score: each has a label or a prediction already.")
     if result.scored:
@@ -92,17 +95,38 @@ def _name(result: ScoreResult, label: int) -> str:
     return result.class_names.get(label) or str(label)
 
 
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{share:.1%}"
+
+
 def _add_histogram(report: Report, result: ScoreResult) -> None:
-    figure, axes = new_figure()
     width = 1 / HISTOGRAM_BINS
-    axes.bar([index * width for index in range(HISTOGRAM_BINS)], result.histogram, width=0.92 * width, align="edge")
-    axes.axvline(DOUBTFUL_BELOW, color="#3d454d", linestyle="--", linewidth=1)
-    axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("best score")
-    axes.set_ylabel("images")
+    with new_figure() as (figure, axes):
+        starts = [index * width for index in range(HISTOGRAM_BINS)]
+        axes.bar(starts, result.histogram, width=0.92 * width, align="edge")
+        axes.axvline(
+            DOUBTFUL_BELOW,
+            color="#3d454d",
+            linestyle="--",
+            linewidth=1,
+            label=f"{DOUBTFUL_BELOW:.0%}, below which an image is doubtful",
+        )
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.set_xlabel("best score of an image")
+        axes.set_ylabel("images")
+        axes.legend(loc="upper left")
+    share = result.doubtful / result.scored
     report.chart(
-        "Scores", figure, alt=f"Histogram of the best scores; {result.doubtful} are under {DOUBTFUL_BELOW:.0%}"
+        "Scores",
+        figure,
+        alt=f"Histogram of the best scores of {result.scored:,} images: {result.doubtful:,} of them, {share:.1%}, are"
+        f" under {DOUBTFUL_BELOW:.0%}",
+    )
+    report.text(
+        f"{result.doubtful:,} of {result.scored:,} images have a score under {DOUBTFUL_BELOW:.0%}. The export for"
+        " labelling may have another threshold."
     )
 
 
@@ -115,6 +139,7 @@ def _add_classes(report: Report, result: ScoreResult) -> None:
             [(label, _name(result, label), count) for label, count in result.by_label.most_common()],
         )
         return
+    _add_class_chart(report, result, shares)
     report.table(
         "Images by predicted class, and the classes of the training set; the largest differences first",
         ("Label", "Class", "Images", "Of the images scored, %", "Of the training set, %", "Difference, points"),
@@ -137,65 +162,94 @@ def _add_classes(report: Report, result: ScoreResult) -> None:
     )
 
 
+def _add_class_chart(report: Report, result: ScoreResult, shares: ClassShares) -> None:
+    labels = shares.labels[:_CLASSES]
+    places = np.arange(len(labels))
+    with new_figure(height=0.8 + 0.34 * len(labels)) as (figure, axes):
+        axes.barh(places - 0.2, [shares.predicted_share(each) for each in labels], 0.4, label="images scored")
+        axes.barh(places + 0.2, [shares.trained_share(each) for each in labels], 0.4, label="training set")
+        axes.set_yticks(places, [short(_name(result, each)) for each in labels])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_xlabel("share of the images")
+        axes.legend()
+    some = f", the {len(labels)} of {len(shares.labels)} that differ most" if len(labels) < len(shares.labels) else ""
+    first = labels[0]
+    report.chart(
+        f"Classes predicted, beside those of the training set{some}",
+        figure,
+        alt=f"Shares of the classes among the images scored and in the training set; most apart is"
+        f" {_name(result, first)}, with {shares.predicted_share(first):.1%} and {shares.trained_share(first):.1%}",
+    )
+
+
 def _add_field_accuracy(report: Report, result: ScoreResult) -> None:
     accuracy = result.field_accuracy
     versions = accuracy.versions()
     if not versions:
         report.text("No image was sent for audit yet, so nothing is known of the accuracy on the images that come in.")
         return
-    rows = []
-    for version in versions:
-        audits = accuracy.of_version(version)
-        interval = audits.interval
-        rows.append(
-            (
-                version,
-                audits.sent,
-                audits.answered,
-                audits.right,
-                None if audits.accuracy is None else 100 * audits.accuracy,
-                None if interval is None else f"{interval.low:.1%} to {interval.high:.1%}",
-            )
-        )
     report.table(
-        "Accuracy on the images that come in, from audits that people answered",
-        ("Version", "Sent for audit", "Answered", "Right", "Accuracy, %", "95 % interval"),
-        rows,
+        "Accuracy in the field, by model version: on the images that come in, as people see them",
+        ("Version", "Sent for audit", "Answered", "Right", "Accuracy, %", "95% interval"),
+        [(version, *_counts(accuracy.of_version(version))) for version in versions],
     )
     if any(accuracy.of_version(version).answered for version in versions):
         _add_weeks(report, accuracy, versions)
 
 
+def _counts(audits: Audits) -> tuple[Cell, ...]:
+    interval = audits.interval
+    return (
+        audits.sent,
+        audits.answered,
+        audits.right,
+        None if audits.accuracy is None else round(100 * audits.accuracy, 1),
+        None if interval is None else f"{interval.low:.1%} to {interval.high:.1%}",
+    )
+
+
 def _add_weeks(report: Report, accuracy: FieldAccuracy, versions: list[str]) -> None:
-    figure, axes = new_figure()
     since = max(week for _, week in accuracy.by_week) - timedelta(weeks=_WEEKS)
-    for version in versions[-_VERSIONS:]:
-        points = [
-            (week, audits.accuracy, audits.interval)
-            for week, audits in accuracy.weeks(version)
-            if week > since and audits.accuracy is not None and audits.interval is not None
-        ]
-        if points:
-            weeks, shares, intervals = zip(*points, strict=True)
-            below = [share - interval.low for share, interval in zip(shares, intervals, strict=True)]
-            above = [interval.high - share for share, interval in zip(shares, intervals, strict=True)]
-            axes.errorbar(
-                np.array(weeks, "datetime64[D]"),
-                shares,
-                (below, above),
-                marker="o",
-                capsize=3,
-                elinewidth=1,
-                label=f"version {version}",
-            )
-    figure.autofmt_xdate(rotation=30)
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("week in which images were sent for audit")
-    axes.set_ylabel("accuracy")
-    axes.legend()
+    shown = versions[-_VERSIONS:]
+    with new_figure() as (figure, axes):
+        for version in shown:
+            points = [
+                (week, audits.accuracy, audits.interval)
+                for week, audits in accuracy.weeks(version)
+                if week > since and audits.accuracy is not None and audits.interval is not None
+            ]
+            if points:
+                weeks, shares, intervals = zip(*points, strict=True)
+                below = [share - interval.low for share, interval in zip(shares, intervals, strict=True)]
+                above = [interval.high - share for share, interval in zip(shares, intervals, strict=True)]
+                axes.errorbar(
+                    np.array(weeks, "datetime64[D]"),
+                    shares,
+                    (below, above),
+                    marker="o",
+                    capsize=3,
+                    elinewidth=1,
+                    label=f"version {version}",
+                )
+        figure.autofmt_xdate(rotation=30)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("week in which images were sent for audit")
+        axes.set_ylabel("accuracy")
+        axes.legend(loc="lower left", ncols=len(shown))
     report.chart(
-        "Accuracy on the images that come in, by week",
+        "Accuracy in the field, by week",
         figure,
-        alt="Accuracy of each model version by week, with the 95 % interval",
+        alt="Accuracy of each model version by week, with the 95% interval; the table below has the figures",
+    )
+    report.table(
+        "Accuracy in the field, by week and model version; the newest first",
+        ("Week of", "Version", "Sent for audit", "Answered", "Right", "Accuracy, %", "95% interval"),
+        [
+            (week.isoformat(), version, *_counts(accuracy.by_week[version, week]))
+            for week, version in sorted(((week, version) for version, week in accuracy.by_week), reverse=True)
+            if week > since
+        ],
     )

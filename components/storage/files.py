@@ -28,6 +28,11 @@ def list_names(uri: str) -> list[str]:
     return _store(uri).list_names(uri)
 
 
+def find(uri: str) -> dict[str, FileStatus]:
+    """Return the files below a folder, at any depth, by their names below it; none if it does not exist."""
+    return _store(uri).find(uri)
+
+
 def read_bytes(uri: str) -> bytes:
     """Return a small file's content.
 

@@ -3,11 +3,12 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, BinaryIO, Protocol
 
 import fsspec
@@ -26,10 +27,12 @@ class FileStatus:
     Attributes:
         length: Bytes.
         modification_time: When it was last written, in UTC.
+        version: Another one when the file is written anew, as far as its store can tell.
     """
 
     length: int
     modification_time: datetime
+    version: str
 
 
 class Store(Protocol):
@@ -49,6 +52,9 @@ class Store(Protocol):
 
     def list_names(self, uri: str) -> list[str]:
         """Return the names in a folder, sorted; none if it does not exist."""
+
+    def find(self, uri: str) -> dict[str, FileStatus]:
+        """Return the files below a folder, at any depth, by their names below it; none if it does not exist."""
 
     def read(self, uri: str) -> bytes:
         """Return a file's content, or raise a FileNotFoundError."""
@@ -92,7 +98,7 @@ class LocalStore:
             found = _path(uri).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return FileStatus(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+        return _local_status(found)
 
     def exists(self, uri: str) -> bool:  # noqa: D102
         return _path(uri).exists()
@@ -103,6 +109,16 @@ class LocalStore:
     def list_names(self, uri: str) -> list[str]:  # noqa: D102
         path = _path(uri)
         return sorted(os.listdir(path)) if path.is_dir() else []
+
+    def find(self, uri: str) -> dict[str, FileStatus]:  # noqa: D102
+        folder = _path(uri)
+        found = {}
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                if S_ISREG(status.st_mode):
+                    found[path.relative_to(folder).as_posix()] = _local_status(status)
+        return found
 
     def read(self, uri: str) -> bytes:  # noqa: D102
         return _path(uri).read_bytes()
@@ -148,7 +164,7 @@ class RemoteStore:
         found = self._info(uri)
         if found is None or found["type"] != "file":
             return None
-        return FileStatus(int(found["size"]), found.get("LastModified") or found["last_modified"])
+        return _remote_status(found)
 
     def exists(self, uri: str) -> bool:  # noqa: D102
         return self._info(uri) is not None
@@ -163,6 +179,13 @@ class RemoteStore:
             own = self.filesystem._strip_protocol(uri).rstrip("/")
             return sorted(name.rsplit("/", 1)[-1] for name in names if name != own)
         return []
+
+    def find(self, uri: str) -> dict[str, FileStatus]:  # noqa: D102
+        with _explained(uri), suppress(FileNotFoundError):
+            own = self.filesystem._strip_protocol(uri).rstrip("/") + "/"
+            items = self.filesystem.find(uri, detail=True).items()
+            return {name.removeprefix(own): _remote_status(item) for name, item in items if item["type"] == "file"}
+        return {}
 
     def read(self, uri: str) -> bytes:  # noqa: D102
         with _explained(uri):
@@ -191,6 +214,18 @@ class RemoteStore:
             found: dict[str, Any] = self.filesystem.info(uri)
             return found
         return None
+
+
+def _local_status(found: os.stat_result) -> FileStatus:
+    return FileStatus(
+        found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), f"{found.st_mtime_ns}-{found.st_size}"
+    )
+
+
+def _remote_status(found: Mapping[str, Any]) -> FileStatus:
+    # S3 and Azure spell the same things differently.
+    time = found.get("LastModified") or found["last_modified"]
+    return FileStatus(int(found["size"]), time, str(found.get("ETag") or found.get("etag") or time))
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """What the ranks of a training print: passed on line by line, and searched for the reason when they fail."""
 
 import re
+from collections.abc import Sequence
 
 # Of `horovodrun --gloo`, and of Open MPI's `mpirun --tag-output`.
 _RANK_LINE = re.compile(r"\[(\d+,)?(?P<rank>\d+)\]<(?P<stream>stdout|stderr)>:(?P<text>.*)")
 _FAILED_RANK = re.compile(r"\s*Process name: (\[\[\d+,\d+\],)?(?P<rank>\d+)")
 _EXIT_CODE = re.compile(r"\s*Exit code:\s+(?P<code>\d+)")
 _ERROR_LINE = re.compile(r"[\w.]+(Error|Exception): ")
+# Of ssh and of mpirun, when a worker's pod goes: which of them says it first, and what mpirun adds, varies.
+_LOST_LINE = re.compile(r".*(closed by remote host|lost communication with a remote daemon)\.")
 # What Petastorm and TensorFlow print whatever one asks of them, and the frames around what mpirun says.
 _NOISE = re.compile(
     r"Cache cleanup complete\.|WARNING: All log messages before absl|.*oneDNN custom operations are on|-+$"
@@ -43,8 +46,14 @@ class Said:
         Args:
             code: What the launcher of the ranks ended with.
         """
-        own = self._lines.get(self._failed_rank, []) if self._failed_rank else []
-        lines = own or self._lines.get("", []) or ["it printed nothing"]
-        errors = [line for line in lines if _ERROR_LINE.match(line)]
-        who = f"rank {self._failed_rank} of the training" if self._failed_rank else "the training"
-        return f"{who} ended with exit code {self._code or code}: {(errors or lines)[-1].strip()}"
+        # mpirun does not always get to say which rank it was: then a lost worker is the reason, or the first error.
+        told = (rank for rank in ("", *self._lines) if _errors(self._lines.get(rank, [])))
+        rank = self._failed_rank or next(told, "")
+        lines = self._lines.get(rank) or self._lines.get("") or ["it printed nothing"]
+        who = f"rank {rank} of the training" if rank else "the training"
+        return f"{who} ended with exit code {self._code or code}: {(_errors(lines) or lines)[-1].strip()}"
+
+
+def _errors(lines: Sequence[str]) -> list[str]:
+    """Return the lines that tell of an error."""
+    return [line for line in lines if _ERROR_LINE.match(line) or _LOST_LINE.match(line)]

@@ -2,8 +2,10 @@
 
 import base64
 import os
+import shlex
+import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
@@ -39,6 +41,20 @@ _EXECUTORS = {
 def cluster() -> client.ApiClient:
     """The cluster's API, with all rights."""
     return api_client()
+
+
+@pytest.fixture(scope="session")
+def restart_api_server(cluster: client.ApiClient) -> Callable[[], None]:
+    """Restarts the API server: by IMAGE_PIPELINES_TEST_RESTART_API_SERVER, a command that returns when it is ready."""
+    command = os.environ.get("IMAGE_PIPELINES_TEST_RESTART_API_SERVER")
+    if command is None:
+        pytest.skip("IMAGE_PIPELINES_TEST_RESTART_API_SERVER does not say how to restart this cluster's API server")
+    arguments = shlex.split(command)
+
+    def restart() -> None:
+        subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
+
+    return restart
 
 
 @pytest.fixture(scope="session")

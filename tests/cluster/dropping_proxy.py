@@ -1,4 +1,4 @@
-"""A way to the API server that can be cut, as it is when the server, or a load balancer before it, is restarted."""
+"""A way to a server that can be cut, as it is when the server, or a load balancer before it, is restarted."""
 
 import os
 import socket
@@ -19,22 +19,24 @@ class DroppingProxy:
     """Passes bytes on.
 
     Attributes:
-        port: Where it listens on this machine.
+        port: Where it listens.
 
     Args:
         target: Host and port of the server.
+        host: Address of this machine that it listens on.
     """
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
         self._target = target
+        self._host = host
         self._open: list[socket.socket] = []
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
 
-    def drop_all(self) -> None:
-        """End all connections, and refuse new ones for a moment."""
+    def drop_all(self, away_seconds: float = _AWAY_SECONDS) -> None:
+        """End all connections, and refuse new ones for a while."""
         self.close()
-        time.sleep(_AWAY_SECONDS)
+        time.sleep(away_seconds)
         self._listener = self._listen(self.port)
 
     def close(self) -> None:
@@ -46,7 +48,7 @@ class DroppingProxy:
         self._open.clear()
 
     def _listen(self, port: int) -> socket.socket:
-        listener = socket.create_server(("127.0.0.1", port))
+        listener = socket.create_server((self._host, port))
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         return listener
 

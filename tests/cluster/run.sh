@@ -9,4 +9,5 @@ cd "$(dirname "$0")/../.."
 trap '"$cluster" down' EXIT
 "$cluster" up
 eval "$("$cluster" env)"
+export IMAGE_PIPELINES_TEST_RESTART_API_SERVER="tests/cluster/restart_api_server.sh $cluster"
 make test-cluster LOAD="$cluster load"

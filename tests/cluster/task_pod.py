@@ -147,7 +147,7 @@ class CompiledTask:
             account: Service account of the run.
             requests: Resources to request instead of the compiled ones, which suit larger nodes than a test has.
         """
-        executor_input = json.dumps(self.executor_input(outputs, parameters, requests))
+        executor_input = json.dumps(_as_protobuf_prints(self.executor_input(outputs, parameters, requests)))
         arguments = [each.replace(_EXECUTOR_INPUT, executor_input) for each in self.container.get("args", [])]
         passed = self.component.get("taskConfigPassthroughs", [])
         kept = set(_FIELDS) - {each["field"] for each in passed if not each.get("applyToTask", False)}
@@ -237,6 +237,18 @@ class CompiledTask:
 
     def _parameter(self, name: str, parameters: Mapping[str, Any]) -> Any:
         return parameters.get(name, self.defaults[name])
+
+
+def _as_protobuf_prints(value: Any) -> Any:
+    """Return a value with whole numbers as integers: in protobuf's JSON, which KFP's backend writes, 4.0 is 4."""
+    match value:
+        case dict():
+            return {key: _as_protobuf_prints(each) for key, each in value.items()}
+        case list():
+            return [_as_protobuf_prints(each) for each in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
 
 
 def _groups(specification: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

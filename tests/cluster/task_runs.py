@@ -14,7 +14,7 @@ from tests.cluster.task_pod import MAIN, CompiledTask
 T = TypeVar("T")
 
 _TASK_SECONDS = 600
-_LOG_LINES = 80
+_LOG_LINES = 300
 
 # Nodes of the test cluster are small: tasks ask for less than the compiled pipelines do, and keep their limits.
 REQUESTS = {"cpu": "500m", "memory": "1Gi"}

@@ -14,7 +14,8 @@ from kubernetes import client
 from pyspark.sql import SparkSession
 
 from components.lake import Lake
-from components.lake.tables import IMAGES, PREDICTIONS
+from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS
+from components.storage import files
 from tests.cluster.kubectl import get, kubectl
 from tests.cluster.store import ROOT, land, paths
 from tests.cluster.task_runs import Ended, TaskRuns
@@ -22,6 +23,7 @@ from tests.local.training_set_factory import digits
 
 DIGITS = digits(120)
 LABELLED, UNLABELLED = DIGITS[:100], DIGITS[100:]
+EVERY_IMAGE: dict[str, Any] = {"threshold": 1.0, "fraction": 1.0, "audit_fraction": 1.0}
 TRAINING: dict[str, Any] = {"backbone": "small", "epochs": 2, "ranks": 2}
 
 
@@ -34,6 +36,7 @@ class Loop:
         unlabelled: URIs of the other images.
         tasks: The training pipeline's tasks, by name.
         scored: The scoring pipeline's tasks, by name.
+        answered: The labeling pipeline's first task.
         executors: Executor pods that were seen beside the first ingest.
         workers: Worker pods that were seen beside the training.
     """
@@ -42,13 +45,14 @@ class Loop:
     unlabelled: list[str]
     tasks: dict[str, Ended]
     scored: dict[str, Ended]
+    answered: Ended
     executors: list[client.V1Pod]
     workers: list[client.V1Pod]
 
 
 @pytest.fixture(scope="module")
 def loop(runs: TaskRuns, spark: SparkSession) -> Loop:
-    """The tasks of both pipelines, each with what those before it returned."""
+    """The tasks of the pipelines, each with what those before it returned."""
     labelled = land("labelled/{label:03}.digit", LABELLED)
     unlabelled = land("arriving", UNLABELLED)
 
@@ -63,7 +67,11 @@ def loop(runs: TaskRuns, spark: SparkSession) -> Loop:
         tasks[name] = runs.run("training", name, tasks)
     scored = {"ingest-images": runs.run("scoring", "ingest-images")}
     scored["score-images"] = runs.run("scoring", "score-images", scored)
-    return Loop(labelled, unlabelled, tasks, scored, executors, workers)
+    scored["export-for-labeling"] = runs.run("scoring", "export-for-labeling", scored, **EVERY_IMAGE)
+    truth = [f"{uri},{label}" for uri, (_, label) in zip(unlabelled, UNLABELLED, strict=True)]
+    files.write_text(f"{ROOT}/answers/people.csv", "\n".join(["path,label", *truth]))
+    answered = runs.run("labeling", "import-labels")
+    return Loop(labelled, unlabelled, tasks, scored, answered, executors, workers)
 
 
 def both(pods: list[client.V1Pod]) -> list[client.V1Pod]:
@@ -84,6 +92,18 @@ def test_each_image_is_in_the_lake_once_and_each_unlabelled_one_is_scored_once(l
     assert loop.scored["score-images"].outputs["scored"] == len(UNLABELLED)
     assert paths(lake, IMAGES) == Counter([*loop.labelled, *loop.unlabelled])
     assert paths(lake, PREDICTIONS) == Counter(loop.unlabelled)
+
+
+def test_the_images_that_were_sent_to_people_come_back_with_their_labels(loop: Loop, spark: SparkSession) -> None:
+    lake = Lake(spark, f"{ROOT}/lake")
+    requests = lake.read(LABELING_REQUESTS).where("outcome = 'labelled'").select("path").collect()
+    labels = {row["path"]: row["label"] for row in lake.read(LABELS).collect()}
+
+    manifest = files.read_text(loop.scored["export-for-labeling"].outputs["manifest"])
+    assert len(manifest.splitlines()) == loop.scored["export-for-labeling"].outputs["count"] == len(UNLABELLED)
+    assert loop.answered.outputs["imported"] == len(UNLABELLED)
+    assert labels == {uri: label for uri, (_, label) in zip(loop.unlabelled, UNLABELLED, strict=True)}
+    assert sorted(row["path"] for row in requests) == sorted(loop.unlabelled)
 
 
 def test_the_champion_that_scored_is_the_model_that_the_ranks_logged_to_the_server_in_the_cluster(
@@ -113,7 +133,7 @@ def test_drivers_and_executors_run_in_the_cpu_pool_and_ranks_in_the_gpu_pool(loo
     assert pools(loop.workers) == {"gpu"}
     limits = [pod.spec.containers[0].resources.limits["nvidia.com/gpu"] for pod in loop.workers]
     assert limits == ["1", "1"]
-    nodes = {ended.node for ended in (*loop.tasks.values(), *loop.scored.values())}
+    nodes = {ended.node for ended in (*loop.tasks.values(), *loop.scored.values(), loop.answered)}
     assert {get("node", node)["metadata"]["labels"]["pool"] for node in nodes} == {"cpu"}
 
 

@@ -207,7 +207,7 @@ def test_a_job_of_the_same_training_whose_run_is_another_gives_way(
 @pytest.mark.parametrize(
     ("role", "reason"),
     [
-        ("worker", r"the training ended with exit code \d+: .*closed by remote host\."),
+        ("worker", r"the training ended with exit code \d+: .*(closed by remote host|lost communication .*)\."),
         ("launcher", r"the job failed: .* Its launcher pod is gone: it was deleted, or its node was lost\."),
     ],
 )
@@ -219,10 +219,10 @@ def test_a_pod_that_is_deleted_while_ranks_train_is_one_clear_error(
         pod = namespace.pods(f"training.kubeflow.org/job-role={role}")[0].metadata.name
         namespace.core.delete_namespaced_pod(pod, namespace.name)
         assert process.stdout is not None
-        last = process.stdout.read().splitlines()[-1]
+        said = process.stdout.read()
         assert process.wait() != 0
 
-    assert re.fullmatch(f"RuntimeError: {reason}", last), last
+    assert re.fullmatch(f"RuntimeError: {reason}", said.splitlines()[-1]), said
     assert nothing_is_left(namespace)
 
 
@@ -381,6 +381,21 @@ def test_a_connection_that_drops_costs_no_line_and_doubles_none(
         assert process.stdout is not None
         said += [line.rstrip("\n") for line in process.stdout]
         assert process.wait() == 0
+
+    assert [line for line in said if line.startswith("line")] == [f"line {i}" for i in range(1, 10)]
+    assert nothing_is_left(namespace)
+
+
+def test_a_restarted_api_server_costs_no_line_and_doubles_none(
+    namespace: Namespace, submitted: Callable[..., Any], restart_api_server: Callable[[], None]
+) -> None:
+    rank = 'for i in 1 2 3 4 5 6 7 8 9; do echo "line $i"; sleep 2; done'
+    with submitted(MPIRUN.format(rank=rank)) as process:
+        said = read_until(process, "line 2")
+        restart_api_server()
+        assert process.stdout is not None
+        said += [line.rstrip("\n") for line in process.stdout]
+        assert process.wait() == 0, "\n".join(said)
 
     assert [line for line in said if line.startswith("line")] == [f"line {i}" for i in range(1, 10)]
     assert nothing_is_left(namespace)

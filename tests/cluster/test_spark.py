@@ -1,17 +1,22 @@
 """Spark's drivers and executors in pods, when something goes wrong or two want the same."""
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from kubernetes import client
 from pyspark.sql import SparkSession
 
 from components.lake import Lake
 from components.lake.tables import IMAGES
+from tests.cluster.dropping_proxy import DroppingProxy
 from tests.cluster.namespace import eventually
 from tests.cluster.store import ROOT, land, paths
-from tests.cluster.task_runs import TaskRuns
+from tests.cluster.task_runs import TaskFailed, TaskRuns
 from tests.local.training_set_factory import digits
+from tests.services.servers import S3Server
 
 DIGITS = digits(40)
 # For two drivers at a time.
@@ -49,3 +54,45 @@ def test_two_drivers_that_write_one_table_on_s3_both_have_their_rows_in_it(runs:
 
     assert [each.outputs["ingested"] for each in ended] == [len(half) for half in landed]
     assert paths(Lake(spark, lake), IMAGES) == Counter([*landed[0], *landed[1]])
+
+
+def test_a_restarted_api_server_loses_and_doubles_no_row(
+    runs: TaskRuns, spark: SparkSession, restart_api_server: Callable[[], None]
+) -> None:
+    lake, landed = f"{ROOT}/restarted", land("restarted-source/{label:03}.digit", DIGITS)
+    parameters: dict[str, Any] = {"source": f"{ROOT}/restarted-source", "lake": lake}
+    driver = runs.start("training", "ingest-images", settings=ONE_EXECUTOR, **parameters)
+    runs.while_running(driver, lambda: running(runs.executors(driver)))
+
+    restart_api_server()
+
+    run_again_if_it_failed(runs, driver, parameters)
+    assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
+    eventually(lambda: not runs.executors(driver))
+
+
+def test_a_store_that_is_away_for_thirty_seconds_loses_and_doubles_no_row(
+    runs: TaskRuns, spark: SparkSession, s3: S3Server
+) -> None:
+    lake, landed = f"{ROOT}/away", land("away-source/{label:03}.digit", DIGITS)
+    parameters: dict[str, Any] = {"source": f"{ROOT}/away-source", "lake": lake}
+    server = urlsplit(s3.url)
+    host, port = str(server.hostname), server.port or 0
+    with closing(DroppingProxy((host, port), host)) as proxy:
+        settings = {**ONE_EXECUTOR, "IMAGE_PIPELINES_S3_ENDPOINT": f"http://{host}:{proxy.port}"}
+        driver = runs.start("training", "ingest-images", settings=settings, **parameters)
+        runs.while_running(driver, lambda: running(runs.executors(driver)))
+
+        proxy.drop_all(away_seconds=30)
+
+        run_again_if_it_failed(runs, driver, parameters)
+    assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
+    eventually(lambda: not runs.executors(driver))
+
+
+def run_again_if_it_failed(runs: TaskRuns, driver: str, parameters: dict[str, Any]) -> None:
+    """Wait for a task as Kubeflow Pipelines does: a failed one is tried again."""
+    with suppress(TaskFailed):
+        runs.wait(driver)
+        return
+    runs.run("training", "ingest-images", **parameters)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -46,14 +47,14 @@ class _Folder(Folder):
     point: Point
     driver: int
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, about: Mapping[str, str]) -> None:
         if name.endswith(MANIFEST):
             self._die_at(Point.BEFORE_THE_MANIFEST)
-            super().write(name, content)
+            super().write(name, content, about)
             self._die_at(Point.BEFORE_THE_LAST_NOTE)
             return
         self._die_at(Point.BEFORE_THE_COPIES)
-        super().write(name, content)
+        super().write(name, content, about)
         if len(list((self._path / name).parent.glob("*.jpg"))) >= COPIES_BEFORE_DEATH:
             self._die_at(Point.AMONG_THE_COPIES)
 

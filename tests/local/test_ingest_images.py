@@ -112,6 +112,7 @@ def test_what_is_no_image_goes_to_quarantine_with_its_reason_and_the_rest_goes_i
     assert "pixels" in reasons["wide.jpg"]
     assert result.ingested == 4
     assert result.quarantined.total() == 5
+    assert {path.rsplit("/", 1)[1]: reason for path, reason in result.refused} == reasons
 
 
 def test_another_content_at_a_known_path_goes_to_quarantine(lake: Lake, landing: Path) -> None:

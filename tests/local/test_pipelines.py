@@ -40,6 +40,7 @@ from pipelines.generated import COMPILED
 from pipelines.local_runner import LocalRun, PipelineFailed, run_compiled
 from pipelines.samples.digits import make_digits
 from pipelines.samples.layout import SampleSummary
+from tests.browser import Browser
 from tests.conftest import TRAINER_PYTHON
 
 TRAINING = {"backbone": "small", "image_size": 32, "epochs": 5, "learning_rate": 0.002, "ranks": 2}
@@ -237,7 +238,9 @@ def test_deleted_checkpoints_change_nothing(loop: Loop) -> None:
     assert scoring.tasks["score-images"].outputs["scored"] == 0
 
 
-def test_the_demo_ends_with_the_figures_of_the_lake_and_a_page_that_links_all_reports(loop: Loop) -> None:
+def test_the_demo_ends_with_the_figures_of_the_lake_and_a_page_that_links_all_reports(
+    loop: Loop, browser: Browser
+) -> None:
     environment = loop.places.environment(TRAINER_PYTHON)
     models = [model for run in loop.runs.values() if (model := compare(run))]
 
@@ -255,7 +258,9 @@ def test_the_demo_ends_with_the_figures_of_the_lake_and_a_page_that_links_all_re
     assert f"{summary.models[1].accuracy:.1%}" in text.getvalue()
     links = re.findall(r'href="([^"]+)"', loop.places.page.read_text())
     assert len(links) == 4 + 3 + 4
-    assert all((loop.places.root / link).is_file() for link in links)
+    visits = [browser.visit(page) for page in (loop.places.page, *(loop.places.root / link for link in links))]
+    assert all(visit.complaints == visit.requests == [] for visit in visits)
+    assert all(image.alt and image.width for visit in visits for image in visit.images)
 
 
 def test_a_run_that_has_to_wait_too_long_for_another_names_who_holds_the_lock(loop: Loop) -> None:

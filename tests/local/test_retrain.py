@@ -4,10 +4,12 @@ from pathlib import Path
 
 from components.build_training_set.build import build_training_set
 from components.import_labels.import_answers import import_into
+from components.import_labels.sources import open_source
 from components.lake import Lake
 from components.lake.tables import CLASSES
 from components.register_model.register import Candidate, register_candidate
 from components.register_model.registry import ModelRegistry
+from components.settings import Settings
 from tests.local.saved_model_factory import constant_classifier, log_classifier
 from tests.local.scored_lake import insert_images, jpeg, path
 
@@ -36,7 +38,7 @@ def test_a_few_labels_a_day_add_up_until_a_champion_has_learned_them(lake: Lake,
         answers = tmp_path / f"day-{day}.csv"
         rows = [f"{path(number)},2\n" for number in range(A_DAY * day, A_DAY * (day + 1))]
         answers.write_text("path,label\n" + "".join(rows))
-        result = import_into(lake, registry, answers.as_uri(), WANTED)
+        result = import_into(lake, registry, open_source(str(answers), Settings.load()), WANTED)
         return result.new_labels, result.retrain
 
     train("first", promote=True)

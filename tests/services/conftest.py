@@ -1,8 +1,10 @@
 """Servers that the tests in this folder share. Each starts when the first test asks for it."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from tests.services.servers import Azurite, S3Server, running_azurite, running_mlflow, running_s3
 
@@ -26,3 +28,10 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server."""
     with running_s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture
+def container(azurite: Azurite, request: pytest.FixtureRequest) -> ContainerClient:
+    """A new container, empty."""
+    name = "c-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[-50:].strip("-")
+    return BlobServiceClient.from_connection_string(azurite.connection_string).create_container(name)

@@ -13,9 +13,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import botocore.session
+from azure.storage.blob import BlobServiceClient, ResourceTypes, generate_account_sas
 from botocore.config import Config
 
 _START_SECONDS = 180
@@ -35,6 +38,18 @@ class Azurite:
 
     blob_url: str
     connection_string: str
+
+    def signed(self, permission: str) -> str:
+        """Return a connection string that grants no more than some permissions on blobs."""
+        client = BlobServiceClient.from_connection_string(self.connection_string)
+        signature = generate_account_sas(
+            client.account_name or "",
+            account_key=client.credential.account_key,
+            resource_types=ResourceTypes(object=True),
+            permission=permission,
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        return f"BlobEndpoint={self.blob_url};SharedAccessSignature={signature}"
 
 
 @dataclass(frozen=True)
@@ -102,22 +117,80 @@ def running_azurite(folder: Path) -> Iterator[Azurite]:
     Args:
         folder: Where it keeps its blobs and its log.
     """
-    program = Path(__file__).parent / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-    if not program.exists():
-        raise FileNotFoundError(f"{program}: Azurite is not installed. Run make test, which installs it.")
-    key = base64.b64encode(secrets.token_bytes(32)).decode()
-    command = [
-        *("node", str(program), "--blobHost", "127.0.0.1", "--blobPort", "0", "--location", str(folder)),
-        # The client library may speak a newer version of the API than the emulator knows.
-        *("--skipApiVersionCheck", "--disableTelemetry"),
-    ]
-    environment = {"AZURITE_ACCOUNTS": f"{_ACCOUNT}:{key}"}
-    with _running(command, folder / "server.log", r"successfully listens on (http://\S+)", environment) as url:
+    server = KillableAzurite(folder)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+class KillableAzurite:
+    """Azurite's blob service, which starts again where it was, with the blobs that it had saved.
+
+    Attributes:
+        folder: Where it keeps its blobs and its log.
+        pid: Its process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._program = Path(__file__).parent / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+        if not self._program.exists():
+            raise FileNotFoundError(f"{self._program}: Azurite is not installed. Run make test, which installs it.")
+        self._key = base64.b64encode(secrets.token_bytes(32)).decode()
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Azurite:
+        """Start it."""
+        command = [
+            *("node", str(self._program), "--blobHost", "127.0.0.1", "--blobPort", str(self._port)),
+            # The client library may speak a newer version of the API than the emulator knows.
+            *("--location", str(self.folder), "--skipApiVersionCheck", "--disableTelemetry"),
+        ]
+        log = self.folder / "server.log"
+        self._process = _start(command, log, {"AZURITE_ACCOUNTS": f"{_ACCOUNT}:{self._key}"})
+        url = _wait_for_url(self._process, log, r"successfully listens on (http://\S+)")
+        self._port = int(url.rpartition(":")[2])
         blob_url = f"{url}/{_ACCOUNT}"
-        yield Azurite(
+        return Azurite(
             blob_url,
-            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={key};BlobEndpoint={blob_url};",
+            f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={self._key};BlobEndpoint={blob_url};",
         )
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """Kill it as it is."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Stop it, if it runs."""
+        if self._process is not None:
+            _stop(self._process)
+
+
+def saved_blobs(folder: Path) -> set[str]:
+    """Return the names of the blobs that an Azurite in a folder has again after it is killed.
+
+    It tells in memory what it has, and saves that every five seconds.
+    """
+    blobs = _saved(folder / "__azurite_db_blob__.json", "$BLOBS_COLLECTION$")
+    extents = {extent["id"] for extent in _saved(folder / "__azurite_db_blob_extent__.json", "$EXTENTS_COLLECTION$")}
+    return {blob["name"] for blob in blobs if blob["persistency"]["id"] in extents}
+
+
+def _saved(database: Path, collection: str) -> list[dict[str, Any]]:
+    if not database.exists():
+        return []
+    collections = json.loads(database.read_text())["collections"]
+    return [row for each in collections if each["name"] == collection for row in each["data"]]
 
 
 @contextmanager
@@ -160,8 +233,16 @@ def _free_ports(host: str, count: int) -> list[int]:
 @contextmanager
 def _running(command: Sequence[str], log: Path, listening: str, environment: Mapping[str, str]) -> Iterator[str]:
     """Run a server, and yield the URL or port that it logs by the pattern `listening` when it is up."""
+    process = _start(command, log, environment)
+    try:
+        yield _wait_for_url(process, log, listening)
+    finally:
+        _stop(process)
+
+
+def _start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -170,10 +251,6 @@ def _running(command: Sequence[str], log: Path, listening: str, environment: Map
             # A group of its own: some servers are several processes.
             start_new_session=True,
         )
-    try:
-        yield _wait_for_url(process, log, listening)
-    finally:
-        _stop(process)
 
 
 def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path, listening: str) -> str:

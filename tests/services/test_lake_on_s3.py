@@ -203,3 +203,18 @@ def test_the_keys_are_in_no_configuration_that_spark_shows(loop: Loop, s3: S3Ser
 
     assert s3.url not in shown
     assert s3.secret_key not in shown
+
+
+@pytest.mark.usefixtures("settings")
+def test_files_are_found_at_any_depth_and_known_for_new_when_written_anew() -> None:
+    for name in ("a.csv", "deep/er/b.csv"):
+        files.write_bytes(f"{ROOT}/exports/{name}", b"one")
+    before = files.find(f"{ROOT}/exports")
+
+    files.write_bytes(f"{ROOT}/exports/a.csv", b"two")
+    after = files.find(f"{ROOT}/exports")
+
+    assert before.keys() == after.keys() == {"a.csv", "deep/er/b.csv"}
+    assert [before[name].version == after[name].version for name in sorted(before)] == [False, True]
+    assert after["a.csv"] == files.status(f"{ROOT}/exports/a.csv")
+    assert files.find(f"{ROOT}/nothing") == {}

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from components.errors import InputError
 from components.export_for_labeling.copies import copy_name
-from components.export_for_labeling.destinations import AzureBlob, Folder, RemoteFolder, open_destination
+from components.export_for_labeling.destinations import Folder, RemoteFolder, open_destination
 from components.settings import Settings
 from components.storage import Access, uri
+from components.storage.blob_folder import BlobFolder
 
 KEY = "c2VjcmV0"
 ACCOUNT = f"DefaultEndpointsProtocol=https;AccountName=acct;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -25,8 +25,8 @@ FOLDER_NAMES = st.text(st.characters(exclude_characters="/?#%\\", exclude_catego
 )
 
 
-def parse(url: str, connection_string: str = ACCOUNT) -> AzureBlob:
-    return AzureBlob.parse(url, SecretStr(connection_string))
+def parse(url: str, connection_string: str = ACCOUNT) -> BlobFolder:
+    return BlobFolder.parse(url, "destination", Settings.load(azure_storage_connection_string=connection_string))
 
 
 @pytest.mark.parametrize("address", ["/data/s3:/to label/", "file:///data/s3:/to label", "file:/data//s3:/to label"])
@@ -50,7 +50,7 @@ def test_a_folder_may_be_in_a_remote_store(address: str) -> None:
         ("ftp://host/x", "scheme 'ftp' of 'ftp://host/x' is not supported"),
         ("s3a://", "names no bucket"),
         ("to_label", "neither an absolute path nor a URI"),
-        ("https://acct.blob.core.windows.net/c", "without azure_storage_connection_string"),
+        ("https://acct.blob.core.windows.net/c", "without azure_storage_connection_string or azure_client_id"),
     ],
 )
 def test_an_address_that_images_cant_be_sent_to_is_refused(address: str, sentence: str) -> None:
@@ -117,7 +117,9 @@ def test_a_refusal_holds_no_secret(url: str, connection_string: str) -> None:
 
 
 def test_a_destination_shows_no_secret() -> None:
-    assert KEY not in repr(parse("https://acct.blob.core.windows.net/abc"))
+    settings = Settings.load(azure_storage_connection_string=ACCOUNT)
+
+    assert KEY not in repr(open_destination("https://acct.blob.core.windows.net/abc", settings))
 
 
 @pytest.mark.parametrize("name", ["note.txt", "note.txt/below/it"])
@@ -133,8 +135,8 @@ def test_a_folder_that_is_not_there_yet_can_be_written_to(tmp_path: Path) -> Non
 
     folder.check()
     assert not folder.exists("c/d.txt")
-    folder.write("c/d.txt", b"one")
-    folder.write("c/d.txt", b"two")
+    folder.write("c/d.txt", b"one", {})
+    folder.write("c/d.txt", b"two", {})
 
     assert folder.exists("c/d.txt")
     assert [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()] == [b"two"]

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from components.import_labels.formats import Answer, Rejected, parse
 
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
 # What str.strip leaves as it is, and what UTF-8 can hold.
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20).map(str.strip)
 rows = st.fixed_dictionaries(
@@ -126,10 +128,12 @@ def test_a_time_with_a_zone_is_turned_into_utc() -> None:
     assert found.answer.annotated_at.utcoffset() == timedelta(0)
 
 
-@given(rows, rows)
-def test_answers_without_an_id_have_the_same_key_only_if_they_say_the_same(
-    one: dict[str, Any], other: dict[str, Any]
+@given(rows, rows, st.booleans(), st.sampled_from([NOW, NOW + timedelta(days=1)]))
+def test_answers_without_an_id_have_the_same_key_only_if_they_say_the_same_at_the_same_time(
+    one: dict[str, Any], other: dict[str, Any], alike: bool, exported_at: datetime
 ) -> None:
-    first, second = (Answer(**{**row, "annotation_id": ""}) for row in (one, other))
+    first, second = (Answer(**{**row, "annotation_id": ""}) for row in (one, one if alike else other))
+    times = [first.annotated_at or NOW, second.annotated_at or exported_at]
 
-    assert (first.key == second.key) == (first == second)
+    same = first.model_copy(update={"annotated_at": times[0]}) == second.model_copy(update={"annotated_at": times[1]})
+    assert (first.key(times[0]) == second.key(times[1])) == same

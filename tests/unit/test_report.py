@@ -8,10 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from components.report import Picture, Report, new_figure
-from components.report.page import MAXIMUM_BYTES
+from components.report import Picture, Report, duration, new_figure
+from components.report.numbers import format_column
+from tests.report_page import ReportPage
+from tests.report_samples import photograph
+
+TWO_MEGABYTES = 2_000_000
 
 Tag = tuple[str, dict[str, str]]
 
@@ -31,17 +37,13 @@ def tags(page: str, *names: str) -> list[Tag]:
     return [tag for tag in parser.found if tag[0] in names]
 
 
-def photograph(seed: int, width: int = 1600, height: int = 1200, file_format: str = "JPEG") -> bytes:
-    """A picture with as much detail as a photograph has: it does not compress away."""
-    noise = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).resize((width, height)).save(buffer, file_format)
-    return buffer.getvalue()
+def read(report: Report) -> ReportPage:
+    return ReportPage.parse(report.html())
 
 
 def full_report() -> Report:
-    figure, axes = new_figure()
-    axes.plot([1, 2, 3], [0.9, 0.5, 0.3])
+    with new_figure() as (figure, axes):
+        axes.plot([1, 2, 3], [0.9, 0.5, 0.3])
     return (
         Report("Training", "lake file:///lake")
         .figures({"images": 1612, "accuracy": "97.3 %"})
@@ -69,7 +71,8 @@ def test_page_refers_to_nothing_outside_itself() -> None:
 
 def test_names_that_look_like_html_are_shown_as_they_are() -> None:
     evil = "<script>alert(1)</script>\"'&"
-    figure, _ = new_figure()
+    with new_figure() as (figure, axes):
+        axes.set_title(evil)
     page = (
         Report(evil, evil)
         .figures({evil: evil})
@@ -105,15 +108,15 @@ def test_page_with_200_photographs_is_under_two_megabytes() -> None:
     page = Report("Scoring").gallery("Doubtful", pictures).html()
 
     shown = len(tags(page, "img"))
-    assert len(page.encode()) < MAXIMUM_BYTES
+    assert len(page.encode()) < TWO_MEGABYTES
     assert shown >= 100
     assert shown == 200 or f"{200 - shown} more pictures are not shown." in page
 
 
 def test_page_with_more_than_fits_is_under_two_megabytes_and_counts_what_it_leaves_out() -> None:
-    figure, axes = new_figure()
-    across, up = np.random.default_rng(0).random((2, 50_000))
-    axes.scatter(across, up, s=1)
+    with new_figure() as (figure, axes):
+        across, up = np.random.default_rng(0).random((2, 50_000))
+        axes.scatter(across, up, s=1)
     picture = Picture(photograph(0), "photograph", "file:///" + "long/" * 100 + "a.jpg")
     report = Report("Everything")
     for _ in range(2):
@@ -122,7 +125,7 @@ def test_page_with_more_than_fits_is_under_two_megabytes_and_counts_what_it_leav
 
     page = report.html()
 
-    assert len(page.encode()) < MAXIMUM_BYTES
+    assert len(page.encode()) < TWO_MEGABYTES
     rows = len(tags(page, "tr")) - 1
     assert rows > 50
     assert f"{100_000 - rows:,} more rows are not shown." in page
@@ -171,6 +174,50 @@ def test_numbers_are_written_for_people(value: object, shown: str) -> None:
     page = Report("Numbers").figures({"figure": value}).html()  # type: ignore[dict-item]
 
     assert f"<dd>{shown}</dd>" in page
+
+
+_numbers = st.lists(st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6)), min_size=1)
+
+
+@given(numbers=_numbers)
+def test_numbers_of_a_column_have_their_decimal_points_below_each_other(numbers: list[float]) -> None:
+    page = read(Report("Numbers").table("Numbers", ["value"], [[number] for number in numbers]))
+
+    shown = [row["value"].replace(",", "") for row in page.tables["Numbers"]]
+    largest = max(map(abs, numbers))
+    if largest >= 1e-3:
+        assert len({len(text.partition(".")[2]) for text in shown}) == 1
+        assert all(abs(float(text) - number) <= largest / 1000 for text, number in zip(shown, numbers, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.9, 0.98765], ["0.9000", "0.9877"]),
+        ([80.0, 91.1, None], ["80.0", "91.1", "\N{EN DASH}"]),
+        ([25_700, 1_234.5], ["25,700", "1,234"]),
+        ([-0.0001, 5.417], ["0.000", "5.417"]),
+        ([1, 12, float("nan")], ["1", "12", "\N{EN DASH}"]),
+        ([0.000016, 0.0], ["1.6e-05", "0"]),
+    ],
+)
+def test_a_column_has_as_many_decimals_as_its_numbers_need(values: list[float | None], shown: list[str]) -> None:
+    assert format_column(values) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (3_599.6, "1 h 0 min"), (12_030, "3 h 20 min")],
+)
+def test_a_duration_has_its_unit(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_a_warning_is_none_of_the_other_paragraphs() -> None:
+    page = read(Report("Scoring").text("All is well.").warning("Nothing is well."))
+
+    assert page.texts == ["All is well.", "Warning: Nothing is well."]
+    assert page.warnings == ["Warning: Nothing is well."]
 
 
 def test_no_reader_ever_sees_half_a_page(tmp_path: Path) -> None:

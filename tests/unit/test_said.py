@@ -27,8 +27,14 @@ the job to be terminated. The first process to do so was:
 """
 LOST = """\
 [1,0]<stdout>:progress: epoch 1/2 loss=0.5
+[1,0]<stderr>:horovod.common.exceptions.HorovodInternalError: Horovod has been shut down
 --------------------------------------------------------------------------
 ORTE has lost communication with a remote daemon.
+
+This is usually due to either a failure of the TCP network
+connection to the node, or possibly an internal failure of
+the daemon itself. We cannot recover from this failure, and
+therefore will terminate the job.
 --------------------------------------------------------------------------
 """
 
@@ -42,6 +48,12 @@ def said(text: str) -> Said:
 
 def test_the_rank_that_failed_first_is_told_with_its_error() -> None:
     assert said(FAILED).failure(255) == "rank 1 of the training ended with exit code 3: OSError: the disk is full"
+
+
+def test_the_first_rank_with_an_error_is_told_where_mpirun_names_none() -> None:
+    cut = FAILED[: FAILED.index("mpirun detected")]
+
+    assert said(cut).failure(3) == "rank 1 of the training ended with exit code 3: OSError: the disk is full"
 
 
 def test_a_failure_of_no_rank_is_told_by_what_mpirun_says() -> None:

@@ -39,6 +39,7 @@ def test_the_command_gets_the_input_in_place_of_the_placeholder() -> None:
     assert command[:2] == ["sh", "-ec"]
     assert command[-2:] == ["--function_to_execute", "build_training_set"]
     given = json.loads(command[command.index("--executor_input") + 1])
+    assert isinstance(given["inputs"]["parameterValues"]["files"], int)
     assert set(given["outputs"]["parameters"]) == {"training_set", "training_set_id", "images"}
     assert given["outputs"]["artifacts"]["report"]["artifacts"][0]["type"]["schemaTitle"] == "system.HTML"
 

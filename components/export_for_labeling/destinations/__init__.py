@@ -22,6 +22,6 @@ def open_destination(address: str, settings: Settings) -> Destination:
         InputError: The address is malformed, of a kind that is not supported, or there is no access to it.
     """
     if address.startswith(("http:/", "https:/")):
-        return AzureBlob.parse(address, settings.azure_storage_connection_string)
+        return AzureBlob.parse(address, settings)
     folder = uri.normalize(address, "destination")
     return Folder(folder) if uri.is_local(folder) else RemoteFolder(folder, Access.of(settings))

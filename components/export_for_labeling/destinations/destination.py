@@ -1,6 +1,7 @@
 """What export needs of a place."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,13 +39,14 @@ class Destination(ABC):
         """
 
     @abstractmethod
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all, in place of what was there. Several threads may write at a time.
+    def write(self, name: str, content: bytes, about: Mapping[str, str]) -> None:
+        """Write a file, whole or not at all. Several threads may write at a time, and one file may be written again.
 
         Args:
             name: Its path below the place.
             content: Its bytes.
+            about: What goes with it where a file can have that; the manifest says the same.
 
         Raises:
-            InputError: The place can't be written to.
+            InputError: The place can't be written to, or never replaces what it has and has something else there.
         """

@@ -1,7 +1,7 @@
 """A folder as destination."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Folder(Destination):
         with self._explained():
             return (self._path / name).exists()
 
-    def write(self, name: str, content: bytes) -> None:  # noqa: D102
+    def write(self, name: str, content: bytes, about: Mapping[str, str]) -> None:  # noqa: D102
         target = self._path / name
         # Not a random name: what a run that was killed leaves here, the next one writes over.
         part = target.with_name(f"{target.name}.part")

@@ -1,6 +1,6 @@
 """A folder in S3 or in Azure Data Lake Storage as destination."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,7 +31,7 @@ class RemoteFolder(Destination):
         with self._explained():
             return self._store.exists(uri.join(self.uri, name))
 
-    def write(self, name: str, content: bytes) -> None:  # noqa: D102
+    def write(self, name: str, content: bytes, about: Mapping[str, str]) -> None:  # noqa: D102
         with self._explained():
             self._store.write(uri.join(self.uri, name), content)
 

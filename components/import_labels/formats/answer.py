@@ -62,12 +62,15 @@ class Answer(BaseModel):
     service: _Text = ""
     batch: _Text = ""
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """Service and annotation id: the same for the same answer, however often it is read."""
+    def key(self, at: datetime) -> tuple[str, str]:
+        """Return service and annotation id: the same for the same answer, however often it is read.
+
+        Args:
+            at: When it was said, as far as is known: who says the same again after something else has changed its mind.
+        """
         if self.annotation_id:
             return self.service or DEFAULT_SERVICE, self.annotation_id
-        said = (self.path, self.label, self.name, self.annotator, self.annotated_at and self.annotated_at.isoformat())
+        said = (self.path, self.label, self.name, self.annotator, at.isoformat())
         return self.service or DEFAULT_SERVICE, hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
@@ -93,10 +96,12 @@ class Rejected:
     Attributes:
         where: File and line, as in `labels.csv, line 7`.
         reason: Why.
+        waits: Whether the lake may know later what is meant.
     """
 
     where: str
     reason: str
+    waits: bool = False
 
 
 class Row(NamedTuple):

@@ -119,15 +119,17 @@ def _phase(job: Object, workers: Sequence[Object], launchers: Sequence[Object]) 
 
 def _failure(said: Said, launchers: Sequence[Object], failure: Object) -> str:
     """Return why a job failed: what its ranks said, or what the operator says where there was no launcher."""
+    # One that is being deleted was ended from outside: what it ended with says nothing.
+    kept = [pod for pod in launchers if not pod["metadata"].get("deletionTimestamp")]
     ended = [
         status["state"]["terminated"]["exitCode"]
-        for pod in launchers
+        for pod in kept
         for status in pod["status"].get("containerStatuses", [])
         if "terminated" in status["state"]
     ]
     if ended:
         return said.failure(ended[-1])
-    gone = "" if launchers else " Its launcher pod is gone: it was deleted, or its node was lost."
+    gone = "" if kept else " Its launcher pod is gone: it was deleted, or its node was lost."
     return f"the job failed: {failure.get('message') or failure['reason']}.{gone}"
 
 

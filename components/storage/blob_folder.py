@@ -1,0 +1,287 @@
+"""A folder in an Azure Blob container: the labelling store, which images go to and what people said comes from."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from mimetypes import guess_type
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, unquote, urlsplit
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.identity import WorkloadIdentityCredential
+from azure.storage.blob import (
+    BlobProperties,
+    BlobServiceClient,
+    ContainerClient,
+    ContentSettings,
+    ExponentialRetry,
+    StorageErrorCode,
+)
+from pydantic import SecretStr
+
+from components.errors import InputError
+from components.settings import ENVIRONMENT_PREFIX, Settings
+from components.storage.stores import FileStatus
+
+# The last comes half a minute after the first attempt, with pauses of 3, 5, 9 and 17 seconds: as long as a server takes
+# to restart. By default, one that can't be connected to is given up earlier than one that answers badly.
+_RETRIES = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, retry_connect=4, random_jitter_range=1)
+_CONNECTION_STRING = "azure_storage_connection_string"
+_CLIENT_ID = "azure_client_id"
+_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
+# An identity's token is good for any account that the identity may use: only Azure's own hosts get to see it.
+_AZURE = re.compile(
+    r"https://[a-z0-9-]+(\.z\d+)?\.blob\."
+    r"(core\.windows\.net|core\.usgovcloudapi\.net|core\.chinacloudapi\.cn|storage\.azure\.net)"
+)
+# Metadata are headers, which are printable ASCII, and whose outer spaces get lost.
+_READABLE = "!#$&'()*+,/:;=?@[]"
+
+
+@dataclass(frozen=True)
+class ConnectionString:
+    """Access by a key or a signature.
+
+    Attributes:
+        value: The storage account's connection string.
+    """
+
+    value: SecretStr
+
+    @property
+    def advice(self) -> str:
+        """What to do where access is refused."""
+        return f"Let {_CONNECTION_STRING} grant"
+
+    def container(self, name: str) -> ContainerClient:
+        """Return a client of a container."""
+        return ContainerClient.from_connection_string(self.value.get_secret_value(), name, retry_policy=_RETRIES)
+
+
+@dataclass(frozen=True)
+class WorkloadIdentity:
+    """Access by the identity of the task's pod.
+
+    Attributes:
+        endpoint: URL of the storage account.
+        client_id: Client id of the identity.
+        tenant_id: Its tenant.
+        token_file: File of the token that the cluster gives to the pod.
+    """
+
+    endpoint: str
+    client_id: str
+    tenant_id: str
+    token_file: str
+
+    @property
+    def advice(self) -> str:
+        """What to do where access is refused."""
+        return f"Grant the identity '{self.client_id}' the role Storage Blob Data Contributor, which allows"
+
+    def container(self, name: str) -> ContainerClient:
+        """Return a client of a container."""
+        credential = WorkloadIdentityCredential(
+            tenant_id=self.tenant_id, client_id=self.client_id, token_file_path=self.token_file
+        )
+        return ContainerClient(self.endpoint, name, credential=credential, retry_policy=_RETRIES)
+
+
+@dataclass(frozen=True)
+class BlobFolder:
+    """A folder in an Azure Blob container. It is sent to Spark's workers, so it holds no connection.
+
+    Attributes:
+        field: What the user calls it, for errors.
+        uri: The container's URL and the folder in it.
+        container: Name of the container.
+        folder: The folder in it, `/` at its end; empty for the container itself.
+        access: How the storage account is reached.
+    """
+
+    field: str
+    uri: str
+    container: str
+    folder: str
+    access: ConnectionString | WorkloadIdentity
+
+    @classmethod
+    def parse(cls, url: str, field: str, settings: Settings) -> Self:
+        """Return the folder that a URL names.
+
+        Args:
+            url: `https://<account>.blob.core.windows.net/<container>[/<folder>]`, or the same below whatever endpoint
+                the connection string names.
+            field: What the user calls it.
+            settings: Hold the connection string, or else the workload identity.
+
+        Raises:
+            InputError: The URL names no container of an account that the settings give access to.
+        """
+        bare = re.split("[?#]", url, maxsplit=1)[0]
+        if bare != url:
+            # What follows may be a signature, which is a secret.
+            raise InputError(
+                f"{field}: '{bare}' is followed by a query. Leave that out, and put the access into"
+                f" {_CONNECTION_STRING}."
+            )
+        access = _access(bare, field, settings)
+        endpoint = access.endpoint if isinstance(access, WorkloadIdentity) else _endpoint(access)
+        if not bare.lower().startswith(f"{endpoint.lower()}/"):
+            raise InputError(
+                f"{field}: '{url}' is not in the storage account of {_CONNECTION_STRING}, '{endpoint}'. Correct one of"
+                " them."
+            )
+        container, *folders = [unquote(part) for part in bare[len(endpoint) + 1 :].split("/") if part] or [""]
+        if not _CONTAINER.fullmatch(container) or {".", ".."} & set(folders):
+            raise InputError(f"{field}: '{url}' names no container. Use {endpoint}/<container>/<folder>.")
+        folder = "".join(f"{each}/" for each in folders)
+        return cls(field, f"{endpoint}/{container}/{quote(folder)}".rstrip("/"), container, folder, access)
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a blob of this name below the folder."""
+        return self.status(name) is not None
+
+    def status(self, name: str) -> FileStatus | None:
+        """Return a blob's metadata, or None if there is none of this name below the folder."""
+        with self._explained("reading"):
+            try:
+                return _status(self._client.get_blob_client(self.folder + name).get_blob_properties())
+            except HttpResponseError as error:
+                if error.status_code != 404 or _code(error) == StorageErrorCode.CONTAINER_NOT_FOUND:
+                    raise
+        return None
+
+    def find(self) -> dict[str, FileStatus]:
+        """Return the blobs below the folder, at any depth, by their names below it."""
+        with self._explained("listing and reading"):
+            found = self._client.list_blobs(name_starts_with=self.folder or None)
+            return {blob.name.removeprefix(self.folder): _status(blob) for blob in found}
+
+    def read(self, name: str) -> bytes:
+        """Return a blob's content, which its MD5 vouches for if it has one.
+
+        Raises:
+            FileNotFoundError: There is no such blob.
+        """
+        with self._explained("reading"):
+            try:
+                return self._client.download_blob(self.folder + name).readall()
+            except HttpResponseError as error:
+                if _code(error) == StorageErrorCode.BLOB_NOT_FOUND:
+                    raise FileNotFoundError(name) from None
+                raise
+
+    def write_new(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
+        """Write a new blob, whole or not at all, with its MD5; if it is there with this content, all is well.
+
+        Args:
+            name: Its name below the folder.
+            content: Its bytes.
+            metadata: Goes with it, percent-encoded where a header can't hold it; an empty value is left out.
+
+        Raises:
+            InputError: A blob of this name has another content, or there is no access.
+        """
+        digest = hashlib.md5(content, usedforsecurity=False).digest()
+        blob = self._client.get_blob_client(self.folder + name)
+        with self._explained("reading and writing"):
+            try:
+                blob.upload_blob(
+                    content,
+                    overwrite=False,
+                    # Of what arrives; the one among the settings stays, for whoever reads the blob.
+                    validate_content=True,
+                    metadata={key: quote(value, safe=_READABLE) for key, value in metadata.items() if value},
+                    content_settings=ContentSettings(
+                        # Tools for labelling show a blob by its type.
+                        content_type=guess_type(name)[0] or "application/octet-stream",
+                        content_md5=bytearray(digest),
+                    ),
+                )
+            except ResourceExistsError:
+                # Written by a run that was cut off, or by an attempt whose answer got lost.
+                stored = blob.get_blob_properties().content_settings.content_md5
+                if stored is None or bytes(stored) != digest:
+                    raise InputError(
+                        f"{self.field}: '{self.uri}/{quote(name)}' is there with another content, and what is there is"
+                        " never replaced. Delete or rename it."
+                    ) from None
+
+    @property
+    def _client(self) -> ContainerClient:
+        return _client(self.access, self.container)
+
+    @contextmanager
+    def _explained(self, right: str) -> Iterator[None]:
+        try:
+            yield
+        except AzureError as error:
+            # Without what it came from: that may hold the URL of a request with its signature.
+            raise InputError(f"{self.field}: {self._explain(error, right)}") from None
+
+    def _explain(self, error: AzureError, right: str) -> str:
+        if not isinstance(error, HttpResponseError) or error.status_code is None:
+            settings = _CONNECTION_STRING if isinstance(self.access, ConnectionString) else _CLIENT_ID
+            return f"'{self.uri}' can't be reached ({type(error).__name__}). Check the URL, {settings} and the network."
+        code = _code(error) or error.status_code
+        if error.status_code in (401, 403):
+            return f"access to '{self.uri}' is refused ({code}). {self.access.advice} {right} blobs there."
+        if error.status_code == 404:
+            return f"no container '{self.container}' for '{self.uri}'. Make it, or correct the URL."
+        return f"'{self.uri}' answers {code}. Check the URL, or run this step again."
+
+
+def _access(url: str, field: str, settings: Settings) -> ConnectionString | WorkloadIdentity:
+    if settings.azure_storage_connection_string is not None:
+        return ConnectionString(settings.azure_storage_connection_string)
+    if not settings.azure_client_id:
+        raise InputError(
+            f"{field}: '{url}' can't be reached without {_CONNECTION_STRING} or {_CLIENT_ID}. Set one of them, as in"
+            f" {ENVIRONMENT_PREFIX}{_CONNECTION_STRING.upper()}, or give the task's pod a workload identity."
+        )
+    host = _AZURE.match(url.lower())
+    if host is None or url[host.end() :][:1] not in ("", "/"):
+        raise InputError(
+            f"{field}: '{url}' is none of Azure's, which alone are shown an identity's token. Use"
+            f" https://<account>.blob.core.windows.net/<container>/<folder>, or set {_CONNECTION_STRING}."
+        )
+    if not Path(settings.azure_token_file).exists():
+        raise InputError(
+            f"azure_token_file: no file '{settings.azure_token_file}', so there is no workload identity. Label the"
+            f" task's pod azure.workload.identity/use, or set {_CONNECTION_STRING}."
+        )
+    return WorkloadIdentity(
+        host[0], settings.azure_client_id, settings.required("azure_tenant_id"), settings.azure_token_file
+    )
+
+
+def _status(blob: BlobProperties) -> FileStatus:
+    return FileStatus(blob.size, blob.last_modified, blob.etag)
+
+
+def _code(error: HttpResponseError) -> str:
+    """Return what Azure calls an error, as in `ContainerNotFound`; empty if the answer did not say."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
+
+
+def _endpoint(access: ConnectionString) -> str:
+    try:
+        client = BlobServiceClient.from_connection_string(access.value.get_secret_value())
+    except ValueError:
+        raise InputError(
+            f"{_CONNECTION_STRING}: malformed. Copy it from the access keys of the storage account."
+        ) from None
+    parts = urlsplit(client.primary_endpoint)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+@lru_cache(maxsize=1)
+def _client(access: ConnectionString | WorkloadIdentity, container: str) -> ContainerClient:
+    """Return the client, which keeps its connections open from one blob to the next."""
+    return access.container(container)

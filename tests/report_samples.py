@@ -1,0 +1,290 @@
+"""Results of every component as its report may meet them: usual ones, as many and as strange ones as can be, none."""
+
+import io
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from components.build_training_set import report as build_report
+from components.build_training_set.build import BuildResult
+from components.build_training_set.training_set import ImageClass, SplitName, TrainingSet
+from components.evaluate_classifier import report as evaluate_report
+from components.evaluate_classifier.evaluate import EvaluationResult, Mistake, class_names
+from components.evaluate_classifier.gate import Champion, Gate, decide
+from components.evaluate_classifier.tally import Paired, Tally
+from components.export_for_labeling import report as export_report
+from components.export_for_labeling.choice import AUDIT, DOUBTFUL
+from components.export_for_labeling.export import Batch, ExportResult
+from components.export_for_labeling.export import Example as SentExample
+from components.import_labels import report as import_report
+from components.import_labels.formats import Rejected
+from components.import_labels.import_answers import ImportResult
+from components.ingest_images import report as ingest_report
+from components.ingest_images.ingest import IngestResult
+from components.score_images import report as score_report
+from components.score_images.class_shares import ClassShares
+from components.score_images.field_accuracy import Audits, FieldAccuracy
+from components.score_images.score import HISTOGRAM_BINS, Example, ScoreResult
+from components.train_classifier import report as train_report
+from components.train_classifier.request import BackboneName, EpochMetrics, TrainingRequest, TrainingResult
+
+STRANGE_NAMES = (
+    "<img src=//evil.example/a.png onerror=alert(1)>",
+    "a-class-with-a-name-that-is-far-longer-than-any-axis-of-a-chart-and-any-column-of-a-table-has-room-for",
+    "Straßenbahn & Oberleitung",
+    "自転車",
+    "דגל",
+    "🚲 bicycle",
+    "name $\\frac{1}{0}$ of_a^formula",
+    "bell\x07 and $\\unknown$",
+)
+_USUAL_NAMES = ("ak47", "american-flag", "backpack", "baseball-bat", "bear", "binoculars", "boxing-glove", "calculator")
+MONDAY = date(2026, 5, 4)
+
+
+@cache
+def photograph(seed: int, width: int = 1600, height: int = 1200, file_format: str = "JPEG") -> bytes:
+    """A picture with as much detail as a photograph has: it does not compress away."""
+    noise = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).resize((width, height)).save(buffer, file_format)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much there is of everything.
+
+    Attributes:
+        names: Names of the classes; their ids count from 1.
+        images: Images of each class, about.
+        pictures: Pictures of each gallery.
+    """
+
+    names: tuple[str, ...]
+    images: int
+    pictures: int
+
+    @property
+    def labels(self) -> range:
+        """The class ids."""
+        return range(1, len(self.names) + 1)
+
+    def path(self, number: int) -> str:
+        """Return an image's path."""
+        return f"file:/landing/2026-05-04/{self.names[number % len(self.names)]}/{number:04}.jpg"
+
+
+USUAL = Scale(_USUAL_NAMES, 90, 12)
+MANY = Scale((*STRANGE_NAMES, *(f"{n:03}.object category {n}" for n in range(len(STRANGE_NAMES) + 1, 258))), 100, 24)
+FEW = Scale(("only",), 1, 0)
+SCALES = {"usual": USUAL, "many": MANY, "few": FEW}
+
+
+def ingest_result(scale: Scale = USUAL) -> IngestResult:
+    images = len(scale.names) * scale.images if scale.pictures else 0
+    result = IngestResult("file:///landing/2026-05-04", found=images + 12 if images else 0, ingested=images)
+    result.seconds = 83.42 if images else 0.3
+    result.table_version = 7
+    if images:
+        result.quarantined = Counter({"no JPEG, PNG, GIF, BMP or WebP file": 9, "empty file": 2, scale.names[0]: 1})
+        result.refused = [
+            (scale.path(number), reason) for number, reason in enumerate(sorted(result.quarantined.elements()))
+        ]
+        result.without_class = 3
+        result.sample = [(scale.path(number), photograph(number)) for number in range(scale.pictures)]
+    return result
+
+
+def training_set(scale: Scale = USUAL) -> TrainingSet:
+    return TrainingSet(
+        id="5f1d0c9b2a7e4836",
+        uri="file:///lake/training_sets/5f1d0c9b2a7e4836",
+        classes=[ImageClass(index=label - 1, label=label, name=scale.names[label - 1]) for label in scale.labels],
+        counts={name: count * len(scale.names) for name, count in _split(scale).items()},
+        files={name: [f"{name.value}/part-00000.parquet"] for name in SplitName},
+        table_versions={"images": 7, "labels": 3, "classes": 1},
+        validation_fraction=0.1,
+        test_fraction=0.1,
+        split_seed=0,
+        left_out={"one content with different labels": 4, "the same content at another path": 1_234}
+        if scale.pictures
+        else {},
+    )
+
+
+def build_result(scale: Scale = USUAL) -> BuildResult:
+    return BuildResult(training_set(scale), {label: _split(scale) for label in scale.labels}, 21.7)
+
+
+def _split(scale: Scale) -> dict[SplitName, int]:
+    return {SplitName.TRAIN: 10 * scale.images, SplitName.VALIDATION: scale.images, SplitName.TEST: scale.images}
+
+
+def training_request() -> TrainingRequest:
+    return TrainingRequest.make(
+        training_set="file:///lake/training_sets/5f1d0c9b2a7e4836",
+        backbone=BackboneName.XCEPTION,
+        ranks=2,
+        mlflow_tracking_uri="http://mlflow",
+        experiment="images",
+        run_directory="file:///lake/runs/a",
+        features_directory="file:///lake/features",
+    )
+
+
+def training_result(scale: Scale = USUAL) -> TrainingResult:
+    epochs = {"usual": 6, "many": 200, "few": 1}[next(name for name, each in SCALES.items() if each == scale)]
+    history = [
+        EpochMetrics(
+            epoch=epoch,
+            loss=2.4 / epoch + 0.21,
+            accuracy=1 - 0.7 / epoch,
+            val_loss=2.1 / epoch + 0.3,
+            val_accuracy=1 - 0.6 / epoch,
+            images=10 * scale.images * len(scale.names),
+            val_images=scale.images * len(scale.names),
+            seconds=12.25,
+        )
+        for epoch in range(1, epochs + 1)
+    ]
+    return TrainingResult(
+        run_id="0b6c37b1d4a24d0c8f7e",
+        model_uri="models:/m-0123456789abcdef",
+        model_digest="9" * 64,
+        training_set_id="5f1d0c9b2a7e4836",
+        ranks=2,
+        history=history,
+        best_epoch=epochs,
+        first_epoch=1,
+        features_computed=7_200,
+        weights_digests=["a", "a"],
+        seconds=75.4,
+    )
+
+
+def evaluation_result(scale: Scale = USUAL) -> EvaluationResult:
+    made = training_set(scale)
+    ours, theirs, paired = Tally(), Tally(), Paired()
+    random = np.random.default_rng(0)
+    for label in scale.labels:
+        for _ in range(scale.images):
+            guesses = [label if right else int(random.choice(scale.labels)) for right in random.random(2) < (0.9, 0.8)]
+            ours.add(label, guesses[0])
+            theirs.add(label, guesses[1])
+            paired.add(label, *guesses)
+    champion = Champion("3", theirs, paired) if scale.pictures else None
+    mistakes = [
+        Mistake(
+            0.99 - number / 100,
+            scale.path(number),
+            number % len(scale.names) + 1,
+            (number + 1) % len(scale.names) + 1,
+            photograph(number),
+        )
+        for number in range(scale.pictures)
+    ]
+    return EvaluationResult(
+        made,
+        decide(Gate(minimum_accuracy=0.7, minimum_class_recall=0.5), ours, champion, class_names(made)),
+        ours,
+        theirs if champion else None,
+        paired if champion else None,
+        "3" if champion else "",
+        mistakes,
+    )
+
+
+def score_result(scale: Scale = USUAL) -> ScoreResult:
+    result = ScoreResult("image-classifier", "4", table_version=12, seconds=64.7)
+    if not scale.pictures:
+        return result
+    random = np.random.default_rng(1)
+    scores = random.beta(6, 1, len(scale.names) * scale.images)
+    result.scored, result.failed, result.doubtful = len(scores), 2, int((scores < 0.95).sum())
+    result.histogram = np.histogram(scores, HISTOGRAM_BINS, (0, 1))[0].tolist()
+    result.by_label = Counter(random.choice(scale.labels, len(scores), p=_uneven(scale)).tolist())
+    result.class_names = dict(zip(scale.labels, scale.names, strict=True))
+    result.class_shares = ClassShares(result.by_label, dict.fromkeys(scale.labels, 10 * scale.images))
+    result.failures = [(scale.path(number), "not an image: <truncated> file") for number in range(2)]
+    result.examples = [
+        Example(scale.path(number), photograph(number), number % len(scale.names) + 1, 0.12 + number / 100)
+        for number in range(scale.pictures)
+    ]
+    result.test_accuracy = 0.953
+    result.field_accuracy = FieldAccuracy(
+        {
+            (str(version), MONDAY + timedelta(weeks=5 * version + week)): Audits(60, 40 + week, 30 + 2 * version + week)
+            for version in range(1, 5)
+            for week in range(6)
+        }
+    )
+    return result
+
+
+def _uneven(scale: Scale) -> Any:
+    weights = np.linspace(1, 3, len(scale.names))
+    return weights / weights.sum()
+
+
+def export_result(scale: Scale = USUAL) -> ExportResult:
+    result = ExportResult("https://account.blob.core.windows.net/to-label", 0, 0, [], 1.2)
+    if scale.pictures:
+        result.candidates, result.doubtful, result.seconds = 2_410, 611, 38.3
+        examples = [
+            SentExample(
+                scale.path(number),
+                photograph(number),
+                scale.names[number % len(scale.names)],
+                0.2 + number / 50,
+                AUDIT if number % 3 == 0 else DOUBTFUL,
+            )
+            for number in range(scale.pictures)
+        ]
+        resumed = Batch("20260503T020000Z-0f3e2d1c", "https://a/to-label/20260503T020000Z-0f3e2d1c/manifest.jsonl")
+        resumed.by_reason, resumed.resumed, resumed.gone = Counter({DOUBTFUL: 12}), True, 1
+        new = Batch("20260504T020000Z-9a8b7c6d", "https://a/to-label/20260504T020000Z-9a8b7c6d/manifest.jsonl")
+        new.by_reason, new.examples = Counter({DOUBTFUL: 61, AUDIT: 24}), examples
+        result.batches = [resumed, new]
+    return result
+
+
+def import_result(scale: Scale = USUAL) -> ImportResult:
+    result = ImportResult("file:///answers", seconds=4.2, table_version=3)
+    if scale.pictures:
+        result.files, result.read, result.imported = 3, 130, 118
+        result.rejected = [
+            Rejected("file:///answers/a.csv, line 17", "there is no class 'ak-47'"),
+            Rejected("file:///answers/b.jsonl, line 2", f"there is no class '{scale.names[0]}'"),
+        ]
+        result.conflicts = [(scale.path(number), [1, len(scale.names)]) for number in range(3)]
+        result.by_label = {label: 3 + label % 7 for label in scale.labels}
+        result.asked, result.agreed = 40, 33
+        result.class_names = dict(zip(scale.labels, scale.names, strict=True))
+        result.new_labels, result.retrain = 96, True
+    return result
+
+
+def write_reports(folder: Path, scale: Scale) -> dict[str, Path]:
+    """Write the report of every component on results of a scale, and return the pages by the component's name."""
+    request = training_request()
+    write: dict[str, Callable[[str], None]] = {
+        "ingest_images": lambda path: ingest_report.write_report(ingest_result(scale), path),
+        "build_training_set": lambda path: build_report.write_report(build_result(scale), path),
+        "train_classifier": lambda path: train_report.write_report(request, training_result(scale), path),
+        "evaluate_classifier": lambda path: evaluate_report.write_report(evaluation_result(scale), path),
+        "score_images": lambda path: score_report.write_report(score_result(scale), path),
+        "export_for_labeling": lambda path: export_report.write_report(export_result(scale), path),
+        "import_labels": lambda path: import_report.write_report(import_result(scale), path),
+    }
+    pages = {name: folder / f"{name}.html" for name in write}
+    for name, path in pages.items():
+        write[name](str(path))
+    return pages

@@ -1,0 +1,84 @@
+"""Who a storage account is asked as: a connection string goes before the pod's workload identity."""
+
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+from components.settings import Settings
+from components.storage.blob_folder import BlobFolder, ConnectionString, WorkloadIdentity
+
+CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+URL = "https://acct.blob.core.windows.net/labels/from people"
+
+
+@pytest.fixture
+def webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What Azure's webhook sets in a pod that has a workload identity; the token's file."""
+    file = tmp_path / "token"
+    file.write_text("a token")
+    for name, value in (("CLIENT_ID", "client"), ("TENANT_ID", "tenant"), ("FEDERATED_TOKEN_FILE", str(file))):
+        monkeypatch.setenv(f"AZURE_{name}", value)
+    return file
+
+
+def test_a_pod_with_an_identity_needs_no_connection_string(webhook: Path) -> None:
+    parsed = BlobFolder.parse(URL, "source", Settings.load())
+
+    identity = WorkloadIdentity("https://acct.blob.core.windows.net", "client", "tenant", str(webhook))
+    assert (parsed.access, parsed.container, parsed.folder) == (identity, "labels", "from people/")
+    client = identity.container("labels")
+    assert client.url == "https://acct.blob.core.windows.net/labels"
+    assert type(client.credential).__name__ == "WorkloadIdentityCredential"
+
+
+@pytest.mark.usefixtures("webhook")
+def test_a_connection_string_goes_before_the_identity() -> None:
+    parsed = BlobFolder.parse(URL, "source", Settings.load(azure_storage_connection_string=CONNECTION))
+
+    assert isinstance(parsed.access, ConnectionString)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://acct.blob.core.windows.net.example.org/labels",
+        "https://acct.blob.core.windows.net@example.org/labels",
+        "https://example.org/acct.blob.core.windows.net/labels",
+        "http://acct.blob.core.windows.net/labels",
+        "https://acct.blob.core.windows.net:8443/labels",
+    ],
+)
+@pytest.mark.usefixtures("webhook")
+def test_an_identity_is_shown_to_no_host_but_azures(url: str) -> None:
+    with pytest.raises(InputError, match=r"^source: '.*' is none of Azure's"):
+        BlobFolder.parse(url, "source", Settings.load())
+
+
+@pytest.mark.parametrize(
+    ("host", "accepted"),
+    [("acct.blob.core.usgovcloudapi.net", True), ("acct.z12.blob.storage.azure.net", True), ("blob.core.net", False)],
+)
+@pytest.mark.usefixtures("webhook")
+def test_all_of_azures_clouds_are_its_hosts(host: str, accepted: bool) -> None:
+    try:
+        found = BlobFolder.parse(f"https://{host}/labels", "source", Settings.load()).uri
+    except InputError:
+        found = ""
+
+    assert found == (f"https://{host}/labels" if accepted else "")
+
+
+def test_a_pod_that_was_given_no_token_is_told_so(webhook: Path) -> None:
+    webhook.unlink()
+
+    with pytest.raises(InputError, match=rf"^azure_token_file: no file '{webhook}'.*azure.workload.identity/use"):
+        BlobFolder.parse(URL, "source", Settings.load())
+
+
+@pytest.mark.usefixtures("webhook")
+def test_an_identity_without_a_tenant_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_TENANT_ID")
+
+    with pytest.raises(InputError, match=r"^azure_tenant_id: not set"):
+        BlobFolder.parse(URL, "source", Settings.load())
