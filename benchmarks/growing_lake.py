@@ -11,10 +11,11 @@ from benchmarks.lakes import image_path, insert_classes, insert_images
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave, seconds
 from components.import_labels.import_answers import import_into
+from components.import_labels.sources import open_source
 from components.lake.tables import TABLES
 from components.register_model.registry import ModelRegistry
 from components.score_images.score import require_champion, score_lake
-from components.storage import uri
+from components.settings import Settings
 
 # Images of the smaller lake; the small images are what makes the larger one feasible.
 _SIZES = (20, 60)
@@ -98,7 +99,7 @@ class _GrowingLake:
             json.dumps({"path": image_path(number), "label": 1, "annotation_id": f"{number}"}) for number in numbers
         ]
         self._answers.write_text("\n".join(lines))
-        return import_into(self._lake, self._registry, uri.normalize(str(self._answers), "source")).imported
+        return import_into(self._lake, self._registry, open_source(str(self._answers), Settings.load())).imported
 
     def _counted(self, run: Callable[[], int]) -> float:
         found = []

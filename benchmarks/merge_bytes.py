@@ -16,10 +16,11 @@ from benchmarks.lakes import image_path, insert_classes, insert_images
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured
 from components.import_labels.import_answers import import_into
+from components.import_labels.sources import open_source
 from components.lake import Lake
 from components.lake.tables import IMAGES, PREDICTIONS
 from components.register_model.registry import ModelRegistry
-from components.storage import uri
+from components.settings import Settings
 
 _SIZES = (500, 2000)
 _BYTES = 32_000
@@ -79,7 +80,7 @@ def _merge_narrow(lake: Lake, registry: ModelRegistry, answers: Path, count: int
     lake.insert_new(PREDICTIONS, _predictions(lake, count))
     lines = [json.dumps({"path": image_path(number), "label": 1}) for number in range(0, count, _ONE_IN)]
     answers.write_text("\n".join(lines))
-    imported = import_into(lake, registry, uri.normalize(str(answers), "source"))
+    imported = import_into(lake, registry, open_source(str(answers), Settings.load()))
     if imported.imported != len(lines):
         raise RuntimeError(f"{imported.imported} of {len(lines)} labels were imported: {imported.rejected[:1]}")
 

@@ -9,6 +9,7 @@ from components.export_for_labeling.choice import Choice
 from components.export_for_labeling.destinations import open_destination
 from components.export_for_labeling.export import export_batch
 from components.import_labels.import_answers import import_into
+from components.import_labels.sources import open_source
 from components.ingest_images.ingest import ingest_folder
 from components.ingest_images.labels import LabelPattern
 from components.register_model.register import Candidate, register
@@ -50,7 +51,7 @@ class WarmLoop:
         sent = export_batch(self._lake, self._settings, destination, Choice(**SCORING))
         if people.answer(to_label, self._sample.answers, answers) != sent.count:
             raise RuntimeError("not all images that were sent were answered for")
-        if not import_into(self._lake, self._registry, uri.normalize(str(answers), "source")).retrain:
+        if not import_into(self._lake, self._registry, open_source(str(answers), self._settings)).retrain:
             raise RuntimeError("there was nothing to train on again")
         self._train()
 
