@@ -23,6 +23,10 @@ demo: setup ## Go once around the whole loop, on this machine
 demo-clean: ## Remove what the demo made
 	rm -rf demo
 
+.PHONY: bench
+bench: setup ## Measure each figure beside the reference's way, for benchmarks/README.md
+	@$(BIN)/python -m benchmarks
+
 .PHONY: test
 test: setup .venv/services.done ## Run the unit, local and service tests
 	$(BIN)/python -m pytest tests/unit tests/local tests/services -m "not slow" --numprocesses 2 --dist loadfile --durations 25

@@ -71,7 +71,7 @@ def generate() -> dict[Path, str]:
         pipelines[name] = _interface(pipeline, pipeline.pipeline_func)
     readme = REPOSITORY / "README.md"
     tables = _TEMPLATES.get_template("tables.md.j2").module
-    files[readme] = _fill(
+    files[readme] = fill(
         readme.read_text(),
         {
             "components": str(tables.components(components)),  # type: ignore[attr-defined]  # Jinja2 makes it of the macro
@@ -101,6 +101,11 @@ def write(files: dict[Path, str]) -> list[Path]:
 def differing(files: dict[Path, str]) -> list[Path]:
     """Return the paths whose text on disk is another one, or that are missing."""
     return [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+
+
+def fill(text: str, sections: dict[str, str]) -> str:
+    """Return a text with each section put between its markers, `<!-- generated: NAME -->` and `<!-- end -->`."""
+    return _GENERATED.sub(lambda match: match["start"] + sections[match["name"]], text)
 
 
 def _components() -> Iterator[tuple[str, Any]]:
@@ -177,11 +182,6 @@ def _literal(value: Any, kind: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
-
-
-def _fill(text: str, sections: dict[str, str]) -> str:
-    """Put each section between its markers."""
-    return _GENERATED.sub(lambda match: match["start"] + sections[match["name"]], text)
 
 
 if __name__ == "__main__":

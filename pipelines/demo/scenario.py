@@ -22,7 +22,7 @@ from pipelines.samples.digits import make_digits
 from pipelines.samples.layout import SampleSummary
 
 # A small network on small images, trained briefly: it shall leave something to doubt.
-_TRAINING: Mapping[str, Any] = {
+TRAINING: Mapping[str, Any] = {
     "backbone": "small",
     "image_size": 32,
     "epochs": 6,
@@ -30,7 +30,7 @@ _TRAINING: Mapping[str, Any] = {
     "ranks": 2,
 }
 # All of the doubtful images go to people: a real installation would send a part of thousands.
-_SCORING: Mapping[str, Any] = {"threshold": 0.95, "fraction": 1.0}
+SCORING: Mapping[str, Any] = {"threshold": 0.95, "fraction": 1.0}
 
 
 def run_demo(folder: Path, trainer_python: Path) -> None:
@@ -81,7 +81,7 @@ class _Demo:
         self._say(f"MLflow UI: {_mlflow_ui(self._folder)}")
 
     def _train(self, sample: SampleSummary) -> Comparison | None:
-        run = self._run_pipeline("training", {"source": str(sample.labelled_folder), **_TRAINING})
+        run = self._run_pipeline("training", {"source": str(sample.labelled_folder), **TRAINING})
         ingested = run.tasks["ingest-images"].outputs["ingested"]
         if ingested:
             self._say(f"{ingested:,} labelled images came into the lake.")
@@ -91,7 +91,7 @@ class _Demo:
 
     def _score(self, sample: SampleSummary) -> bool:
         """Score what arrived and send the doubtful images to people; return whether people have any."""
-        run = self._run_pipeline("scoring", {"source": str(sample.unlabelled_folder), **_SCORING})
+        run = self._run_pipeline("scoring", {"source": str(sample.unlabelled_folder), **SCORING})
         ingested = run.tasks["ingest-images"].outputs["ingested"]
         scored = run.tasks["score-images"].outputs["scored"]
         sent = run.tasks["export-for-labeling"].outputs["count"]
@@ -112,7 +112,7 @@ class _Demo:
             f" their true labels, from {_short(sample.answers)}.",
             style="yellow",
         )
-        run = self._run_pipeline("labeling", {"source": str(self._folder.labels), **_TRAINING})
+        run = self._run_pipeline("labeling", {"source": str(self._folder.labels), **TRAINING})
         imported = run.tasks["import-labels"].outputs["imported"]
         if imported:
             self._say(f"{imported:,} labels came into the lake.")

@@ -1,0 +1,130 @@
+"""What the figures are measured with: a folder, a warm Spark session, and processes of the trainer environment."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.settings import Settings
+from components.train_classifier.environment import rank_environment
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from components.lake import Lake
+
+REPOSITORY = Path(__file__).parent.parent
+TRAINER_PYTHON = REPOSITORY / ".venv" / "trainer" / "bin" / "python"
+# How the line of a trainer process begins that is meant for us, among others of its libraries.
+ANSWER = "measured: "
+
+
+@dataclass
+class Bench:
+    """One run of the benchmarks.
+
+    Attributes:
+        folder: Where all that it makes is kept.
+    """
+
+    folder: Path
+
+    @cached_property
+    def spark(self) -> "SparkSession":
+        """The one Spark session, with the settings of an installation that names none."""
+        from components.lake import spark_session
+
+        session = spark_session(self.settings("spark"))
+        session.sparkContext.setLogLevel("ERROR")
+        return session
+
+    def settings(self, name: str, **values: Any) -> Settings:
+        """Return settings of an installation of its own.
+
+        Args:
+            name: Names its lake, its registry and its model.
+            **values: Other settings.
+        """
+        lake = self.place(name) / "lake"
+        lake.mkdir(exist_ok=True)
+        return Settings.load(
+            lake=str(lake),
+            mlflow_tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}",
+            model_name=name,
+            trainer_python=TRAINER_PYTHON,
+            **values,
+        )
+
+    def lake(self, name: str) -> "Lake":
+        """Return an empty lake."""
+        from components.lake import Lake
+
+        return Lake.open(self.spark, self.settings(name))
+
+    def place(self, name: str) -> Path:
+        """Return a folder, made if there is none."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def trainer(self, module: str, **arguments: Any) -> "Iterator[TrainerProcess]":
+        """Start a module of `benchmarks.trainer` in the trainer environment, and end it with the block.
+
+        Args:
+            module: Its name.
+            **arguments: For its `contenders`.
+        """
+        command = [str(TRAINER_PYTHON), "-m", "benchmarks.trainer", module, json.dumps(arguments)]
+        with (
+            (self.folder / f"{module}.log").open("a") as log,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=REPOSITORY,
+                env=rank_environment(os.environ),
+            ) as process,
+        ):
+            try:
+                yield TrainerProcess(process, self.folder / f"{module}.log")
+            finally:
+                assert process.stdin is not None
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+
+
+class TrainerProcess:
+    """A process of the trainer environment that measures when it is told to.
+
+    Args:
+        process: The process.
+        log: What it says otherwise.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    def measure(self, contender: str) -> Any:
+        """Let a contender have its turn, and return what it came to.
+
+        Raises:
+            RuntimeError: The process failed.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):  # then there is no answer
+            print(contender, file=self._process.stdin, flush=True)
+        for line in self._process.stdout:
+            if line.startswith(ANSWER):
+                return json.loads(line.removeprefix(ANSWER))
+        lines = self._log.read_text().splitlines()
+        raise RuntimeError(f"the trainer process ended: {lines[-1] if lines else 'it said nothing'}")

@@ -1,0 +1,66 @@
+"""A training with a frozen backbone: 12 epochs on one rank."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from benchmarks.bench import Bench, TrainerProcess
+from benchmarks.images import photographs
+from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
+from benchmarks.timing import Measured, Spread, interleave
+from benchmarks.training_set import make_training_set
+from components.build_training_set.training_set import SplitName
+
+_EPOCHS = 12
+# Side of the input, images of both splits, and how often.
+_SIZES = ((71, 256, 64, 2), (299, 24, 8, 1))
+_BATCH = 16
+# Rounding: the two ways evaluate the backbone on other batches.
+_SAME = 1.001
+
+
+def measure(bench: Bench) -> Iterable[Row]:
+    """Measure the epochs of an hour."""
+    for side, train, validation, rounds in _SIZES:
+        images = photographs(train + validation, 400, 300)
+        members = make_training_set(
+            bench.folder / f"frozen-{side}",
+            {SplitName.TRAIN: images[:train], SplitName.VALIDATION: images[train:]},
+            files=2,
+        )
+        losses: dict[str, list[float]] = {}
+        with bench.trainer("frozen_backbone", training_set=members.uri, size=side, batch=_BATCH) as trainer:
+            names = (OURS, Against.REFERENCE)
+            measured = interleave({name: partial(_epochs_an_hour, trainer, name, losses) for name in names}, rounds)
+        size = f"Xception at {side} x {side}, {train} + {validation} images"
+        yield make_row(
+            measured, Against.REFERENCE, name="training with a frozen backbone", size=size, unit="epochs/h",
+            goal=Goal(direction=Direction.AT_LEAST, value=8),
+            how="features of all images computed by FeatureFeed and the head trained on them for 12 epochs, from"
+            " nothing, beside 12 epochs of the same head behind the same backbone with random weights, fed with the"
+            " same images by the same feed; both compiled before",
+        )  # fmt: skip
+        yield _curves(losses, size)
+
+
+def _epochs_an_hour(trainer: TrainerProcess, name: str, losses: dict[str, list[float]]) -> float:
+    answer = trainer.measure(name)
+    losses[name] = answer["losses"]
+    return _EPOCHS * 3600 / float(answer["seconds"])
+
+
+def _curves(losses: dict[str, list[float]], size: str) -> Row:
+    """Return how far the loss curves are apart."""
+    measured = Measured(losses)
+    apart = [max(a / b, b / a) for a, b in zip(losses[OURS], losses[Against.REFERENCE], strict=True)]
+    return Row(
+        name="training with a frozen backbone, its loss curve",
+        size=size,
+        unit="",
+        ours=measured.spread(OURS),
+        reference=measured.spread(Against.REFERENCE),
+        # The worst epoch counts.
+        ratio=Spread(median=max(apart), low=min(apart), high=max(apart), repeats=len(apart)),
+        goal=Goal(direction=Direction.AT_MOST, value=_SAME),
+        how="the training loss of each epoch of the same trainings, without dropout and in the files' order, the"
+        " greater over the less; the worst epoch counts",
+    )

@@ -1,0 +1,116 @@
+"""A run that finds 100 new images, in a lake and in one that is 100 times larger."""
+
+import json
+from collections.abc import Callable, Iterable
+from itertools import count
+
+from benchmarks.bench import Bench
+from benchmarks.champion import champion
+from benchmarks.images import digits
+from benchmarks.lakes import image_path, insert_classes, insert_images
+from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
+from benchmarks.timing import interleave, seconds
+from components.import_labels.import_answers import import_into
+from components.import_labels.sources import open_source
+from components.lake.tables import TABLES
+from components.register_model.registry import ModelRegistry
+from components.score_images.score import require_champion, score_lake
+from components.settings import Settings
+
+# Images of the smaller lake; the small images are what makes the larger one feasible.
+_SIZES = (20, 60)
+_TIMES = 100
+_NEW = 100
+# One image in so many has a label of people before.
+_ONE_IN = 10
+_ROUNDS = 2
+
+
+def measure(bench: Bench) -> Iterable[Row]:
+    """Measure the seconds of a run of scoring, and of one of import_labels."""
+    with champion(bench, bench.settings("growing"), "small", 0) as (registry, _):
+        for size in _SIZES:
+            large, small = (_GrowingLake(bench, registry, images) for images in (_TIMES * size, size))
+            runs = {
+                f"scoring {_NEW} new images": (large.score, small.score),
+                f"importing {_NEW} new labels": (large.label, small.label),
+            }
+            for name, (in_large, in_small) in runs.items():
+                measured = interleave({OURS: in_large, Against.REFERENCE: in_small}, _ROUNDS)
+                yield make_row(
+                    measured, Against.REFERENCE, name=name, size=f"a lake of {_TIMES * size:,} beside one of {size}",
+                    unit="s", goal=Goal(direction=Direction.AT_MOST, value=1.2),
+                    how="score_lake (import_into) in a warm session, in a lake of digits of 32 x 32, all scored and a"
+                    " tenth labelled by people, beside the same run in one of a hundredth of the images, also ours",
+                    beside={
+                        "bytes read": f"{large.kilobytes_read:,.0f} kB beside {small.kilobytes_read:,.0f} kB",
+                        "files in the tables": f"{large.files()} beside {small.files()}",
+                    },
+                )  # fmt: skip
+
+
+class _GrowingLake:
+    """A lake whose images were all scored.
+
+    Attributes:
+        kilobytes_read: By Spark's tasks in the last run.
+
+    Args:
+        bench: The run.
+        registry: Has the champion.
+        images: How many images there are.
+    """
+
+    def __init__(self, bench: Bench, registry: ModelRegistry, images: int) -> None:
+        name = f"growing-{images}"
+        self.kilobytes_read = 0.0
+        self._lake = bench.lake(name)
+        self._registry = registry
+        self._answers = bench.place(name) / "answers.jsonl"
+        self._images = 0
+        self._runs = count()
+        insert_classes(self._lake)
+        self._grow(images)
+        score_lake(self._lake, registry, require_champion(registry))
+        self._import(range(0, images, _ONE_IN))
+        self._labelled = images
+
+    def score(self) -> float:
+        """Let images come in, and return the seconds that scoring them takes."""
+        self._grow(_NEW)
+        return self._counted(lambda: score_lake(self._lake, self._registry, require_champion(self._registry)).scored)
+
+    def label(self) -> float:
+        """Let people label images that came in later, and return the seconds that importing their answers takes."""
+        numbers = range(self._labelled, self._labelled + _NEW)
+        self._labelled += _NEW
+        return self._counted(lambda: self._import(numbers))
+
+    def files(self) -> int:
+        """Return how many data files the tables have."""
+        return sum(self._lake.delta(table).detail().select("numFiles").first()[0] for table in TABLES)
+
+    def _grow(self, images: int) -> None:
+        insert_images(self._lake, digits(images, self._images), self._images)
+        self._images += images
+
+    def _import(self, numbers: range) -> int:
+        lines = [
+            json.dumps({"path": image_path(number), "label": 1, "annotation_id": f"{number}"}) for number in numbers
+        ]
+        self._answers.write_text("\n".join(lines))
+        return import_into(self._lake, self._registry, open_source(str(self._answers), Settings.load())).imported
+
+    def _counted(self, run: Callable[[], int]) -> float:
+        found = []
+        before = self._read()
+        taken = seconds(lambda: found.append(run()))
+        self.kilobytes_read = (self._read() - before) / 1000
+        if found != [_NEW]:
+            raise RuntimeError(f"{found} of {_NEW} images were found")
+        return taken
+
+    def _read(self) -> int:
+        """Return the bytes that Spark's tasks have read so far."""
+        executors = self._lake.spark.sparkContext._jsc.sc().statusStore().executorList(True)
+        return sum(executors.apply(number).totalInputBytes() for number in range(executors.size()))

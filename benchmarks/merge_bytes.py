@@ -1,0 +1,108 @@
+"""Bytes written by the MERGE of a scoring and by the one of labels for a tenth of the images."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from benchmarks.bench import Bench
+from benchmarks.lakes import image_path, insert_classes, insert_images
+from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
+from benchmarks.timing import Measured
+from components.import_labels.import_answers import import_into
+from components.import_labels.sources import open_source
+from components.lake import Lake
+from components.lake.tables import IMAGES, PREDICTIONS
+from components.register_model.registry import ModelRegistry
+from components.settings import Settings
+
+_SIZES = (500, 2000)
+_BYTES = 32_000
+# One image in so many gets a label.
+_ONE_IN = 10
+
+
+def measure(bench: Bench) -> Iterable[Row]:
+    """Count the bytes that come into the folders of the tables."""
+    for count in _SIZES:
+        name = f"merge-{count}"
+        lake = bench.lake(name)
+        # What is in a file does not matter here, and bytes that can't be compressed are like those of a JPEG file.
+        random = np.random.default_rng(count)
+        insert_images(lake, [random.bytes(_BYTES) for _ in range(count)])
+        insert_classes(lake)
+        folder = bench.place(name)
+        wide = _wide_table(lake, folder / "image_data")
+        registry = ModelRegistry.open(bench.settings(name))
+        ours = _kilobytes_written(
+            folder / "lake", partial(_merge_narrow, lake, registry, folder / "answers.jsonl", count)
+        )
+        theirs = _kilobytes_written(wide, partial(_merge_wide, lake, wide, count))
+        yield make_row(
+            Measured({OURS: [ours], Against.REFERENCE: [theirs]}),
+            Against.REFERENCE,
+            name="bytes written by scoring and labelling",
+            size=f"{count:,} images of {_BYTES // 1000} kB, {count // _ONE_IN} labels",
+            unit="kB",
+            goal=Goal(direction=Direction.AT_MOST, value=0.01),
+            how="what grows on the disk, logs and checkpoints of the tables among it, when `predictions` gets a row for"
+            " each image and import_labels takes in answers about a tenth of them, beside two MERGEs into one table"
+            " that has the images' content and the same columns",
+        )
+
+
+def _kilobytes_written(folder: Path, work: Callable[[], object]) -> float:
+    before = _bytes(folder)
+    work()
+    return (_bytes(folder) - before) / 1000
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _predictions(lake: Lake, count: int) -> DataFrame:
+    now = datetime.now(UTC)
+    rows = [
+        (image_path(number), "model", "1", 1 + number % 2, number % 97 / 97, 0.5, 0.5, now, None)
+        for number in range(count)
+    ]
+    return lake.spark.createDataFrame(rows, PREDICTIONS.schema)
+
+
+def _merge_narrow(lake: Lake, registry: ModelRegistry, answers: Path, count: int) -> None:
+    lake.insert_new(PREDICTIONS, _predictions(lake, count))
+    lines = [json.dumps({"path": image_path(number), "label": 1}) for number in range(0, count, _ONE_IN)]
+    answers.write_text("\n".join(lines))
+    imported = import_into(lake, registry, open_source(str(answers), Settings.load()))
+    if imported.imported != len(lines):
+        raise RuntimeError(f"{imported.imported} of {len(lines)} labels were imported: {imported.rejected[:1]}")
+
+
+def _wide_table(lake: Lake, folder: Path) -> Path:
+    """Make the reference's table of the same images."""
+    columns = ("path", "modificationTime", "length", "content", "label", "load_date")
+    lake.read(IMAGES).select(*columns).withColumn("predicted_label", F.lit(None).cast("int")).write.format(
+        "delta"
+    ).save(str(folder))
+    return folder
+
+
+def _merge_wide(lake: Lake, folder: Path, count: int) -> None:
+    """Write predictions and labels into the reference's table, in its way."""
+    predicted = _predictions(lake, count).select("path", "predicted_label")
+    labels = predicted.where(F.substring("path", -5, 1) == "0").select("path", F.lit(1).alias("label"))
+    for rows in (predicted, labels):
+        (
+            DeltaTable.forPath(lake.spark, str(folder))
+            .alias("target")
+            .merge(rows.alias("source"), "target.path = source.path")
+            .whenMatchedUpdate(set={name: f"source.{name}" for name in rows.columns if name != "path"})
+            .execute()
+        )

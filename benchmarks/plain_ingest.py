@@ -1,0 +1,60 @@
+"""What no ingest could beat: read, SHA-256, decode and write Parquet, in one plain process per core."""
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.ingest_images.limits import Limits
+from components.workers.threads import limit_tensorflow_threads
+
+_ROWS = 64
+
+
+@contextmanager
+def plain_processes() -> Iterator[ProcessPoolExecutor]:
+    """Yield a process for each core, with one thread of TensorFlow in each."""
+    spawn = multiprocessing.get_context("spawn")
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(cores, mp_context=spawn, initializer=limit_tensorflow_threads) as pool:
+        yield pool
+
+
+def ingest_plainly(pool: ProcessPoolExecutor, landing: Path) -> int:
+    """Ingest the files of a folder into Parquet files in a folder beside it, and return how many were good.
+
+    Args:
+        pool: Processes, one for each core.
+        landing: The folder.
+    """
+    cores = len(os.sched_getaffinity(0))
+    target = landing.with_name(f"plain-of-{landing.name}")
+    target.mkdir()
+    paths = sorted(landing.iterdir())
+    parts = [paths[part::cores] for part in range(cores)]
+    return sum(pool.map(_ingest_part, parts, [target / f"{part}.parquet" for part in range(cores)]))
+
+
+def _ingest_part(paths: Sequence[Path], target: Path) -> int:
+    from components.images.verdict import verdict
+
+    schema = pa.schema([("path", pa.string()), ("content", pa.binary()), ("content_sha256", pa.string())])
+    limits = Limits()
+    good = 0
+    with pq.ParquetWriter(target, schema) as writer:
+        for start in range(0, len(paths), _ROWS):
+            rows = []
+            for path in paths[start : start + _ROWS]:
+                content = path.read_bytes()
+                if verdict(content, limits.pixels) is None:
+                    row = {"path": str(path), "content": content, "content_sha256": hashlib.sha256(content).hexdigest()}
+                    rows.append(row)
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+            good += len(rows)
+    return good

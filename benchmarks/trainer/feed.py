@@ -1,0 +1,108 @@
+"""The feed of a training: a pass over Parquet files, to batches of tensors."""
+
+import io
+import os
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import tensorflow as tf
+from petastorm import TransformSpec, make_batch_reader
+from petastorm.tf_utils import make_petastorm_dataset
+from PIL import Image
+
+from benchmarks.timing import seconds
+from components.build_training_set.training_set import SplitName, TrainingSet
+from components.images.preprocess import preprocess
+from components.train_classifier.feed import ImageFeed, Share
+from components.train_classifier.steps import in_steps
+
+_BATCH = 32
+
+
+def contenders(training_set: str, size: int) -> dict[str, Callable[[], float]]:
+    """Return the ways to feed, each as a function that makes a pass and returns images/s.
+
+    Args:
+        training_set: URI of the training set.
+        size: Side of the model's input, in pixels.
+    """
+    members = TrainingSet.read(training_set)
+    count = members.counts[SplitName.TRAIN]
+    ways: dict[str, Callable[[], int]] = {
+        "ours": _ours(members, size),
+        "reference": partial(_transform_spec, members, size),
+        "limit": _decode_and_resize(members, size),
+    }
+
+    for way in ways.values():
+        _rate(way, count)
+    return {name: partial(_rate, way, count) for name, way in ways.items()}
+
+
+def _rate(way: Callable[[], int], images: int) -> float:
+    found = []
+    taken = seconds(lambda: found.append(way()))
+    if found != [images]:
+        raise RuntimeError(f"{found} images were fed, not {images}")
+    return images / taken
+
+
+def _ours(members: TrainingSet, size: int) -> Callable[[], int]:
+    share = Share.of(members, SplitName.TRAIN, rank=0, ranks=1)
+    feed = ImageFeed(share, size, [each.label for each in members.classes], _cores())
+    images = members.counts[SplitName.TRAIN]
+    batches = in_steps(feed.dataset(lambda: 0), images, -(-images // _BATCH), _BATCH)
+    return lambda: int(sum(tf.reduce_sum(weights).numpy() for _, _, weights in batches))
+
+
+def _decode_and_resize(members: TrainingSet, size: int) -> Callable[[], int]:
+    """Return a pass over files that are in memory: nothing is read, and no label comes with them."""
+    share = Share.of(members, SplitName.TRAIN, rank=0, ranks=1)
+    contents = tf.constant(np.concatenate([contents for contents, _ in share.rows()]).tolist(), tf.string)
+    batches = (
+        tf.data.Dataset.from_tensor_slices(contents)
+        .map(lambda content: preprocess(content, size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(_BATCH, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    return lambda: sum(len(images) for images in batches)
+
+
+def _transform_spec(members: TrainingSet, size: int) -> int:
+    """Make a pass in the reference's way: Petastorm's threads decode by Pillow, in a TransformSpec."""
+    spec = TransformSpec(
+        lambda frame: _transform(frame, size),
+        edit_fields=[("features", np.float32, (size, size, 3), False)],
+        selected_fields=["features", "label"],
+    )
+    with make_batch_reader(
+        members.file_urls(SplitName.TRAIN),
+        schema_fields=["content", "label"],
+        transform_spec=spec,
+        shuffle_row_groups=True,
+        seed=0,
+    ) as reader:
+        batches = make_petastorm_dataset(reader).unbatch().batch(_BATCH).prefetch(tf.data.AUTOTUNE)
+        return sum(len(batch.features) for batch in batches)
+
+
+def _transform(frame: pd.DataFrame, size: int) -> pd.DataFrame:
+    frame["features"] = frame["content"].map(lambda content: _by_pillow(content, size))
+    return frame.drop(columns=["content"])
+
+
+def _by_pillow(content: bytes, size: int) -> npt.NDArray[np.float32]:
+    """Shrink to fit, put into the middle of a white square, scale as Xception was trained."""
+    image = Image.open(io.BytesIO(content))
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (size, size), (255, 255, 255))
+    square.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+    scaled: npt.NDArray[np.float32] = np.asarray(square, np.float32) / 127.5 - 1
+    return scaled
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

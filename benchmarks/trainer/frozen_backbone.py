@@ -1,0 +1,141 @@
+"""A training of the head on a frozen Xception: on features that are computed once, or through the whole network."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import horovod.tensorflow as hvd
+from tensorflow import keras
+
+from benchmarks.timing import seconds
+from components.build_training_set.training_set import SplitName, TrainingSet
+from components.storage import uri
+from components.train_classifier.backbones import build_backbone, build_head
+from components.train_classifier.callbacks import AverageOverRanks, KeepProgress
+from components.train_classifier.checkpoint import Checkpoint, Progress
+from components.train_classifier.features import FeatureFeed, FeatureSource
+from components.train_classifier.feed import ImageFeed, Share
+from components.train_classifier.request import TrainingRequest
+from components.train_classifier.state import TrainingState
+from components.train_classifier.steps import in_steps
+
+_EPOCHS = 12
+_SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
+
+
+def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return both ways, each as a function that trains from the same start and returns seconds and losses.
+
+    Without dropout and in the files' order, or the curves could not be compared.
+
+    Args:
+        training_set: URI of the training set.
+        size: Side of the model's input, in pixels.
+        batch: Images of a step.
+    """
+    hvd.init()
+    members = TrainingSet.read(training_set)
+    request = TrainingRequest.make(
+        training_set=training_set, weights="none", image_size=size, batch_size=batch, epochs=_EPOCHS, dropout=0,
+        mlflow_tracking_uri="unused", experiment="unused", run_directory="unused", features_directory="unused",
+    )  # fmt: skip
+    keras.utils.set_random_seed(request.seed)
+    backbone = build_backbone(request)
+    _normalise(backbone, members, request)
+    head = build_head(backbone.output_shape[-1], len(members.classes), request.dropout)
+    whole = keras.Sequential([backbone, build_head(backbone.output_shape[-1], len(members.classes), request.dropout)])
+    whole.layers[-1].set_weights(head.get_weights())
+    both = {
+        "ours": _Training(head, request, lambda: _features(members, backbone, request)),
+        "reference": _Training(whole, request, lambda: _images(members, request)),
+    }
+    for training in both.values():
+        training.run(epochs=1)
+    return {name: partial(training.run, _EPOCHS) for name, training in both.items()}
+
+
+def _normalise(backbone: keras.Model, members: TrainingSet, request: TrainingRequest) -> None:
+    """Give the averages of batch normalisation the values of some images.
+
+    With those it begins with, random weights make features near 0: the loss would stay where it is, and so would any
+    two of its curves.
+    """
+    (network,) = (layer for layer in backbone.layers if isinstance(layer, keras.Model))
+    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    network.trainable = True
+    for layer in layers:
+        layer.momentum = 0.0
+    images, _, _ = next(iter(_images(members, request)[SplitName.TRAIN]))
+    network(images / 127.5 - 1, training=True)
+    network.trainable = False
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+class _Training:
+    def __init__(
+        self, model: keras.Model, request: TrainingRequest, feeds: Callable[[], Mapping[SplitName, Any]]
+    ) -> None:
+        self._model = model
+        self._state = TrainingState(model, request.learning_rate)
+        self._start = Checkpoint(variables=self._state.values())
+        self._feeds = feeds
+
+    def run(self, epochs: int) -> dict[str, Any]:
+        progress = Progress()
+        self._state.restore(self._start)
+
+        def train() -> None:
+            feeds = self._feeds()
+            self._model.fit(
+                feeds[SplitName.TRAIN],
+                validation_data=feeds[SplitName.VALIDATION],
+                epochs=epochs,
+                callbacks=[AverageOverRanks(), KeepProgress(progress, [], patience=0)],
+                verbose=0,
+            )
+
+        taken = seconds(train)
+        return {"seconds": taken, "losses": [each.loss for each in progress.history]}
+
+
+def _features(members: TrainingSet, backbone: keras.Model, request: TrainingRequest) -> Mapping[SplitName, Any]:
+    """Return the feeds of a training whose features nobody has computed before."""
+    with TemporaryDirectory() as folder:
+        source = FeatureSource(
+            backbone,
+            uri.normalize(folder, "features"),
+            request.image_size,
+            [each.label for each in members.classes],
+            request.batch_size,
+            _cores(),
+        )
+        return {
+            split: _in_steps(FeatureFeed(Share.of(members, split, 0, 1), source).dataset(), members, split, request)
+            for split in _SPLITS
+        }
+
+
+def _images(members: TrainingSet, request: TrainingRequest) -> Mapping[SplitName, Any]:
+    class_ids = [each.label for each in members.classes]
+    return {
+        split: _in_steps(
+            ImageFeed(Share.of(members, split, 0, 1), request.image_size, class_ids, _cores()).dataset(),
+            members,
+            split,
+            request,
+        )
+        for split in _SPLITS
+    }
+
+
+def _in_steps(dataset: Any, members: TrainingSet, split: SplitName, request: TrainingRequest) -> Any:
+    images = members.counts[split]
+    return in_steps(dataset, images, -(-images // request.batch_size), request.batch_size)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,57 @@
+"""Classifiers with random weights, logged as a training logs its own, and their bare forward pass."""
+
+from collections.abc import Callable
+from typing import Any
+
+import horovod.tensorflow as hvd
+import tensorflow as tf
+
+from benchmarks.timing import seconds
+from components.build_training_set.training_set import TrainingSet
+from components.storage import uri
+from components.train_classifier.backbones import build_backbone, build_head
+from components.train_classifier.export import ExportedClassifier
+from components.train_classifier.request import TrainingRequest
+from components.train_classifier.tracking import Tracking
+
+_BATCH = 32
+
+
+def contenders(
+    training_set: str, backbone: str, image_size: int, forward_images: int, tracking_uri: str, folder: str
+) -> dict[str, Callable[[], Any]]:
+    """Return `log`, which logs the classifier, and `limit`, which returns images/s of its networks alone.
+
+    Args:
+        training_set: URI of a training set with the classes.
+        backbone: The network, with random weights.
+        image_size: Side of its input, in pixels.
+        forward_images: Images of a pass, already decoded and resized.
+        tracking_uri: MLflow's.
+        folder: Where the training's run is kept.
+    """
+    hvd.init()
+    members = TrainingSet.read(training_set)
+    request = TrainingRequest.make(
+        training_set=training_set, backbone=backbone, weights="none", image_size=image_size,
+        mlflow_tracking_uri=tracking_uri, experiment="benchmarks", run_directory=uri.normalize(folder, "folder"),
+        features_directory="unused",
+    )  # fmt: skip
+    network = build_backbone(request)
+    head = build_head(network.output_shape[-1], len(members.classes), request.dropout)
+
+    def log() -> dict[str, str]:
+        with Tracking.open(request, members, resumed=False) as tracking:
+            exported = ExportedClassifier(network, head, [each.label for each in members.classes], request.image_size)
+            model_uri, digest = tracking.log_model(exported)
+            return {"run_id": tracking.run_id, "model_uri": model_uri, "digest": digest}
+
+    side = request.image_size
+    images = tf.random.stateless_uniform((_BATCH, side, side, 3), (1, 2), maxval=255)
+    forward = tf.function(lambda batch: head(network(batch, training=False), training=False))
+
+    def limit() -> float:
+        batches = max(1, forward_images // _BATCH)
+        return batches * _BATCH / seconds(lambda: [forward(images).numpy() for _ in range(batches)])
+
+    return {"log": log, "limit": limit}

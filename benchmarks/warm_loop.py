@@ -1,0 +1,77 @@
+"""The demo's loop in one process and one warm session: what its tasks do, without a start of their own for each."""
+
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from components.build_training_set.build import build_training_set
+from components.evaluate_classifier.evaluate import Challenger, evaluate
+from components.export_for_labeling.choice import Choice
+from components.export_for_labeling.destinations import open_destination
+from components.export_for_labeling.export import export_batch
+from components.import_labels.import_answers import import_into
+from components.import_labels.sources import open_source
+from components.ingest_images.ingest import ingest_folder
+from components.ingest_images.labels import LabelPattern
+from components.register_model.register import Candidate, register
+from components.register_model.registry import ModelRegistry
+from components.score_images.score import require_champion, score_lake
+from components.storage import uri
+from components.train_classifier.train import train
+from pipelines.demo import people
+from pipelines.demo.scenario import SCORING, TRAINING
+from pipelines.samples.digits import make_digits
+
+# The default of the component.
+_FILES = 16
+
+
+class WarmLoop:
+    """The loop, over a lake of its own.
+
+    Args:
+        bench: The run.
+        name: Names the lake.
+    """
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self._folder = bench.place(name)
+        self._settings = bench.settings(name)
+        self._lake = bench.lake(name)
+        self._registry = ModelRegistry.open(self._settings)
+        self._sample = make_digits(self._folder / "sample")
+
+    def run(self) -> None:
+        """Go once around, by the calls that the tasks' components make."""
+        self._ingest(self._sample.labelled_folder, LabelPattern())
+        self._train()
+        self._ingest(self._sample.unlabelled_folder, None)
+        score_lake(self._lake, self._registry, require_champion(self._registry))
+        to_label, answers = self._folder / "to_label", self._folder / "labels.csv"
+        destination = open_destination(uri.normalize(str(to_label), "destination"), self._settings)
+        sent = export_batch(self._lake, self._settings, destination, Choice(**SCORING))
+        if people.answer(to_label, self._sample.answers, answers) != sent.count:
+            raise RuntimeError("not all images that were sent were answered for")
+        if not import_into(self._lake, self._registry, open_source(str(answers), self._settings)).retrain:
+            raise RuntimeError("there was nothing to train on again")
+        self._train()
+
+    def _ingest(self, folder: Path, labels: LabelPattern | None) -> None:
+        ingest_folder(self._lake, uri.normalize(str(folder), "source"), "*.jpg", labels)
+
+    def _train(self) -> None:
+        members = build_training_set(self._lake, _FILES).training_set
+        _, trained = train(self._settings, members.uri, **TRAINING)
+        model = trained.run_id, trained.model_uri, trained.model_digest
+        found = evaluate(self._settings, members.uri, Challenger(*model))
+        decision = found.decision
+        register(
+            self._settings,
+            Candidate(
+                *model,
+                training_set=members.uri,
+                accuracy=found.challenger.accuracy,
+                promote=decision.promote,
+                reason=decision.reason,
+                compared_with=found.compared_with,
+            ),
+        )

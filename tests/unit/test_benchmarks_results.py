@@ -1,0 +1,84 @@
+"""The table of the benchmarks: medians, ratios, goals, and the README that shows them."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmarks.results import OURS, Against, Direction, Goal, Machine, Results, Row, make_row
+from benchmarks.timing import Measured, interleave
+
+
+def row(ours: list[float], against: list[float], goal: Goal, name: str = "feed") -> Row:
+    return make_row(
+        Measured({OURS: ours, Against.LIMIT: against}),
+        Against.LIMIT,
+        name=name,
+        size="10 images",
+        unit="images/s",
+        goal=goal,
+        how="by hand",
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "ratio", "reached"),
+    [
+        (Direction.AT_LEAST, 0.79, False),
+        (Direction.AT_LEAST, 0.8, True),
+        (Direction.AT_LEAST, 0.81, True),
+        (Direction.AT_MOST, 0.79, True),
+        (Direction.AT_MOST, 0.8, True),
+        (Direction.AT_MOST, 0.81, False),
+    ],
+)
+def test_a_goal_is_reached_on_its_good_side_and_at_its_bound(direction: Direction, ratio: float, reached: bool) -> None:
+    assert row([ratio], [1], Goal(direction=direction, value=0.8)).reached is reached
+
+
+def test_a_ratio_is_taken_round_by_round_and_its_median_counts() -> None:
+    found = row([10, 40, 30], [10, 20, 10], Goal(direction=Direction.AT_LEAST, value=2))
+
+    # Of medians it would be 3.
+    assert (found.ratio.low, found.ratio.median, found.ratio.high) == (1, 2, 3)
+    assert found.reached
+    assert (found.ours.low, found.ours.median, found.ours.high, found.ours.repeats) == (10, 30, 40, 3)
+
+
+def test_contenders_take_turns_and_every_other_round_goes_backwards() -> None:
+    turns: list[str] = []
+
+    def turn(name: str) -> float:
+        turns.append(name)
+        return len(turns)
+
+    measured = interleave({name: partial(turn, name) for name in "abc"}, rounds=2)
+
+    assert "".join(turns) == "abccba"
+    assert measured.values["a"] == [1, 6]
+
+
+def test_the_readme_shows_each_row_with_its_verdict_and_what_could_not_be_measured(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- generated: figures -->\nold\n<!-- end -->\nafter\n")
+    rows = [
+        row([1234.5], [1000], Goal(direction=Direction.AT_LEAST, value=0.8)),
+        row([1, 2], [4, 4], Goal(direction=Direction.AT_LEAST, value=0.8), "ingest"),
+    ]
+    results = Results(
+        machine=Machine(cores=2, memory_gib=23.4), seconds=600, rows=rows, failed={"ranks": "RuntimeError"}
+    )
+
+    results.write(tmp_path / "results.json", readme)
+
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("<!-- end -->\nafter\n")
+    assert "old" not in text
+    assert "| feed | 10 images | 1,234 images/s |  | 1,000 images/s | 1.23 | >= 0.8 | yes |" in text
+    assert (
+        "| ingest | 10 images | 1.5 images/s (1 to 2) |  | 4 images/s | 0.375 (0.25 to 0.5) | >= 0.8 | **no** |" in text
+    )
+    assert "2 cores with 23.4 GiB" in text
+    assert "**ranks** could not be measured: RuntimeError" in text
+    assert Results.read(tmp_path / "results.json") == results
