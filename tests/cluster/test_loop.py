@@ -21,6 +21,9 @@ from tests.cluster.store import ROOT, land, paths
 from tests.cluster.task_runs import Ended, TaskRuns
 from tests.local.training_set_factory import digits
 
+# Ten tasks, each of which starts a pod and most of them a Spark, are one fixture.
+pytestmark = pytest.mark.timeout(2400)
+
 DIGITS = digits(120)
 LABELLED, UNLABELLED = DIGITS[:100], DIGITS[100:]
 EVERY_IMAGE: dict[str, Any] = {"threshold": 1.0, "fraction": 1.0, "audit_fraction": 1.0}
