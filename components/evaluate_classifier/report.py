@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from components.evaluate_classifier.evaluate import EvaluationResult
 from components.evaluate_classifier.tally import Tally
 from components.intervals import share_interval
-from components.report import Cell, Picture, Report, new_figure, short
+from components.report import Cell, Picture, Report, new_figure, percent, percent_range, short
 from components.report.metrics import MetricsArtifact
 
 # More can't be read, neither on a page nor in KFP's UI.
@@ -105,14 +105,13 @@ def _version(result: EvaluationResult) -> str:
 
 
 def _counts(tally: Tally) -> tuple[Cell, ...]:
-    interval = share_interval(tally.correct, tally.total)
     return (
         tally.total,
         tally.correct,
         tally.total - tally.correct,
         tally.undecodable,
         100 * tally.accuracy,
-        f"{interval.low:.1%} to {interval.high:.1%}",
+        percent_range(share_interval(tally.correct, tally.total)),
     )
 
 
@@ -165,7 +164,7 @@ def _add_confusions(report: Report, result: EvaluationResult) -> None:
                 result.class_name(true),
                 result.class_name(predicted),
                 count,
-                _percent(count / tally.class_scores(true).images),
+                percent(count / tally.class_scores(true).images),
             )
             for true, predicted, count in mistakes[:_CONFUSIONS]
         ],
@@ -184,19 +183,15 @@ def _add_classes(report: Report, result: EvaluationResult) -> None:
             label,
             result.class_name(label),
             ours.images,
-            _percent(ours.precision),
-            _percent(ours.recall),
+            percent(ours.precision),
+            percent(ours.recall),
         ]
         if result.champion is not None:
             theirs = result.champion.class_scores(label)
-            row += [_percent(theirs.precision), _percent(theirs.recall)]
+            row += [percent(theirs.precision), percent(theirs.recall)]
         rows.append(row)
     report.table("Classes, those that are found least first", columns, rows)
     report.text(
         "Precision is the share of the images that a model says are of the class that are; recall is the share of the"
         " class' images that it finds."
     )
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from components.import_labels.import_answers import ImportResult
 from components.intervals import share_interval
-from components.report import Report, duration
+from components.report import Report, duration, percent, percent_range
 
 
 def write_report(result: ImportResult, path: str) -> None:
@@ -60,7 +60,6 @@ def write_report(result: ImportResult, path: str) -> None:
 
 
 def _add_agreement(report: Report, result: ImportResult) -> None:
-    interval = share_interval(result.agreed, result.asked)
     report.table(
         "Agreement of people and model, on the images that were sent",
         ("Images with a label", "Agreed on", "Agreed, %", "95% interval"),
@@ -68,8 +67,8 @@ def _add_agreement(report: Report, result: ImportResult) -> None:
             (
                 result.asked,
                 result.agreed,
-                round(100 * result.agreed / result.asked, 1),
-                f"{interval.low:.1%} to {interval.high:.1%}",
+                percent(result.agreed / result.asked),
+                percent_range(share_interval(result.agreed, result.asked)),
             )
         ],
     )

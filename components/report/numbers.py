@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 
+from components.intervals import Interval
+
 _NOTHING = "\N{EN DASH}"
 _DIGITS = 4
 
@@ -49,6 +51,16 @@ def format_column(values: Sequence[object]) -> list[str]:
         else format_value(value)
         for value in values
     ]
+
+
+def percent(share: float | None) -> float | None:
+    """Return a share in percent, with a decimal, for a column that says so; None if there is none."""
+    return None if share is None else round(100 * share, 1)
+
+
+def percent_range(interval: Interval | None) -> str | None:
+    """Return an interval of shares as text, as in `80.7% to 86.1%`; None if there is none."""
+    return None if interval is None else f"{interval.low:.1%} to {interval.high:.1%}"
 
 
 def duration(seconds: float) -> str:

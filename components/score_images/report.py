@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from components.report import Cell, Picture, Report, duration, new_figure, short
+from components.report import Cell, Picture, Report, duration, new_figure, percent, percent_range, short
 from components.report.metrics import MetricsArtifact
 from components.score_images.class_shares import DIVERGENCE_LIMIT, ClassShares
 from components.score_images.field_accuracy import Audits, FieldAccuracy
@@ -200,13 +200,12 @@ def _add_field_accuracy(report: Report, result: ScoreResult) -> None:
 
 
 def _counts(audits: Audits) -> tuple[Cell, ...]:
-    interval = audits.interval
     return (
         audits.sent,
         audits.answered,
         audits.right,
-        None if audits.accuracy is None else round(100 * audits.accuracy, 1),
-        None if interval is None else f"{interval.low:.1%} to {interval.high:.1%}",
+        percent(audits.accuracy),
+        percent_range(audits.interval),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from components.report import Report, duration, new_figure
+from components.report import Report, duration, new_figure, percent
 from components.train_classifier.request import TrainingRequest, TrainingResult
 
 
@@ -37,9 +37,9 @@ def write_report(request: TrainingRequest, result: TrainingResult, path: str) ->
         (
             each.epoch,
             each.loss,
-            round(100 * each.accuracy, 1),
+            percent(each.accuracy),
             each.val_loss,
-            round(100 * each.val_accuracy, 1),
+            percent(each.val_accuracy),
             round(each.seconds, 1),
         )
         for each in result.history
