@@ -75,14 +75,14 @@ setup: .venv/spark.done .venv/trainer.done ## Make both environments
 
 .venv/spark.done: requirements/dev.txt images/spark/install_jars.py pyproject.toml .venv/tools.done
 	@test -d .venv/spark || $(UV) venv --quiet --python python3.11 .venv/spark
-	@$(UV) pip sync --quiet --python .venv/spark --require-hashes $<
+	@$(UV) pip sync --quiet --compile-bytecode --python .venv/spark --require-hashes $<
 	@$(UV) pip install --quiet --python .venv/spark --no-deps --no-build-isolation --editable .
 	@$(BIN)/python images/spark/install_jars.py >.venv/jars.log 2>&1 || { cat .venv/jars.log; exit 1; }
 	@touch $@
 
 .venv/trainer.done: requirements/trainer.txt pyproject.toml $(HOROVOD).done .venv/tools.done
 	@test -d .venv/trainer || $(UV) venv --quiet --python python3.11 .venv/trainer
-	@$(UV) pip sync --quiet --python .venv/trainer --require-hashes $<
+	@$(UV) pip sync --quiet --compile-bytecode --python .venv/trainer --require-hashes $<
 	@$(UV) pip install --quiet --python .venv/trainer --no-deps --no-build-isolation $(HOROVOD)/*.whl --editable .
 	@touch $@
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES, IMAGES
 
 # Rows are sent through the driver, whose heap has to hold them some times over.
@@ -39,9 +39,9 @@ def insert_images(lake: Lake, images: Sequence[bytes], first: int = 0) -> None:
             )
             for position, content in enumerate(images[start : start + _ROWS])
         ]
-        lake.insert_new(IMAGES, lake.spark.createDataFrame(rows, IMAGES.schema))
+        lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
 
 
 def insert_classes(lake: Lake) -> None:
     """Put the classes of the benchmarks' models into a lake."""
-    lake.insert_new(CLASSES, lake.spark.createDataFrame([(1, "one", None), (2, "two", None)], CLASSES.schema))
+    lake.insert_new(CLASSES, frame(lake.spark, [(1, "one", None), (2, "two", None)], CLASSES.columns))

@@ -17,7 +17,7 @@ from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured
 from components.import_labels.import_answers import import_into
 from components.import_labels.sources import open_source
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import IMAGES, PREDICTIONS
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
@@ -73,7 +73,7 @@ def _predictions(lake: Lake, count: int) -> DataFrame:
         (image_path(number), "model", "1", 1 + number % 2, number % 97 / 97, 0.5, 0.5, now, None)
         for number in range(count)
     ]
-    return lake.spark.createDataFrame(rows, PREDICTIONS.schema)
+    return frame(lake.spark, rows, PREDICTIONS.columns)
 
 
 def _merge_narrow(lake: Lake, registry: ModelRegistry, answers: Path, count: int) -> None:

@@ -24,12 +24,14 @@ settings.load_profile("here")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tests are short: thorough compilation of Spark's code would not pay. Without it, Java reserves 48 MB for compiled
-# code, which a session of many tests fills, so that code is thrown out and compiled again. Tasks and ranks that tests
-# start inherit all of this.
-os.environ.setdefault(
-    "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS",
-    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC",
+# code, which a session of many tests fills, so that code is thrown out and compiled again. Nor has it to be verified
+# each time that Spark's own code is sound.
+JAVA_OPTIONS = (
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
+# Tasks and ranks that tests start inherit them.
+os.environ.setdefault("IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS", JAVA_OPTIONS)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice, candi
 from components.export_for_labeling.copies import COPIED_COLUMNS, copy
 from components.export_for_labeling.destinations import Destination, open_destination
 from components.export_for_labeling.unfinished import Note, note_path, read_unfinished, write_note
-from components.lake import Lake, spark_session
+from components.lake import Lake, frame, spark_session
 from components.lake.tables import CLASSES, IMAGES, LABELING_REQUESTS
 from components.settings import Settings
 from components.storage import uri
@@ -178,7 +178,7 @@ def _send_new(lake: Lake, destination: Destination, choice: Choice, result: Expo
         (row["path"], name, destination.service, *(row[column] for column in said), now, None, None) for row in chosen
     ]
     write_note(lake, Note(batch=name, destination=destination.uri, finished=False))
-    lake.insert_new(LABELING_REQUESTS, lake.spark.createDataFrame(rows, LABELING_REQUESTS.schema))
+    lake.insert_new(LABELING_REQUESTS, frame(lake.spark, rows, LABELING_REQUESTS.columns))
     return _finish(lake, destination, name, chosen)
 
 
@@ -210,7 +210,7 @@ def _copy(
     ]
     shown = F.col("path").isin([row["path"] for row in examples])
     about = [(row["path"], _metadata(_said(batch.name, row, names))) for row in requests]
-    wanted = F.broadcast(lake.spark.createDataFrame(about, "path STRING, about MAP<STRING, STRING>"))
+    wanted = F.broadcast(frame(lake.spark, about, "path STRING, about MAP<STRING, STRING>"))
     images = lake.read(IMAGES)
     files: dict[str, str] = {}
     contents: dict[str, bytes] = {}

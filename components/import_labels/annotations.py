@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from components.import_labels.formats import DEFAULT_SERVICE, Rejected
 from components.import_labels.reading import Reading, Said
 from components.import_labels.rule import last_words
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import ANNOTATIONS
 
 REPEATED_ID = "its annotation_id stands for another answer that came before"
@@ -72,7 +72,8 @@ def annotation_rows(lake: Lake, reading: Reading) -> DataFrame:
         first = rows.setdefault(said.key, said)
         if first.answer != said.answer:
             reading.rejected.append(Rejected(said.located.where, REPEATED_ID))
-    return lake.spark.createDataFrame(
+    return frame(
+        lake.spark,
         [
             (
                 *key,

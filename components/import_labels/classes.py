@@ -7,7 +7,7 @@ from itertools import count
 
 from components.import_labels.formats import Answer, Rejected
 from components.import_labels.reading import Reading, Said
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES
 
 # A class that people name gets a number of four digits: those of folders have three, and one that lands later would
@@ -44,7 +44,7 @@ def give_labels(lake: Lake, reading: Reading) -> dict[int, str]:
     if new:
         # Before the answers: a run that is cut off between the two leaves a class that the next one finds.
         rows = [(label, text or None, None) for label, text in new.items()]
-        lake.insert_new(CLASSES, lake.spark.createDataFrame(rows, CLASSES.schema))
+        lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
     labels: dict[str, list[int]] = {}
     for label, text in (known | new).items():
         labels.setdefault(text, []).append(label)

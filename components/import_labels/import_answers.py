@@ -21,7 +21,7 @@ from components.import_labels.reading import Reading, read_exports
 from components.import_labels.retrain import count_new_labels, is_known_to_challenger
 from components.import_labels.rule import LABELLED, Rule, judge, last_words
 from components.import_labels.sources import Source, open_source
-from components.lake import Lake, spark_session
+from components.lake import Lake, frame, spark_session
 from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
@@ -126,7 +126,7 @@ def import_into(
 
 def _write(lake: Lake, reading: Reading, result: ImportResult, judge_all: bool) -> None:
     paths = {each.answer.path for each in reading.said}
-    named = lake.spark.createDataFrame([(path,) for path in paths], "path STRING")
+    named = frame(lake.spark, [(path,) for path in paths], "path STRING")
     result.new_classes = give_labels(lake, reading)
     drop_superseded(lake, reading, named)
     annotations = annotation_rows(lake, reading).persist(StorageLevel.MEMORY_AND_DISK)

@@ -10,7 +10,7 @@ from components.export_for_labeling.copies import copy_name
 from components.import_labels.copies import images_by_copy, original
 from components.import_labels.formats import Answer, Located, Rejected, parse
 from components.import_labels.sources import Export, Source
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import IMAGES, LABELING_REQUESTS
 from components.storage import uri
 
@@ -111,7 +111,7 @@ def _find_originals(lake: Lake, reading: Reading) -> None:
 def _find_images(lake: Lake, reading: Reading) -> None:
     """Keep the answers about images that the lake has, with their paths as the lake spells them."""
     paths = {uri.column_spelling(each.answer.path) for each in reading.said}
-    wanted = F.broadcast(lake.spark.createDataFrame([(path,) for path in paths], "path STRING"))
+    wanted = F.broadcast(frame(lake.spark, [(path,) for path in paths], "path STRING"))
     known = {row["path"] for row in lake.read(IMAGES).select("path").join(wanted, "path", "left_semi").collect()}
 
     def find(said: Said) -> Said | Rejected:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from components.images.header import EMPTY
 from components.ingest_images.limits import Limits
-from components.lake import Lake, Table
+from components.lake import Lake, Table, frame
 from components.lake.tables import CLASSES, IMAGES, QUARANTINE
 from components.storage import files
 
@@ -165,7 +165,7 @@ def _write_quarantine(lake: Lake, read: list[_File], unread: list[_File], now: d
     new = [file for file in [*read, *unread] if file.reason is not None and (file.path, file.sha256) not in known]
     if new:
         rows = [(file.path, file.modification_time, file.length, file.sha256, file.reason, now.date()) for file in new]
-        lake.insert_new(QUARANTINE, lake.spark.createDataFrame(rows, QUARANTINE.schema))
+        lake.insert_new(QUARANTINE, frame(lake.spark, rows, QUARANTINE.columns))
     good = {file.path: file.reason is None for file in read}
     released = [
         (path, sha256)
@@ -173,7 +173,7 @@ def _write_quarantine(lake: Lake, read: list[_File], unread: list[_File], now: d
         if path in good and (reason != REPLACED if good[path] else sha256 is None)
     ]
     if released:
-        keys = lake.spark.createDataFrame(released, "path STRING, content_sha256 STRING")
+        keys = frame(lake.spark, released, "path STRING, content_sha256 STRING")
         lake.merge(QUARANTINE, keys, lambda builder: builder.whenMatchedDelete())
     return [(file.path, str(file.reason)) for file in new]
 
@@ -186,7 +186,7 @@ def _write_classes(lake: Lake, read: list[_File]) -> None:
     known = {row["label"] for row in lake.read(CLASSES).select("label").collect()}
     rows = [(label, name, None) for label, name in names.items() if label not in known]
     if rows:
-        lake.insert_new(CLASSES, lake.spark.createDataFrame(rows, CLASSES.schema))
+        lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
 
 
 def _sample(judged: DataFrame, paths: list[str]) -> list[tuple[str, bytes]]:
@@ -198,5 +198,5 @@ def _sample(judged: DataFrame, paths: list[str]) -> list[tuple[str, bytes]]:
 
 def _rows_of(lake: Lake, table: Table, paths: Sequence[str]) -> DataFrame:
     """Return a table's rows for files."""
-    wanted = lake.spark.createDataFrame([(path,) for path in paths], "path STRING")
+    wanted = frame(lake.spark, [(path,) for path in paths], "path STRING")
     return lake.read(table).join(wanted, "path", "left_semi")

@@ -12,7 +12,7 @@ from components.ingest_images.batch import write_batch
 from components.ingest_images.judge import JUDGED_COLUMNS, judge
 from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
 from components.ingest_images.limits import Limits
-from components.lake import Lake, spark_session
+from components.lake import Lake, frame, spark_session
 from components.lake.tables import IMAGES, QUARANTINE
 from components.settings import Settings
 from components.storage import FileStatus, files, uri
@@ -114,7 +114,7 @@ def _requeue_part(
         if status and 0 < status.length <= limits.bytes:
             content = bytearray(files.read_bytes(path))
             rows.append((path, status.modification_time, len(content), content))
-    judged = lake.spark.createDataFrame(rows, _FILE_COLUMNS).mapInArrow(judge(labels, limits), JUDGED_COLUMNS)
+    judged = frame(lake.spark, rows, _FILE_COLUMNS).mapInArrow(judge(labels, limits), JUDGED_COLUMNS)
     # What is not there is no file to account for: the path may be misspelt.
     there = [path for path, status in part.items() if status]
     write_batch(lake, judged, there, limits, labels is not None)

@@ -63,6 +63,9 @@ def _delta() -> dict[str, str]:
 def _images() -> dict[str, str]:
     return {
         "spark.sql.session.timeZone": "UTC",
+        "spark.python.daemon.module": "components.workers.daemon",
+        # By the default a file counts for 4 MB more than it has, and a task would get no more than 32 images.
+        "spark.sql.files.openCostInBytes": str(2**20),
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(PYTHON_BATCH_ROWS),
         "spark.sql.parquet.columnarReaderBatchSize": str(PYTHON_BATCH_ROWS),
         "spark.sql.shuffle.partitions": "8",

@@ -10,6 +10,7 @@ from kubernetes import client
 
 from tests.cluster.namespace import eventually
 from tests.cluster.task_pod import MAIN, CompiledTask
+from tests.conftest import JAVA_OPTIONS
 
 T = TypeVar("T")
 
@@ -68,14 +69,15 @@ class TaskRuns:
             pipeline: As in `training`.
             task: As in `ingest-images`.
             before: The tasks that it takes outputs of, by task.
-            settings: Environment variables to set instead of what the installation's settings say.
+            settings: Environment variables to set instead of what the installation's settings say. Executors have
+                them too.
             **parameters: Parameters of the pipeline's run.
         """
         name = f"{pipeline}-{task}-{next(self._numbers)}"
         outputs = {key: ended.outputs for key, ended in (before or {}).items()}
         pod = CompiledTask.load(pipeline, task).pod(name, outputs, parameters, self.account, REQUESTS)
         (container,) = pod["spec"]["containers"]
-        given = settings or {}
+        given = {"JAVA_TOOL_OPTIONS": JAVA_OPTIONS, **(settings or {})}
         container["env"] = [each for each in container["env"] if each["name"] not in given]
         container["env"] += [{"name": key, "value": value} for key, value in given.items()]
         self.core.create_namespaced_pod(self.namespace, pod)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from PIL import Image
 
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES, IMAGES, PREDICTIONS
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ def insert_images(
         (name, NOW, len(content), content, hashlib.sha256(content).hexdigest(), label, ingested_at.date(), ingested_at)
         for name, content in images.items()
     ]
-    lake.insert_new(IMAGES, lake.spark.createDataFrame(rows, IMAGES.schema))
+    lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
 
 
 def insert_predictions(
@@ -45,7 +45,7 @@ def insert_predictions(
         else (name, "model", version, label, score, 0.5, 0.5, scored_at, None)
         for name, score in scores.items()
     ]
-    lake.insert_new(PREDICTIONS, lake.spark.createDataFrame(rows, PREDICTIONS.schema))
+    lake.insert_new(PREDICTIONS, frame(lake.spark, rows, PREDICTIONS.columns))
 
 
 def insert_scored(lake: Lake, scores: Mapping[int, float], ingested_at: datetime = NOW) -> None:
@@ -56,4 +56,4 @@ def insert_scored(lake: Lake, scores: Mapping[int, float], ingested_at: datetime
 
 def insert_class(lake: Lake, label: int, name: str) -> None:
     """Put a class into the lake."""
-    lake.insert_new(CLASSES, lake.spark.createDataFrame([(label, name, None)], CLASSES.schema))
+    lake.insert_new(CLASSES, frame(lake.spark, [(label, name, None)], CLASSES.columns))

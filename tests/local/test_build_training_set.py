@@ -13,7 +13,7 @@ from components.build_training_set.build import CONFLICTING, DUPLICATE, build_tr
 from components.build_training_set.report import write_report
 from components.build_training_set.training_set import MANIFEST, MEMBERS, SplitName, TrainingSet
 from components.errors import InputError
-from components.lake import Lake, Split
+from components.lake import Lake, Split, frame
 from components.lake.tables import CLASSES, IMAGES, LABELS
 from components.settings import Settings
 
@@ -26,7 +26,7 @@ def insert(lake: Lake, images: Sequence[Image]) -> None:
         (path, NOW, len(content), content, hashlib.sha256(content).hexdigest(), label, NOW.date(), NOW)
         for path, content, label in images
     ]
-    lake.insert_new(IMAGES, lake.spark.createDataFrame(rows, IMAGES.schema))
+    lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
 
 
 def numbered(numbers: range) -> list[Image]:
@@ -35,7 +35,7 @@ def numbered(numbers: range) -> list[Image]:
 
 def label(lake: Lake, answers: dict[str, int]) -> None:
     rows = [(path, answer, "studio", NOW) for path, answer in answers.items()]
-    lake.upsert(LABELS, lake.spark.createDataFrame(rows, LABELS.schema))
+    lake.upsert(LABELS, frame(lake.spark, rows, LABELS.columns))
 
 
 def folder(training_set: TrainingSet) -> Path:
@@ -139,7 +139,7 @@ def test_a_person_s_label_beats_the_folder_s_and_a_replaced_class_gives_way(lake
     insert(lake, numbered(range(60)))
     label(lake, {"file:/landing/0.jpg": 5})
     rows = [(1, "old", 5), (5, "new", None), (9, "other", None)]
-    lake.insert_new(CLASSES, lake.spark.createDataFrame(rows, CLASSES.schema))
+    lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
 
     made = build_training_set(lake, 1).training_set
 

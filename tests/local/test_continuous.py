@@ -18,7 +18,7 @@ from components import continuous
 from components.errors import InputError
 from components.ingest_images.ingest import IngestResult, ingest, ingest_folder
 from components.ingest_images.report import write_report
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import IMAGES, PREDICTIONS, Table
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from components.score_images.score import require_champion, score_lake
@@ -109,7 +109,7 @@ def test_scoring_goes_over_to_a_new_champion(lake: Lake, tmp_path: Path) -> None
         content, now = jpeg(number), datetime.now(UTC)
         digest = hashlib.sha256(content).hexdigest()
         row = (f"file:/d/{number}.jpg", now, len(content), content, digest, None, now.date(), now)
-        lake.insert_new(IMAGES, lake.spark.createDataFrame([row], IMAGES.schema))
+        lake.insert_new(IMAGES, frame(lake.spark, [row], IMAGES.columns))
 
     def scenario() -> None:
         for number, version in ((1, "1"), (2, "2")):

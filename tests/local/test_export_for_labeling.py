@@ -20,7 +20,7 @@ from components.export_for_labeling.component import export_for_labeling
 from components.export_for_labeling.destinations import Folder
 from components.export_for_labeling.export import ExportResult, export_batch
 from components.export_for_labeling.report import write_report
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS
 from components.settings import Settings
 from pipelines.demo import people
@@ -84,7 +84,7 @@ def requests(lake: Lake) -> dict[str, Row]:
 
 def request(lake: Lake, name: str, outcome: str | None = None) -> None:
     row = (name, "earlier", "folder", DOUBTFUL, "1", 7, 0.5, NOW, outcome, NOW if outcome else None)
-    lake.insert_new(LABELING_REQUESTS, lake.spark.createDataFrame([row], LABELING_REQUESTS.schema))
+    lake.insert_new(LABELING_REQUESTS, frame(lake.spark, [row], LABELING_REQUESTS.columns))
 
 
 def test_doubtful_images_are_copied_with_a_manifest_and_recorded_as_requests(
@@ -160,7 +160,7 @@ def test_content_that_has_a_label_or_a_request_anywhere_is_not_sent(lake: Lake, 
     insert_images(lake, {"file:/labelled/0.jpg": jpeg(0)}, label=3)
     insert_images(lake, {"file:/copy/1.jpg": jpeg(1), "file:/copy/3.jpg": jpeg(3)})
     labels = [(name, 3, "people", NOW) for name in ("file:/copy/1.jpg", path(2))]
-    lake.insert_new(LABELS, lake.spark.createDataFrame(labels, LABELS.schema))
+    lake.insert_new(LABELS, frame(lake.spark, labels, LABELS.columns))
     request(lake, "file:/copy/3.jpg", outcome="skipped")
 
     result = run(Choice(fraction=1, audit_fraction=1))

@@ -7,7 +7,7 @@ from pathlib import Path
 from components.build_training_set.build import build_training_set
 from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice, candidates, choose
 from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES, LABELING_REQUESTS, LABELS
 from components.register_model.registry import (
     ACCURACY_TAG,
@@ -34,16 +34,16 @@ def insert_requests(lake: Lake, requests: Sequence[Request]) -> None:
         (path(number), "b1", "folder", reason, version, predicted, 0.5, sent_at, outcome, None)
         for number, reason, version, predicted, sent_at, outcome in requests
     ]
-    lake.insert_new(LABELING_REQUESTS, lake.spark.createDataFrame(rows, LABELING_REQUESTS.schema))
+    lake.insert_new(LABELING_REQUESTS, frame(lake.spark, rows, LABELING_REQUESTS.columns))
 
 
 def insert_labels(lake: Lake, labels: dict[int, int]) -> None:
     rows = [(path(number), label, "folder", MONDAY) for number, label in labels.items()]
-    lake.insert_new(LABELS, lake.spark.createDataFrame(rows, LABELS.schema))
+    lake.insert_new(LABELS, frame(lake.spark, rows, LABELS.columns))
 
 
 def test_audits_that_people_answered_are_counted_by_version_and_week(lake: Lake) -> None:
-    lake.insert_new(CLASSES, lake.spark.createDataFrame([(1, "a", 3), (2, "b", None)], CLASSES.schema))
+    lake.insert_new(CLASSES, frame(lake.spark, [(1, "a", 3), (2, "b", None)], CLASSES.columns))
     insert_requests(
         lake,
         [

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES, LABELS
 from tests.local.scored_lake import NOW, insert_images, insert_predictions
 
@@ -14,11 +14,11 @@ COLUMNS = [
 
 def test_the_view_has_the_best_label_and_the_newest_prediction_of_each_image(lake: Lake) -> None:
     classes = [(1, "dog", None), (2, "dogs", 1), (3, "cat", None)]
-    lake.insert_new(CLASSES, lake.spark.createDataFrame(classes, CLASSES.schema))
+    lake.insert_new(CLASSES, frame(lake.spark, classes, CLASSES.columns))
     insert_images(lake, {"file:/person-beats-folder.jpg": b"a", "file:/replaced.jpg": b"b"}, label=2)
     insert_images(lake, {"file:/newest.jpg": b"c", "file:/nothing.jpg": b"d"})
     people = [("file:/person-beats-folder.jpg", 3, "file", NOW)]
-    lake.insert_new(LABELS, lake.spark.createDataFrame(people, LABELS.schema))
+    lake.insert_new(LABELS, frame(lake.spark, people, LABELS.columns))
     later, last = NOW + timedelta(days=1), NOW + timedelta(days=2)
     insert_predictions(lake, {"file:/newest.jpg": 0.25}, "9", NOW, label=1)
     insert_predictions(lake, {"file:/newest.jpg": 0.75}, "10", later, label=3)

@@ -27,7 +27,7 @@ from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
 from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, Rule, judge
 from components.import_labels.sources import open_source
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
 from components.register_model.registry import CHAMPION, TRAINING_SET_URI_TAG, ModelRegistry
 from components.settings import Settings
@@ -54,7 +54,7 @@ def filled(lake: Lake) -> Lake:
     classes = [(1, "ak47", None), (2, "flag", None), (3, "flag", None)]
     requests = [(path(number), "b1", "folder", "doubtful", "1", 1, 0.5, NOW, None, None) for number in range(20)]
     for table, rows in ((IMAGES, images), (CLASSES, classes), (LABELING_REQUESTS, requests)):
-        lake.insert_new(table, lake.spark.createDataFrame(rows, table.schema))
+        lake.insert_new(table, frame(lake.spark, rows, table.columns))
     return lake
 
 
@@ -386,7 +386,7 @@ def test_the_report_says_what_came_back_and_what_was_left_out(
 def test_where_names_are_not_told_each_answer_is_somebodys(spark: SparkSession) -> None:
     rows = [("s", str(number), path(0), label, "", NOW, None) for number, label in enumerate((1, 1, 2))]
 
-    (row,) = judge(spark.createDataFrame(rows, ANNOTATIONS.schema), Rule.MAJORITY).collect()
+    (row,) = judge(frame(spark, rows, ANNOTATIONS.columns), Rule.MAJORITY).collect()
 
     assert (row["outcome"], row["label"]) == (LABELLED, 1)
 
@@ -405,7 +405,7 @@ def test_the_rules_do_not_depend_on_the_order_of_answers_and_agree_with_their_wo
         ("s", str(number), path(image), label, annotator, NOW.replace(minute=minute), None)
         for number, (image, label, annotator, minute) in enumerate(said)
     ]
-    shuffled = spark.createDataFrame(data.draw(st.permutations(rows)), ANNOTATIONS.schema)
+    shuffled = frame(spark, data.draw(st.permutations(rows)), ANNOTATIONS.columns)
 
     judged = reduce(DataFrame.union, (judge(shuffled, rule).withColumn("rule", F.lit(str(rule))) for rule in Rule))
 

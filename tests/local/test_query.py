@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from components.errors import InputError
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES, IMAGES
 from pipelines.query import as_table, query, write_csv
 
@@ -20,8 +20,8 @@ def filled(lake: Lake) -> Lake:
         ("file:///a [red].jpg", when, 2000, b"x" * 2000, "sha-a", 1, when.date(), when),
         ('file:///b,"b".jpg', when, 3, b"abc", "sha-b", None, when.date(), when),
     ]
-    lake.insert_new(IMAGES, lake.spark.createDataFrame(rows, IMAGES.schema))
-    lake.insert_new(CLASSES, lake.spark.createDataFrame([(1, "zero", None)], CLASSES.schema))
+    lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
+    lake.insert_new(CLASSES, frame(lake.spark, [(1, "zero", None)], CLASSES.columns))
     return lake
 
 

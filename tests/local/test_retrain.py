@@ -5,7 +5,7 @@ from pathlib import Path
 from components.build_training_set.build import build_training_set
 from components.import_labels.import_answers import import_into
 from components.import_labels.sources import open_source
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES
 from components.register_model.register import Candidate, register_candidate
 from components.register_model.registry import ModelRegistry
@@ -21,7 +21,7 @@ def test_a_few_labels_a_day_add_up_until_a_champion_has_learned_them(lake: Lake,
     tracking = f"sqlite:///{tmp_path / 'mlflow.db'}"
     registry = ModelRegistry(tracking, "model")
     model = log_classifier(tracking, tmp_path / "artifacts", constant_classifier((1, 2), 1))
-    lake.insert_new(CLASSES, lake.spark.createDataFrame([(1, "a", None), (2, "b", None)], CLASSES.schema))
+    lake.insert_new(CLASSES, frame(lake.spark, [(1, "a", None), (2, "b", None)], CLASSES.columns))
     insert_images(lake, {f"file:/labelled/{number}.jpg": jpeg(100 + number) for number in range(60)}, label=1)
     insert_images(lake, {path(number): jpeg(number) for number in range(4 * A_DAY)})
 

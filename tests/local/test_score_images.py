@@ -17,7 +17,7 @@ from pyspark.sql import Row
 from components.errors import InputError
 from components.images.classifier import Classifier
 from components.images.header import image_size
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import IMAGES, LABELS, PREDICTIONS
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from components.score_images.predict import MAXIMUM_ROWS, classifier, predict, split
@@ -77,7 +77,7 @@ def insert(lake: Lake, images: Sequence[tuple[str, bytes, int | None]]) -> None:
         (path, now, len(content), content, hashlib.sha256(content).hexdigest(), label, now.date(), now)
         for path, content, label in images
     ]
-    lake.insert_new(IMAGES, lake.spark.createDataFrame(rows, IMAGES.schema))
+    lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
 
 
 def insert_digits(lake: Lake, numbers: range, label: int | None = None) -> None:
@@ -159,7 +159,7 @@ def test_labelled_images_are_not_scored(lake: Lake, models: Models, run: Callabl
     insert_digits(lake, range(3), label=7)
     insert_digits(lake, range(3, 6))
     by_person = [("file:/d/4.jpg", 9, "people", datetime.now(UTC))]
-    lake.insert_new(LABELS, lake.spark.createDataFrame(by_person, LABELS.schema))
+    lake.insert_new(LABELS, frame(lake.spark, by_person, LABELS.columns))
 
     result = run()
 
@@ -221,7 +221,7 @@ def test_rescoring_adds_what_the_champion_says_and_keeps_what_was_said(
     before = predictions(lake)
     classifier = models.promote("2")
     labelled = [("file:/d/0.jpg", 3, "people", datetime.now(UTC))]
-    lake.insert_new(LABELS, lake.spark.createDataFrame(labelled, LABELS.schema))
+    lake.insert_new(LABELS, frame(lake.spark, labelled, LABELS.columns))
     insert_digits(lake, range(4, 6))
 
     without = run()
@@ -297,9 +297,9 @@ def test_a_worker_loads_the_model_once_and_has_as_many_threads_as_its_task_has_c
         yield pa.RecordBatch.from_pylist([row])
 
     rows = [(f"{number}", f"{number}", DIGITS[number][0]) for number in range(12)]
-    frame = lake.spark.createDataFrame(rows, "path STRING, content_sha256 STRING, content BINARY").repartition(6)
+    contents = frame(lake.spark, rows, "path STRING, content_sha256 STRING, content BINARY").repartition(6)
 
-    seen = frame.mapInArrow(look, "pid LONG, threads LONG, loads LONG").collect()
+    seen = contents.mapInArrow(look, "pid LONG, threads LONG, loads LONG").collect()
 
     assert len(seen) == 6
     assert len({row["pid"] for row in seen}) <= 2

@@ -2,7 +2,7 @@
 
 import sys
 
-from components.lake import Lake, spark_session
+from components.lake import Lake, frame, spark_session
 from components.lake.tables import CLASSES
 from components.settings import Settings
 
@@ -11,7 +11,7 @@ def write(lake: Lake, first: int, count: int) -> None:
     """Insert classes, each by a MERGE of its own."""
     for label in range(first, first + count):
         row = [(label, f"class {label}", None)]
-        lake.insert_new(CLASSES, lake.spark.createDataFrame(row, CLASSES.schema))
+        lake.insert_new(CLASSES, frame(lake.spark, row, CLASSES.columns))
 
 
 if __name__ == "__main__":

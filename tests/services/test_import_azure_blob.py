@@ -11,7 +11,7 @@ from components.errors import InputError
 from components.export_for_labeling.copies import copy_name
 from components.import_labels.import_answers import ImportResult, import_into
 from components.import_labels.sources import open_source
-from components.lake import Lake
+from components.lake import Lake, frame
 from components.lake.tables import CLASSES, IMAGES, LABELING_REQUESTS, LABELS
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
@@ -29,8 +29,8 @@ def test_exports_come_back_from_a_container_each_once(
 ) -> None:
     insert_images(lake, {path(number): jpeg(number) for number in range(4)})
     rows = [(path(number), "b1", "azure_blob", "doubtful", "1", 1, 0.5, NOW, None, None) for number in range(4)]
-    lake.insert_new(LABELING_REQUESTS, lake.spark.createDataFrame(rows, LABELING_REQUESTS.schema))
-    lake.insert_new(CLASSES, lake.spark.createDataFrame([(1, "ak47", None), (2, "flag", None)], CLASSES.schema))
+    lake.insert_new(LABELING_REQUESTS, frame(lake.spark, rows, LABELING_REQUESTS.columns))
+    lake.insert_new(CLASSES, frame(lake.spark, [(1, "ak47", None), (2, "flag", None)], CLASSES.columns))
     digests = {row["path"]: row["content_sha256"] for row in lake.read(IMAGES).collect()}
     urls = [f"AmlDatastore://to_label/b1/{copy_name(digests[path(number)], path(number))}" for number in range(4)]
     coco = {
