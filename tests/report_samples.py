@@ -266,7 +266,8 @@ def import_result(scale: Scale = USUAL) -> ImportResult:
         ]
         result.conflicts = [(scale.path(number), [1, len(scale.names)]) for number in range(3)]
         result.by_label = {label: 3 + label % 7 for label in scale.labels}
-        result.asked, result.agreed = 40, 33
+        result.asked, result.agreed, result.skipped = 40, 33, 4
+        result.seen_by_several, result.seen_alike = 20, 17
         result.class_names = dict(zip(scale.labels, scale.names, strict=True))
         result.new_labels, result.retrain = 96, True
     return result

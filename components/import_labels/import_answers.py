@@ -19,7 +19,7 @@ from components.import_labels.formats import Rejected
 from components.import_labels.note import Note, read_note, write_note
 from components.import_labels.reading import Reading, read_exports
 from components.import_labels.retrain import count_new_labels, is_known_to_challenger
-from components.import_labels.rule import LABELLED, Rule, judge, last_words
+from components.import_labels.rule import LABELLED, SKIPPED, Rule, count_alike, judge, last_words
 from components.import_labels.sources import Source, open_source
 from components.lake import Lake, frame, spark_session
 from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
@@ -42,7 +42,11 @@ class ImportResult:
         conflicts: Images that have no label because the rule finds none in what people say, with the classes they say.
         new_classes: Classes that nobody knew before: name by class id.
         by_label: Images with a label among those that the files name, by class id.
-        asked: Of those, how many the model had been asked about when they were exported.
+        skipped: Images that nobody gave a class, among those that the files name.
+        seen_by_several: Images that two or more people gave a class, among those that the files name.
+        seen_alike: Of those, how many they all gave the same.
+        asked: Of the images with a label, how many the model had been asked about when they
+            were exported.
         agreed: Of those asked, how many people and model see alike.
         class_names: Name by class id.
         new_labels: Labelled images that the champion's training set lacks.
@@ -61,6 +65,9 @@ class ImportResult:
     conflicts: list[tuple[str, list[int]]] = field(default_factory=list)
     new_classes: dict[int, str] = field(default_factory=dict)
     by_label: dict[int, int] = field(default_factory=dict)
+    skipped: int = 0
+    seen_by_several: int = 0
+    seen_alike: int = 0
     asked: int = 0
     agreed: int = 0
     class_names: dict[int, str] = field(default_factory=dict)
@@ -144,12 +151,13 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, judge_all: bool) 
     finally:
         annotations.unpersist()
     said = lake.read(ANNOTATIONS)
-    judged = judge(said if judge_all else said.join(named, "path", "left_semi"), result.rule)
-    judged = judged.persist(StorageLevel.MEMORY_AND_DISK)
+    said = said if judge_all else said.join(named, "path", "left_semi")
+    judged = judge(said, result.rule).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         _write_labels(lake, judged)
         _close_requests(lake, judged)
         _count(lake, judged, result)
+        result.seen_by_several, result.seen_alike = count_alike(said)
     finally:
         judged.unpersist()
 
@@ -209,8 +217,12 @@ def _conflicts(lake: Lake) -> list[tuple[str, list[int]]]:
 
 
 def _count(lake: Lake, judged: DataFrame, result: ImportResult) -> None:
+    counts = {
+        (row["outcome"], row["label"]): row["count"] for row in judged.groupBy("outcome", "label").count().collect()
+    }
+    result.by_label = {label: count for (outcome, label), count in counts.items() if outcome == LABELLED}
+    result.skipped = counts.get((SKIPPED, None), 0)
     labelled = judged.where(F.col("outcome") == LABELLED)
-    result.by_label = {row["label"]: row["count"] for row in labelled.groupBy("label").count().collect()}
     asked = (
         lake.read(LABELING_REQUESTS)
         .select("path", "predicted_label")

@@ -15,8 +15,10 @@ def write_report(result: ImportResult, path: str) -> None:
             "New answers": result.imported,
             "Answers left out": len(result.rejected),
             "Images seen differently": len(result.conflicts),
+            "Images that everybody skipped": result.skipped,
             "New classes": len(result.new_classes),
-            "People and model agree": f"{result.agreed / result.asked:.1%}" if result.asked else None,
+            "People agree": _share(result.seen_alike, result.seen_by_several),
+            "People and model agree": _share(result.agreed, result.asked),
             "Labels that the champion's training set lacks": result.new_labels,
             "Duration": duration(result.seconds),
         }
@@ -29,7 +31,7 @@ def write_report(result: ImportResult, path: str) -> None:
         report.text("There is no new answer: all that the files hold was imported before, or left out.")
     else:
         report.text(f"Files: {result.files:,}. Answers in them: {result.read:,}. New: {result.imported:,}.")
-    if result.asked:
+    if result.asked or result.seen_by_several:
         _add_agreement(report, result)
     report.text(
         "A new model is trained."
@@ -59,17 +61,22 @@ def write_report(result: ImportResult, path: str) -> None:
     report.write(Path(path))
 
 
+def _share(part: int, whole: int) -> str | None:
+    return f"{part / whole:.1%}" if whole else None
+
+
 def _add_agreement(report: Report, result: ImportResult) -> None:
+    rows = (
+        ("People, where two or more gave a class", result.seen_by_several, result.seen_alike),
+        ("People and model, where it was asked about", result.asked, result.agreed),
+    )
     report.table(
-        "Agreement of people and model, on the images that were sent",
-        ("Images with a label", "Agreed on", "Agreed, %", "95% interval"),
+        "Agreement",
+        ("Of whom", "Images", "Agreed on", "Agreed, %", "95% interval"),
         [
-            (
-                result.asked,
-                result.agreed,
-                percent(result.agreed / result.asked),
-                percent_range(share_interval(result.agreed, result.asked)),
-            )
+            (who, images, alike, percent(alike / images), percent_range(share_interval(alike, images)))
+            for who, images, alike in rows
+            if images
         ],
     )
     report.text(

@@ -56,6 +56,29 @@ def last_words(annotations: DataFrame) -> DataFrame:
     return annotations.withColumn("_rank", F.rank().over(newest_first)).where("_rank = 1").drop("_rank")
 
 
+def _person() -> Column:
+    # Where names are not told, each answer is somebody's.
+    nameless = F.coalesce("annotator", F.lit("")) == ""
+    return F.struct("service", "annotator", F.when(nameless, F.col("annotation_id")))
+
+
+def count_alike(annotations: DataFrame) -> tuple[int, int]:
+    """Return how many images two or more people gave a class, and how many of those they all gave the same.
+
+    Args:
+        annotations: All rows of `annotations` for the images in question.
+    """
+    images = (
+        last_words(annotations)
+        .where("label IS NOT NULL")
+        .groupBy("path")
+        .agg(F.count_distinct(_person()).alias("_people"), F.count_distinct("label").alias("_classes"))
+        .where("_people > 1")
+    )
+    several, alike = images.agg(F.count("*"), F.count_if(F.col("_classes") == 1)).first()
+    return several, alike
+
+
 def judge(annotations: DataFrame, rule: Rule) -> DataFrame:
     """Judge images by their annotations. Who skipped an image says nothing about its class.
 
@@ -67,14 +90,11 @@ def judge(annotations: DataFrame, rule: Rule) -> DataFrame:
         Frame of path, outcome (`labelled`, `skipped` or `conflicting`), label (class id, null unless labelled), source
         (the service) and labeled_at of the last who said that label.
     """
-    # Where names are not told, each answer is somebody's.
-    nameless = F.coalesce("annotator", F.lit("")) == ""
-    person = F.struct("service", "annotator", F.when(nameless, F.col("annotation_id")))
     classes = (
         last_words(annotations)
         .groupBy("path", "label")
         .agg(
-            F.count_distinct(person).alias("_people"),
+            F.count_distinct(_person()).alias("_people"),
             F.max(F.struct("annotated_at", "service")).alias("_last"),
         )
         .withColumn("_weight", F.when(F.col("label").isNotNull(), _WEIGHTS[rule]()))

@@ -25,7 +25,7 @@ from components.import_labels.import_answers import ImportResult, import_into
 from components.import_labels.note import note_path
 from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
-from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, Rule, judge
+from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, Rule, count_alike, judge
 from components.import_labels.sources import open_source
 from components.lake import Lake, frame
 from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
@@ -106,7 +106,7 @@ def test_answers_become_labels_and_close_their_requests(filled: Lake, registry: 
     assert outcomes(filled) == {path(0): LABELLED, path(1): LABELLED, path(2): SKIPPED, path(3): LABELLED}
     assert {row["source"] for row in filled.read(LABELS).collect()} == {"file", "studio"}
     assert (result.files, result.imported, result.rejected, result.conflicts) == (2, 4, [], [])
-    assert (result.asked, result.agreed) == (3, 2)
+    assert (result.asked, result.agreed, result.skipped) == (3, 2, 1)
 
 
 def test_an_export_that_names_copies_becomes_labels_of_their_images(
@@ -389,6 +389,25 @@ def test_where_names_are_not_told_each_answer_is_somebodys(spark: SparkSession) 
     (row,) = judge(frame(spark, rows, ANNOTATIONS.columns), Rule.MAJORITY).collect()
 
     assert (row["outcome"], row["label"]) == (LABELLED, 1)
+
+
+def test_people_agree_where_the_last_words_of_two_or_more_are_one_class(spark: SparkSession) -> None:
+    said = (
+        *((0, "ann", 1), (0, "bob", 1), (0, "cyd", None)),
+        *((1, "ann", 1), (1, "bob", 2)),
+        *((2, "ann", 1), (2, "ann", 1)),
+        *((3, "", 2), (3, "", 2)),
+    )
+    rows = [("s", str(key), path(image), label, who, NOW, None) for key, (image, who, label) in enumerate(said)]
+    changed_mind = [("s", f"late {image}", path(image), 2, "ann", NOW + timedelta(minutes=1), None) for image in (0, 1)]
+
+    before = count_alike(frame(spark, rows, ANNOTATIONS.columns))
+    after = count_alike(frame(spark, [*rows, *changed_mind], ANNOTATIONS.columns))
+
+    # Images 0, 1 and 3: ann alone saw image 2. Then image 0 is seen differently, and image 1 alike.
+    assert before == (3, 2)
+    assert after == (3, 2)
+    assert count_alike(frame(spark, [*rows, changed_mind[0]], ANNOTATIONS.columns)) == (3, 1)
 
 
 _said = st.tuples(

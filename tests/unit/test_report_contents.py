@@ -255,14 +255,18 @@ def test_export_tells_what_was_sent_and_why(written: Written) -> None:
     assert [picture.caption for picture in shown["audit"]][:2] == ["ak47, 20.0% (audit)", "baseball-bat, 26.0% (audit)"]
 
 
-def test_import_tells_what_came_back_and_how_far_people_and_model_agree(written: Written) -> None:
+def test_import_tells_what_came_back_and_who_agrees(
+    written: Written,
+) -> None:
     page = written(lambda path: import_report.write_report(samples.import_result(), path))
 
     assert page.figures["New answers"] == "118"
     assert page.texts[0] == "Files: 3. Answers in them: 130. New: 118."
-    assert page.tables["Agreement of people and model, on the images that were sent"] == [
-        {"Images with a label": "40", "Agreed on": "33", "Agreed, %": "82.5", "95% interval": "68.1% to 91.3%"}
+    assert [list(row.values()) for row in page.tables["Agreement"]] == [
+        ["People, where two or more gave a class", "20", "17", "85.0", "64.0% to 94.8%"],
+        ["People and model, where it was asked about", "40", "33", "82.5", "68.1% to 91.3%"],
     ]
+    assert (page.figures["People agree"], page.figures["Images that everybody skipped"]) == ("85.0%", "4")
     assert page.figures["Images seen differently"] == "3"
     assert page.tables["Images with a label, by class"][0] == {"Label": "1", "Class": "ak47", "Images": "4"}
     assert len(page.tables["Images that people see differently: by the rule 'unanimous' they have no label yet"]) == 3
