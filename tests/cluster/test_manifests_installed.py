@@ -20,12 +20,14 @@ from components.settings import Settings
 from tests.cluster.kubectl import apply, get, kubectl, namespace
 from tests.cluster.kustomize import COMPONENTS, MANIFESTS, installation
 from tests.cluster.namespace import eventually
+from tests.cluster.store import BUCKET
 from tests.local.saved_model_factory import constant_classifier, log_classifier
 from tests.local.training_set_factory import digits
 from tests.services.servers import S3Server
 
 _SERVER = "image-pipelines-mlflow"
-_BUCKET, _FOLDER = "mlpipeline", "image-pipelines"
+# Not the overlay's, which has what other tests left.
+_FOLDER = "installed"
 _STEPS = ("ingest", "score")
 _START = "--timeout=600s"
 _STREAM_SECONDS = 600
@@ -49,7 +51,7 @@ def team(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """
     folder = installation(tmp_path_factory.mktemp("manifests"), "standalone", COMPONENTS)
     path = folder / "kustomization.yaml"
-    kustomization = yaml.safe_load(path.read_text())
+    kustomization = yaml.safe_load(path.read_text().replace(f"{BUCKET}/image-pipelines/", f"{BUCKET}/{_FOLDER}/"))
     with namespace() as name:
         kustomization["namespace"] = name
         kustomization["replicas"] = [{"name": f"image-pipelines-continuous-{step}", "count": 0} for step in _STEPS]
@@ -114,10 +116,10 @@ class Store:
         )
 
     def put(self, key: str, content: bytes) -> None:
-        self._client.put_object(Bucket=_BUCKET, Key=f"{_FOLDER}/{key}", Body=content)
+        self._client.put_object(Bucket=BUCKET, Key=f"{_FOLDER}/{key}", Body=content)
 
     def keys(self, prefix: str) -> list[str]:
-        found = self._client.list_objects_v2(Bucket=_BUCKET, Prefix=f"{_FOLDER}/{prefix}")
+        found = self._client.list_objects_v2(Bucket=BUCKET, Prefix=f"{_FOLDER}/{prefix}")
         return [each["Key"] for each in found.get("Contents", [])]
 
 
