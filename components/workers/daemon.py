@@ -1,4 +1,7 @@
-"""The process that forks Spark's Python workers, with TensorFlow in it: loaded once, and held in memory once."""
+"""The process that forks Spark's Python workers, with TensorFlow in it: loaded once, and held in memory once.
+
+It is loaded and not used: its threads, which a fork would lose, are started by each worker's first operation.
+"""
 
 from pyspark.daemon import manager
 
