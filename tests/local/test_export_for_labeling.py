@@ -17,6 +17,7 @@ from pyspark.sql import Row
 from components.errors import InputError
 from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice
 from components.export_for_labeling.component import export_for_labeling
+from components.export_for_labeling.copies import WRITERS
 from components.export_for_labeling.destinations import Folder
 from components.export_for_labeling.export import ExportResult, export_batch
 from components.export_for_labeling.report import write_report
@@ -270,7 +271,8 @@ def test_nothing_to_send_leaves_all_as_it_was(lake: Lake, run: Export, sent_to: 
 def test_a_killed_export_is_finished_by_the_next_one(
     lake: Lake, run: Export, sent_to: Path, tmp_path: Path, point: Point
 ) -> None:
-    numbers = range(2 * COPIES_BEFORE_DEATH)
+    # More than the writers of both cores' tasks have in hand when the driver dies.
+    numbers = range(COPIES_BEFORE_DEATH + 2 * WRITERS)
     insert_scored(lake, dict.fromkeys(numbers, 0.5))
     command = [sys.executable, killed_export.__file__, lake.root, str(sent_to), point]
 
