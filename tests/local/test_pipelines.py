@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -223,19 +222,6 @@ def test_second_runs_find_nothing_new_and_change_nothing(loop: Loop) -> None:
     assert labeling.tasks["import-labels"].outputs["imported"] == 0
     log = loop.places.log("scoring").read_text()
     assert "No new image was found in" in log[log.rindex("Executing task") :]
-
-
-def test_deleted_checkpoints_change_nothing(loop: Loop) -> None:
-    before = loop.contents()
-    shutil.rmtree(Path(loop.lake.root.removeprefix("file://")) / "_checkpoints")
-
-    training = loop.train()
-    scoring = loop.score()
-
-    assert loop.contents() == before
-    assert training.tasks["ingest-images"].outputs["ingested"] == 0
-    assert scoring.tasks["ingest-images"].outputs["ingested"] == 0
-    assert scoring.tasks["score-images"].outputs["scored"] == 0
 
 
 def test_the_demo_ends_with_the_figures_of_the_lake_and_a_page_that_links_all_reports(
