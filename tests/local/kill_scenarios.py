@@ -23,7 +23,7 @@ from tests.local.saved_model_factory import constant_classifier, log_classifier
 from tests.local.scored_lake import insert_class, insert_images, insert_predictions
 from tests.local.separate_reader import read_table
 
-# How often a step is killed in each window: once in `make test`, more in `make test-kills`.
+# How often a step is killed in each window: once in `make test`, more in `make test-slow`.
 KILLS = int(os.environ.get("IMAGE_PIPELINES_TEST_KILLS", "1"))
 _MODEL = "killed"
 
