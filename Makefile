@@ -39,7 +39,7 @@ images: ## Build the container images, with docker or buildah
 .PHONY: test-cluster
 test-cluster: setup ## Run the cluster's tests in the one that KUBECONFIG names
 	$(if $(LOAD),tests/cluster/load_images.sh $(LOAD))
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest tests/cluster tests/unit/test_manifests.py
 
 .PHONY: test-slow
 test-slow: setup .venv/services.done ## Run the tests that take long: large files, and each step killed 20 times in each window

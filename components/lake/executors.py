@@ -20,7 +20,7 @@ from components.container_images import SPARK
 from components.errors import InputError
 from components.settings import Settings
 
-# Fixed, so that a NetworkPolicy can name them.
+# Fixed, so that a NetworkPolicy or a service mesh of one's own can name them.
 DRIVER_PORT = 7078
 BLOCK_MANAGER_PORT = 7079
 

@@ -18,9 +18,10 @@ note() {
 }
 
 for image in spark trainer; do
-    sources=(.dockerignore components images/*.sh "images/$image" pipelines requirements/*.txt)
+    sources=(.dockerignore components images/*.sh "images/$image" requirements/*.txt)
+    [[ $image != spark ]] || sources+=(pipelines)
     hash=$(find "${sources[@]}" -type f ! -name '*.pyc' ! -name README.md -print0 | sort -z | xargs -0 sha256sum |
-        { cat && echo "${BASE_IMAGE:-}"; } | sha256sum | cut -c1-16)
+        { cat && echo "${BASE_IMAGE:-} ${DEVICE:-}"; } | sha256sum | cut -c1-16)
     [[ $(noted "$image" || true) != "$hash" ]] || continue
     name=image-pipelines/$image-python:$version
     echo "Building $name (some minutes the first time)"

@@ -52,6 +52,7 @@ class CompiledTask:
         constants: Inputs that the pipeline fixes.
         pipeline_parameters: Inputs that are parameters of the pipeline, by name.
         returned: Inputs that another task returns: which task, and which of its outputs.
+        final_statuses: Inputs that are told how other tasks ended: the name of those.
         defaults: Defaults of the pipeline's parameters.
     """
 
@@ -62,6 +63,7 @@ class CompiledTask:
     constants: Mapping[str, Any]
     pipeline_parameters: Mapping[str, str]
     returned: Mapping[str, tuple[str, str]]
+    final_statuses: Mapping[str, str]
     defaults: Mapping[str, Any]
 
     @classmethod
@@ -91,6 +93,11 @@ class CompiledTask:
                 for key, each in inputs.items()
                 if (output := each.get("taskOutputParameter"))
             },
+            final_statuses={
+                key: each["taskFinalStatus"]["producerTask"]
+                for key, each in inputs.items()
+                if "taskFinalStatus" in each
+            },
             defaults={key: each.get("defaultValue") for key, each in parameters.items()},
         )
 
@@ -102,6 +109,8 @@ class CompiledTask:
         values = {key: each["defaultValue"] for key, each in declared.items() if "defaultValue" in each}
         values |= {key: self._parameter(name, parameters) for key, name in self.pipeline_parameters.items()}
         values |= {**self.constants, **{key: outputs[task][output] for key, (task, output) in self.returned.items()}}
+        for key, task in self.final_statuses.items():
+            values[key] = {"state": "SUCCEEDED", "pipelineJobResourceName": "a-run", "pipelineTaskName": task}
         for key, each in declared.items():
             if each["parameterType"] == _TASK_CONFIG:
                 passed = {each["field"] for each in self.component["taskConfigPassthroughs"]}

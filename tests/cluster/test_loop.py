@@ -40,6 +40,7 @@ class Loop:
         tasks: The training pipeline's tasks, by name.
         scored: The scoring pipeline's tasks, by name.
         answered: The labeling pipeline's first task.
+        told: What the task said that tells how the scoring pipeline ended.
         executors: Executor pods that were seen beside the first ingest.
         workers: Worker pods that were seen beside the training.
     """
@@ -49,6 +50,7 @@ class Loop:
     tasks: dict[str, Ended]
     scored: dict[str, Ended]
     answered: Ended
+    told: str
     executors: list[client.V1Pod]
     workers: list[client.V1Pod]
 
@@ -74,7 +76,8 @@ def loop(runs: TaskRuns, spark: SparkSession) -> Loop:
     truth = [f"{uri},{label}" for uri, (_, label) in zip(unlabelled, UNLABELLED, strict=True)]
     files.write_text(f"{ROOT}/answers/people.csv", "\n".join(["path,label", *truth]))
     answered = runs.run("labeling", "import-labels")
-    return Loop(labelled, unlabelled, tasks, scored, answered, executors, workers)
+    told = runs.log(runs.run("scoring", "notify").pod)
+    return Loop(labelled, unlabelled, tasks, scored, answered, told, executors, workers)
 
 
 def both(pods: list[client.V1Pod]) -> list[client.V1Pod]:
@@ -136,8 +139,17 @@ def test_drivers_and_executors_run_in_the_cpu_pool_and_ranks_in_the_gpu_pool(loo
     assert pools(loop.workers) == {"gpu"}
     limits = [pod.spec.containers[0].resources.limits["nvidia.com/gpu"] for pod in loop.workers]
     assert limits == ["1", "1"]
+    # One core each, and 640 MiB beside 1 GiB.
+    for pod in loop.executors:
+        resources = pod.spec.containers[0].resources
+        assert resources.requests == resources.limits == {"cpu": "1", "memory": "1664Mi"}
     nodes = {ended.node for ended in (*loop.tasks.values(), *loop.scored.values(), loop.answered)}
     assert {get("node", node)["metadata"]["labels"]["pool"] for node in nodes} == {"cpu"}
+
+
+def test_the_run_s_end_is_told_from_what_the_lake_keeps(loop: Loop) -> None:
+    assert "SUCCEEDED" in loop.told
+    assert f"{len(UNLABELLED)} images" in loop.told
 
 
 def test_nothing_is_left_of_executors_and_jobs(loop: Loop, runs: TaskRuns) -> None:

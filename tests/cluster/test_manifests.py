@@ -2,8 +2,7 @@
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from components.train_classifier.mpijob.manifest import Identity, Owner, build_j
 from components.train_classifier.mpijob.options import JobOptions
 from tests.cluster.kubectl import RUNNER, get, kubectl, namespace
 from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation
+from tests.cluster.namespace import eventually
 from tests.cluster.task_pod import CompiledTask
 
-_DEADLINE_SECONDS = 180
 _NO_NODE = {"nowhere": "true"}
 
 
@@ -28,13 +27,6 @@ def team() -> Iterator[str]:
     """A fresh namespace."""
     with namespace() as name:
         yield name
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
 
 
 def install(folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -67,6 +59,17 @@ def test_an_overlay_with_every_component_is_taken_as_it_is_and_twice_changes_not
     assert first.stderr == ""
     assert len(before) == 3
     assert {each["metadata"]["name"]: each["metadata"]["generation"] for each in deployments(team)} == before
+
+
+def test_what_the_azure_overlay_starts_comes_up(team: str, tmp_path: Path) -> None:
+    folder = installation(tmp_path, "azure", (), team)
+    overlay = folder / "kustomization.yaml"
+    # These nodes have another label than AKS' nodes.
+    overlay.write_text(overlay.read_text().replace("kubernetes.azure.com/agentpool", "pool"))
+
+    install(folder)
+
+    kubectl("rollout", "status", "-n", team, "deployment/image-pipelines-mlflow", "--timeout=600s")
 
 
 def deployments(team: str) -> list[dict[str, Any]]:
@@ -158,7 +161,7 @@ def selection(team: str, policy: dict[str, Any]) -> set[str]:
 
 def test_the_quota_bounds_gpus_and_lets_pods_without_requests_be(team: str, tmp_path: Path) -> None:
     install(installation(tmp_path, "standalone", ["quota"], team))
-    wait_until(lambda: "hard" in get("-n", team, "resourcequota", "image-pipelines").get("status", {}))
+    eventually(lambda: "hard" in get("-n", team, "resourcequota", "image-pipelines").get("status", {}))
 
     # As many pods of Kubeflow Pipelines itself are.
     kubectl("apply", "-n", team, "--filename=-", stdin=json.dumps(pod("without-requests", {"app": "ml-pipeline"})))

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
 
 from components.errors import InputError
+from components.storage import files, uri
+from components.train_classifier.job_file import JOB_FILE
 from components.train_classifier.mpijob.launcher import MPIJobLauncher
 from components.train_classifier.mpijob.manifest import Identity, Owner, build_job
 from components.train_classifier.mpijob.options import JobOptions
@@ -124,7 +128,7 @@ def nothing_is_left(namespace: Namespace) -> bool:
 def test_ranks_run_on_gpu_nodes_and_each_line_is_told_once(
     namespace: Namespace, submitted: Callable[..., Any], cluster: client.ApiClient
 ) -> None:
-    rank = 'for i in 1 2 3 4 5 6 7 8; do echo "line $i"; sleep 1; done; nproc >/dev/null'
+    rank = 'for i in 1 2 3 4 5 6 7 8; do echo "line $i"; sleep 1; done'
     pools = {
         node.metadata.name: node.metadata.labels.get("pool") for node in client.CoreV1Api(cluster).list_node().items
     }
@@ -141,6 +145,22 @@ def test_ranks_run_on_gpu_nodes_and_each_line_is_told_once(
     assert gpus == ["1", "1"]
     assert [line for line in said if line.startswith("line")] == [f"line {i}" for i in range(1, 9)]
     assert [line for line in said if line.startswith("[1]")] == [f"[1]<stdout>:line {i}" for i in range(1, 9)]
+    assert nothing_is_left(namespace)
+
+
+def test_ranks_may_share_a_worker_and_what_ran_is_kept_as_the_job_s_yaml(
+    namespace: Namespace, launch: Callable[..., None], request_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launch(MPIRUN.format(rank="hostname"), slots_per_worker=2)
+
+    hosts = re.findall(r"<stdout>:(\S+)", capsys.readouterr().out)
+    job = yaml.safe_load(files.read_text(uri.join(request_uri.rpartition("/")[0], JOB_FILE)))
+    assert len(hosts) == 2
+    assert len(set(hosts)) == 1
+    worker = job["spec"]["mpiReplicaSpecs"]["Worker"]
+    assert (job["kind"], worker["replicas"]) == ("MPIJob", 1)
+    assert worker["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    assert job["status"]["startTime"]
     assert nothing_is_left(namespace)
 
 
@@ -312,12 +332,13 @@ def operator_away(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
         scale(1)
 
 
-def test_the_operator_may_be_away_when_a_job_is_made_and_when_it_ends(
+def test_the_operator_may_be_away_for_a_minute_when_a_job_is_made_and_when_it_ends(
     namespace: Namespace, submitted: Callable[..., Any], cluster: client.ApiClient
 ) -> None:
     rank = "echo at work; until [ -e /tmp/end ]; do sleep 0.2; done; echo done"
     with operator_away(cluster) as back, submitted(MPIRUN.format(rank=rank)) as process:
         read_until(process, "is created")
+        time.sleep(60)
         back()
         read_until(process, "at work")
         with operator_away(cluster):

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from components.lake import Lake
 from components.lake.tables import IMAGES
 from tests.cluster.dropping_proxy import DroppingProxy
+from tests.cluster.kubectl import get
 from tests.cluster.namespace import eventually
 from tests.cluster.store import ROOT, land, paths
 from tests.cluster.task_runs import TaskFailed, TaskRuns
@@ -68,7 +69,8 @@ def test_a_restarted_api_server_loses_and_doubles_no_row(
 
     run_again_if_it_failed(runs, driver, parameters)
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
-    eventually(lambda: not runs.executors(driver))
+    eventually(lambda: not runs.pods("spark-role=executor"))
+    assert not get("-n", runs.namespace, "leases")["items"]
 
 
 def test_a_store_that_is_away_for_thirty_seconds_loses_and_doubles_no_row(
@@ -83,11 +85,12 @@ def test_a_store_that_is_away_for_thirty_seconds_loses_and_doubles_no_row(
         driver = runs.start("training", "ingest-images", settings=settings, **parameters)
         runs.while_running(driver, lambda: running(runs.executors(driver)))
 
-        proxy.drop_all(away_seconds=30)
+        assert proxy.drop_all(away_seconds=30)
 
         run_again_if_it_failed(runs, driver, parameters)
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
-    eventually(lambda: not runs.executors(driver))
+    eventually(lambda: not runs.pods("spark-role=executor"))
+    assert not get("-n", runs.namespace, "leases")["items"]
 
 
 def run_again_if_it_failed(runs: TaskRuns, driver: str, parameters: dict[str, Any]) -> None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
 
 from components.build_training_set.training_set import MANIFEST, SplitName
 from components.storage import files, uri
+from components.train_classifier.job_file import JOB_FILE
 from components.train_classifier.request import RESULT_FILE, TrainingResult
 from components.train_classifier.train import RUNS_FOLDER
 from pipelines.platform import CONFIG_MAP
@@ -50,6 +52,7 @@ class Disturbed:
         last: The third task, that ended the training.
         result: What it came to.
         jobs_in_the_end: The jobs that were left.
+        job: What ran last, as it is kept beside the checkpoints.
     """
 
     first_failure: str
@@ -59,6 +62,7 @@ class Disturbed:
     last: Ended
     result: TrainingResult
     jobs_in_the_end: list[Any]
+    job: Any
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +101,19 @@ def disturbed(runs: TaskRuns, training_set: str) -> Disturbed:
     epochs_before = runs.while_running(second, lambda: epoch_of(runs, second))
     # As "Terminate" in Kubeflow's UI does it: the pod is ended, and stays.
     runs.core.patch_namespaced_pod(second, runs.namespace, {"spec": {"activeDeadlineSeconds": 1}})
-    eventually(lambda: not runs.pods(WORKERS))
+    # The promise is twice the timeout; the operator takes its own time to end the pods.
+    eventually(lambda: not runs.pods(WORKERS), seconds=60)
+    # Nobody but the ranks ended it: it is there, and failed.
+    (abandoned,) = jobs()
+    assert "Failed" in {each["type"] for each in abandoned["status"]["conditions"]}
     terminated = runs.core.read_namespaced_pod(second, runs.namespace).status.phase
 
     last = runs.wait(start())
     (run,) = files.list_names(uri.join(LAKE, RUNS_FOLDER))
-    result = TrainingResult.model_validate_json(files.read_text(uri.join(LAKE, RUNS_FOLDER, run, RESULT_FILE)))
-    return Disturbed(str(failure.value), jobs_after_it, epochs_before, terminated, last, result, jobs())
+    folder = uri.join(LAKE, RUNS_FOLDER, run)
+    result = TrainingResult.model_validate_json(files.read_text(uri.join(folder, RESULT_FILE)))
+    job = yaml.safe_load(files.read_text(uri.join(folder, JOB_FILE)))
+    return Disturbed(str(failure.value), jobs_after_it, epochs_before, terminated, last, result, jobs(), job)
 
 
 def epoch_of(runs: TaskRuns, task: str) -> int:
@@ -135,4 +145,6 @@ def test_each_start_goes_on_from_the_checkpoint_of_the_one_before(disturbed: Dis
 
 def test_nothing_is_left_in_the_end(disturbed: Disturbed) -> None:
     assert disturbed.last.outputs["run_id"] == disturbed.result.run_id
+    assert disturbed.job["kind"] == "MPIJob"
+    assert disturbed.job["spec"]["mpiReplicaSpecs"]["Worker"]["replicas"] == 2
     assert disturbed.jobs_in_the_end == []

@@ -5,8 +5,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from components.cluster.labels import LABELS
-from components.lake.executors import executor_template
+from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
+from components.lake import executors
+from components.lake.executors import executor_configuration, executor_template
+from components.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 LAKE = {
@@ -15,6 +20,20 @@ LAKE = {
 }
 KEY = {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": {"secretKeyRef": {"name": "secrets", "key": "KEY"}}}
 NAME = {"name": "IMAGE_PIPELINES_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+
+
+EXPECTED = {
+    "dynamicAllocation.enabled": "true",
+    "dynamicAllocation.shuffleTracking.enabled": "true",
+    "dynamicAllocation.minExecutors": "2",
+    "dynamicAllocation.maxExecutors": "8",
+    "executor.cores": "3",
+    "executor.memory": "2g",
+    "kubernetes.executor.request.cores": "3",
+    "kubernetes.executor.limit.cores": "3",
+    "kubernetes.driver.pod.name": "name",
+    "driver.host": "ip",
+}
 
 
 def driver(**specification: Any) -> dict[str, Any]:
@@ -72,6 +91,18 @@ def test_an_executor_has_no_privileges_and_no_token() -> None:
     assert specification["securityContext"]["runAsNonRoot"]
     (container,) = specification["containers"]
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_executors_are_as_many_as_there_is_work_for_each_with_a_request_and_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in FIELD_PATHS:
+        monkeypatch.setenv(POD_ENVIRONMENT_PREFIX + name.upper(), name)
+    monkeypatch.setattr(executors, "_read", lambda _: driver())
+
+    configuration = executor_configuration(Settings.load(spark_executor_cores=3, spark_executor_memory="2g"))
+
+    assert {name: configuration[f"spark.{name}"] for name in EXPECTED} == EXPECTED
 
 
 def test_java_options_of_an_executor_keep_the_drivers_order() -> None:

@@ -60,11 +60,6 @@ class Pool(BaseModel):
     tolerations: list[Toleration] = Field(default_factory=list)
     affinity: dict[str, Any] = Field(default_factory=dict)
 
-    @property
-    def labels(self) -> str:
-        """The nodes' labels, as people write them."""
-        return ",".join(f"{name}={value}" for name, value in sorted(self.node_selector.items())) or "any node"
-
 
 class Resources(BaseModel):
     """What a container requests and is limited to, by resource, as Kubernetes writes quantities."""
