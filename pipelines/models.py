@@ -47,8 +47,8 @@ def promote(
     settings = Settings.load()
     registry = ModelRegistry.open(settings)
     expected = _expected(registry, registry.version(version), champion)
-    with place.champion_lock(settings):
-        promoted = place.promote(registry, version, expected, reason, getpass.getuser())
+    with place.champion_lock(settings) as check:
+        promoted = place.promote(registry, version, expected, reason, getpass.getuser(), check)
     console.print(f"Version {promoted.version} of {promoted.name} is the champion now.", highlight=False)
 
 
@@ -62,8 +62,8 @@ def rollback(reason: Reason, champion: Champion = "") -> None:
     settings = Settings.load()
     registry = ModelRegistry.open(settings)
     expected = _expected(registry, place.previous_champion(registry), champion)
-    with place.champion_lock(settings):
-        restored = place.roll_back(registry, expected, reason, getpass.getuser())
+    with place.champion_lock(settings) as check:
+        restored = place.roll_back(registry, expected, reason, getpass.getuser(), check)
     console.print(
         f"Version {restored.version} of {restored.name} is the champion again, in place of version {expected}.",
         highlight=False,

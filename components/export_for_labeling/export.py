@@ -162,6 +162,8 @@ def _resume(lake: Lake, settings: Settings, note: Note) -> Batch | None:
 
 
 def _send_new(lake: Lake, destination: Destination, choice: Choice, result: ExportResult) -> Batch | None:
+    # Before the lake is looked at: what is scored meanwhile came after this batch, and may be the next one's audit.
+    now = datetime.now(UTC)
     known = candidates(lake, choice).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         result.candidates, result.doubtful = known.agg(F.count("*"), F.count_if("doubtful")).first()
@@ -170,7 +172,6 @@ def _send_new(lake: Lake, destination: Destination, choice: Choice, result: Expo
         known.unpersist()
     if not chosen:
         return None
-    now = datetime.now(UTC)
     # The time is for people who look at the folder; the digest keeps lakes apart that send to the same one.
     name = f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(f'{lake.root} {now}'.encode()).hexdigest()[:8]}"
     said = ("reason", "model_version", "predicted_label", "predicted_score")

@@ -57,7 +57,14 @@ def crown(registry: ModelRegistry, version: str, check: Callable[[], None] = lam
     registry.set_alias(CHAMPION, version)
 
 
-def promote(registry: ModelRegistry, version: str, expected: str, reason: str, person: str) -> RegisteredVersion:
+def promote(
+    registry: ModelRegistry,
+    version: str,
+    expected: str,
+    reason: str,
+    person: str,
+    check: Callable[[], None] = lambda: None,
+) -> RegisteredVersion:
     """Make a version the champion because a person says so. The caller holds the lock.
 
     Args:
@@ -66,6 +73,7 @@ def promote(registry: ModelRegistry, version: str, expected: str, reason: str, p
         expected: Version that the person takes for the champion; empty for none.
         reason: The person's.
         person: Who it is.
+        check: Raises if the lock was lost.
 
     Returns:
         The new champion.
@@ -83,7 +91,7 @@ def promote(registry: ModelRegistry, version: str, expected: str, reason: str, p
     current = _require(registry, expected)
     if current == wanted.version:
         raise InputError(f"version: {version} is the champion already. Name another one.")
-    crown(registry, wanted.version)
+    crown(registry, wanted.version, check)
     registry.set_tags(wanted.version, _decided(PROMOTED, reason, person))
     return registry.version(wanted.version)
 
@@ -104,7 +112,9 @@ def previous_champion(registry: ModelRegistry) -> RegisteredVersion:
     return registry.version(succession[-2])
 
 
-def roll_back(registry: ModelRegistry, expected: str, reason: str, person: str) -> RegisteredVersion:
+def roll_back(
+    registry: ModelRegistry, expected: str, reason: str, person: str, check: Callable[[], None] = lambda: None
+) -> RegisteredVersion:
     """Make the version the champion again that was it before. The caller holds the lock.
 
     Done again, it goes back one more.
@@ -114,6 +124,7 @@ def roll_back(registry: ModelRegistry, expected: str, reason: str, person: str) 
         expected: Version that the person takes for the champion.
         reason: The person's.
         person: Who it is.
+        check: Raises if the lock was lost.
 
     Returns:
         The champion of now.
@@ -124,6 +135,7 @@ def roll_back(registry: ModelRegistry, expected: str, reason: str, person: str) 
     current = _require(registry, expected)
     previous = previous_champion(registry)
     succession = _succession(registry)
+    check()
     # First what keeps a repeated task from promoting it again, last the memory: until then, it is read alike.
     registry.set_tags(current, _decided(ROLLED_BACK, reason, person))
     registry.set_alias(CHAMPION, previous.version)

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from components.errors import InputError
+from components.lake.lock import LockLost
 from components.register_model.champion import crown, previous_champion, promote, roll_back
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from pipelines.cli import app
@@ -48,6 +49,20 @@ def test_a_person_promotes_the_version_and_the_tags_say_who_and_why(registry: Mo
     assert promoted.tags["decision"] == "promoted"
     assert promoted.tags["reason"] == "it knows the new camera"
     assert promoted.tags["decided_by"] == "ann"
+
+
+def test_who_has_lost_the_lock_moves_no_champion(registry: ModelRegistry) -> None:
+    def check() -> None:
+        raise LockLost("somebody else has it")
+
+    crown(registry, "1")
+    crown(registry, "2")
+
+    with pytest.raises(LockLost):
+        promote(registry, "3", "2", "", "ann", check)
+    with pytest.raises(LockLost):
+        roll_back(registry, "2", "", "ann", check)
+    assert champion(registry) == "2"
 
 
 @pytest.mark.parametrize("expected", ["", "3"])
