@@ -15,9 +15,9 @@ from components.storage import files, uri
 from tests.conftest import REPOSITORY
 from tests.local.separate_reader import log_versions
 
-# So that a kill comes at the window's first moment, and some time into it.
-_LATEST_SECONDS = 0.1
-_POLL_SECONDS = 0.01
+# So that a kill comes at the window's first moment, which may be all there is of it, and some time into it.
+_SECONDS_INTO_IT = (0.0, 0.0, 0.05, 0.1)
+_POLL_SECONDS = 0.002
 
 Look = Callable[[], object]
 
@@ -37,18 +37,23 @@ class Window:
     look: Look
 
 
-def offset_without_commit(root: str, step: str, stream: str) -> Window:
-    """Return the window in which a stream has planned a batch and not finished it."""
+def offset_without_commit(root: str, step: str) -> Window:
+    """Return the window in which a step's stream has planned a batch and not finished it."""
+    return Window(step, "an offset without its commit", lambda: _last_batch(root, step, "offsets"))
 
-    def look() -> object:
-        folder = uri.join(root, "_checkpoints")
-        streams = [name for name in files.list_names(folder) if name.startswith(f"{stream}-")]
-        numbers = [
-            int(n) for name in streams for n in files.list_names(uri.join(folder, name, "offsets")) if n.isdigit()
-        ]
-        return max(numbers, default=-1)
 
-    return Window(step, "an offset without its commit", look)
+def has_unfinished_batch(root: str, step: str) -> bool:
+    """Return whether a step's stream has planned a batch and not finished it."""
+    return _last_batch(root, step, "offsets") > _last_batch(root, step, "commits")
+
+
+def _last_batch(root: str, step: str, log: str) -> int:
+    """Return the number of the newest batch in a log of a stream's checkpoint, -1 for none."""
+    folder = uri.join(root, "_checkpoints")
+    streams = [name for name in files.list_names(folder) if name.startswith(f"{step}-")]
+    return max(
+        (int(n) for name in streams for n in files.list_names(uri.join(folder, name, log)) if n.isdigit()), default=-1
+    )
 
 
 def log_entry(root: str, step: str, table: Table) -> Window:
@@ -96,7 +101,7 @@ class Steps:
             while window.look() == before:
                 assert process.poll() is None, f"it ended before {window.name}: {self.log()}"
                 time.sleep(_POLL_SECONDS)
-            time.sleep(self._random.uniform(0, _LATEST_SECONDS))
+            time.sleep(self._random.choice(_SECONDS_INTO_IT))
         finally:
             os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, self.log()

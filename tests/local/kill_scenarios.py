@@ -9,22 +9,27 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from PIL import Image
 
 from components.export_for_labeling.copies import FOLDER
+from components.export_for_labeling.unfinished import read_unfinished
+from components.import_labels.note import read_note
 from components.lake import Lake
 from components.lake.tables import ANNOTATIONS, IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from components.storage import files, uri
-from tests.local.kill_harness import Steps, Window, log_entry, offset_without_commit
+from tests.local.kill_harness import Steps, Window, has_unfinished_batch, log_entry, offset_without_commit
 from tests.local.saved_model_factory import constant_classifier, log_classifier
 from tests.local.scored_lake import insert_class, insert_images, insert_predictions
 from tests.local.separate_reader import read_table
 
 # How often a step is killed in each window: once in `make test`, more in `make test-slow`.
 KILLS = int(os.environ.get("IMAGE_PIPELINES_TEST_KILLS", "1"))
+# Kills for one that comes in its window, some of which are milliseconds.
+_TRIES = 20
 _MODEL = "killed"
 
 
@@ -69,15 +74,29 @@ def jpeg(number: int) -> bytes:
     return buffer.getvalue()
 
 
-def _kill(place: Place, windows: list[Window], arrive: Callable[[int], None]) -> None:
-    """Kill a step `KILLS` times in each window, then let it end."""
+def _kill(
+    place: Place, windows: list[Window], arrive: Callable[[int], None], is_unfinished: Callable[[], bool]
+) -> None:
+    """Kill a step `KILLS` times in each window, then let it end.
+
+    Args:
+        place: Where.
+        windows: When, all of the same step.
+        arrive: Brings new work, given a number.
+        is_unfinished: Returns whether the step has left some of its work undone: if not, the kill came too late.
+    """
     steps = place.steps()
-    for number in range(KILLS * len(windows)):
-        arrive(number)
-        window = windows[number % len(windows)]
-        steps.kill_in(window)
+    numbers = count()
+    for window in KILLS * windows:
+        for _ in range(_TRIES):
+            arrive(next(numbers))
+            steps.kill_in(window)
+            if is_unfinished():
+                break
+        else:
+            raise AssertionError(f"none of {_TRIES} kills came in the window: {window.name}")
         print(f"killed {window.step}: {window.name}", flush=True)
-    arrive(KILLS * len(windows))
+    arrive(next(numbers))
     steps.run(windows[0].step)
 
 
@@ -94,11 +113,11 @@ def kill_ingest(place: Place) -> None:
             names.add(uri.column_spelling(name))
 
     windows = [
-        offset_without_commit(root, "ingest", "ingest"),
+        offset_without_commit(root, "ingest"),
         log_entry(root, "ingest", IMAGES),
         log_entry(root, "ingest", QUARANTINE),
     ]
-    _kill(place, windows, arrive)
+    _kill(place, windows, arrive, lambda: has_unfinished_batch(root, "ingest"))
 
     assert Counter(row["path"] for row in read_table(root, IMAGES)) == Counter(good)
     assert Counter(row["path"] for row in read_table(root, QUARANTINE)) == Counter(bad)
@@ -115,7 +134,8 @@ def kill_score(place: Place) -> None:
         insert_images(place.lake, new)
         paths.update(new)
 
-    _kill(place, [offset_without_commit(root, "score", "score"), log_entry(root, "score", PREDICTIONS)], arrive)
+    windows = [offset_without_commit(root, "score"), log_entry(root, "score", PREDICTIONS)]
+    _kill(place, windows, arrive, lambda: has_unfinished_batch(root, "score"))
 
     _assert_scored_once(place, paths)
 
@@ -169,7 +189,7 @@ def kill_export(place: Place) -> None:
         Window("export", "a copy and no manifest", lambda: len(sent(".jpg"))),
         Window("export", "a manifest and no note that it is finished", lambda: len(sent("manifest.jsonl"))),
     ]
-    _kill(place, windows, arrive)
+    _kill(place, windows, arrive, lambda: read_unfinished(place.lake) is not None)
 
     texts = [files.read_text(uri.join(destination, name)) for name in sent("manifest.jsonl")]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
@@ -196,7 +216,10 @@ def kill_import(place: Place) -> None:
         files.write_text(uri.join(place.folder, "answers", f"{number}.jsonl"), answer)
         labels[path] = label
 
-    _kill(place, [log_entry(root, "import", ANNOTATIONS), log_entry(root, "import", LABELS)], arrive)
+    def is_unfinished() -> bool:
+        return sum(map(len, read_note(place.lake).exports.values())) < len(labels)
+
+    _kill(place, [log_entry(root, "import", ANNOTATIONS), log_entry(root, "import", LABELS)], arrive, is_unfinished)
 
     annotations = read_table(root, ANNOTATIONS)
     assert Counter(row["path"] for row in annotations) == Counter(labels.keys())
