@@ -45,7 +45,7 @@ test-cluster: setup ## Run the cluster's tests in the one that KUBECONFIG names
 test-slow: setup .venv/services.done ## Run the tests that take long: large files, and each step killed 20 times in each window
 	$(BIN)/python -m pytest tests/slow
 	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_s3.py
-	$(BIN)/python -m pytest tests/local/test_export_for_labeling.py -m slow
+	$(BIN)/python -m pytest tests/local/test_export_for_labeling.py tests/services/test_mlflow_away.py -m slow
 
 .PHONY: lint
 lint: setup ## Check style and types

@@ -1,13 +1,23 @@
 """A tracking server that is away for a while."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import pytest
+from mlflow import MlflowClient
+
+from components.build_training_set.training_set import SplitName
 from components.images.digest import folder_digest
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from components.score_images.score import require_champion
+from components.settings import Settings
+from components.train_classifier.train import train
+from tests.conftest import TRAINER_PYTHON
 from tests.local.saved_model_factory import constant_classifier, log_classifier
+from tests.local.training_set_factory import digits, make_training_set
 from tests.services.servers import running_mlflow
 
 
@@ -28,3 +38,41 @@ def test_scoring_waits_for_a_server_that_is_away_and_gets_its_champion(tmp_path:
         assert back.result() == url
 
     assert folder_digest(folder) == model.digest
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_training_waits_for_a_server_that_is_away_for_a_minute_and_keeps_every_epoch(tmp_path: Path) -> None:
+    images, epochs = digits(12), 200
+    parts = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
+    training_set = make_training_set(tmp_path / "set", parts, files=1)
+    with ExitStack() as servers, ThreadPoolExecutor(1) as pool:
+        url = servers.enter_context(running_mlflow(tmp_path))
+        settings = Settings.load(
+            lake=str(tmp_path), mlflow_tracking_uri=url, experiment="away", trainer_python=TRAINER_PYTHON
+        )
+        parameters: dict[str, Any] = {"backbone": "small", "image_size": 16, "batch_size": 8, "patience": 0}
+        training = pool.submit(lambda: train(settings, training_set.uri, epochs=epochs, **parameters)[1])
+        before = wait_for_an_epoch(url)
+        servers.close()
+        time.sleep(60)
+        assert not training.done()
+        servers.enter_context(running_mlflow(tmp_path, int(url.rpartition(":")[2])))
+
+        result = training.result()
+        told = MlflowClient(url).get_metric_history(result.run_id, "val_accuracy")
+
+    assert before < epochs
+    assert [each.epoch for each in result.history] == list(range(1, epochs + 1))
+    assert len({each.step for each in told}) == epochs
+
+
+def wait_for_an_epoch(url: str) -> int:
+    """Return how many epochs a training has told, as soon as there is one."""
+    client = MlflowClient(url)
+    while True:
+        experiment = client.get_experiment_by_name("away")
+        for run in client.search_runs([experiment.experiment_id]) if experiment else ():
+            if told := client.get_metric_history(run.info.run_id, "val_accuracy"):
+                return len(told)
+        time.sleep(0.2)
