@@ -151,9 +151,9 @@ def test_ranks_run_on_gpu_nodes_and_each_line_is_told_once(
 def test_ranks_may_share_a_worker_and_what_ran_is_kept_as_the_job_s_yaml(
     namespace: Namespace, launch: Callable[..., None], request_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    launch(MPIRUN.format(rank="hostname"), slots_per_worker=2)
+    launch(MPIRUN.format(rank="echo runs on $(hostname)"), slots_per_worker=2)
 
-    hosts = re.findall(r"<stdout>:(\S+)", capsys.readouterr().out)
+    hosts = re.findall(r"runs on (\S+)", capsys.readouterr().out)
     job = yaml.safe_load(files.read_text(uri.join(request_uri.rpartition("/")[0], JOB_FILE)))
     assert len(hosts) == 2
     assert len(set(hosts)) == 1
