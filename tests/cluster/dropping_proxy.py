@@ -20,6 +20,7 @@ class DroppingProxy:
 
     Attributes:
         port: Where it listens.
+        accepted: How many connections there were so far.
 
     Args:
         target: Host and port of the server.
@@ -30,17 +31,15 @@ class DroppingProxy:
         self._target = target
         self._host = host
         self._open: list[socket.socket] = []
-        self._count = 0
+        self.accepted = 0
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
 
-    def drop_all(self, away_seconds: float = _AWAY_SECONDS) -> int:
-        """End all connections, refuse new ones for a while, and return how many connections there had been."""
-        count = self._count
+    def drop_all(self, away_seconds: float = _AWAY_SECONDS) -> None:
+        """End all connections, and refuse new ones for a while."""
         self.close()
         time.sleep(away_seconds)
         self._listener = self._listen(self.port)
-        return count
 
     def close(self) -> None:
         """End all connections, and refuse new ones."""
@@ -61,7 +60,7 @@ class DroppingProxy:
                 client, _ = listener.accept()
                 server = socket.create_connection(self._target)
                 self._open += [client, server]
-                self._count += 1
+                self.accepted += 1
                 for ends in ((client, server), (server, client)):
                     threading.Thread(target=_pass_on, args=ends, daemon=True).start()
 
