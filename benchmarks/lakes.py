@@ -1,11 +1,11 @@
 """Putting images into a lake as ingest would, where ingest is not what is measured."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from components.lake import Lake, frame
-from components.lake.tables import CLASSES, IMAGES
+from components.lake.tables import CLASSES
+from tests.local import scored_lake
 
 # Rows are sent through the driver, whose heap has to hold them some times over.
 _ROWS = 1000
@@ -26,20 +26,8 @@ def insert_images(lake: Lake, images: Sequence[bytes], first: int = 0) -> None:
     """
     now = datetime.now(UTC)
     for start in range(0, len(images), _ROWS):
-        rows = [
-            (
-                image_path(first + start + position),
-                now,
-                len(content),
-                content,
-                hashlib.sha256(content).hexdigest(),
-                None,
-                now.date(),
-                now,
-            )
-            for position, content in enumerate(images[start : start + _ROWS])
-        ]
-        lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
+        part = enumerate(images[start : start + _ROWS], first + start)
+        scored_lake.insert_images(lake, {image_path(number): content for number, content in part}, ingested_at=now)
 
 
 def insert_classes(lake: Lake) -> None:

@@ -45,8 +45,8 @@ class ImportResult:
         skipped: Images that nobody gave a class, among those that the files name.
         seen_by_several: Images that two or more people gave a class, among those that the files name.
         seen_alike: Of those, how many they all gave the same.
-        asked: Of the images with a label, how many the model had been asked about when they
-            were exported.
+        asked: Of the images with a label, how many the model had been asked about when they were
+            exported.
         agreed: Of those asked, how many people and model see alike.
         class_names: Name by class id.
         new_labels: Labelled images that the champion's training set lacks.
