@@ -1,7 +1,7 @@
 """A run that finds 100 new images, in a lake and in one that is 100 times larger."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
 
@@ -30,16 +30,19 @@ _LAKES = count()
 
 def measure(bench: Bench) -> Iterable[Row]:
     """Measure the seconds of a run of scoring, and of one of import_labels."""
+    runs = {
+        f"scoring {_NEW} new images": _GrowingLake.score,
+        f"importing {_NEW} new labels": _GrowingLake.label,
+    }
     with champion(bench, bench.settings("growing"), "small", 0) as (registry, _):
         for size in _SIZES:
             large = _GrowingLake(bench, registry, _TIMES * size)
-            small = _SmallLakes(bench, registry, size)
-            runs = {
-                f"scoring {_NEW} new images": (large.score, small.score),
-                f"importing {_NEW} new labels": (large.label, small.label),
-            }
-            for name, (in_large, in_small) in runs.items():
-                measured = interleave({OURS: in_large, Against.REFERENCE: in_small}, _ROUNDS)
+            # Another one for each round, because the new images would make one that is kept several times larger.
+            small = [_GrowingLake(bench, registry, size) for _ in range(_ROUNDS)]
+            for name, run in runs.items():
+                measured = interleave(
+                    {OURS: partial(run, large), Against.REFERENCE: partial(_in_next, run, iter(small))}, _ROUNDS
+                )
                 yield make_row(
                     measured, Against.REFERENCE, name=name, unit="s",
                     size=f"a lake of {_TIMES * size:,} beside one of {size}, before the new",
@@ -47,38 +50,14 @@ def measure(bench: Bench) -> Iterable[Row]:
                     how="score_lake (import_into) in a warm session, in a lake of digits of 32 x 32, all scored and a"
                     " tenth labelled by people, beside the same run in one of a hundredth of the images, also ours",
                     beside={
-                        "bytes read": f"{large.kilobytes_read:,.0f} kB beside {small.last.kilobytes_read:,.0f} kB",
-                        "files in the tables": f"{large.files()} beside {small.last.files()}",
+                        "bytes read": f"{large.kilobytes_read:,.0f} kB beside {small[-1].kilobytes_read:,.0f} kB",
+                        "files in the tables": f"{large.files()} beside {small[-1].files()}",
                     },
                 )  # fmt: skip
 
 
-class _SmallLakes:
-    """A small lake for each run, because the new images would make one that is kept several times larger.
-
-    Attributes:
-        last: The lake of the last run.
-
-    Args:
-        bench: The run.
-        registry: Has the champion.
-        images: How many images there are before the new ones.
-    """
-
-    last: "_GrowingLake"
-
-    def __init__(self, bench: Bench, registry: ModelRegistry, images: int) -> None:
-        self._make = partial(_GrowingLake, bench, registry, images)
-
-    def score(self) -> float:
-        """Return the seconds that scoring new images takes."""
-        self.last = self._make()
-        return self.last.score()
-
-    def label(self) -> float:
-        """Return the seconds that importing answers about images takes that were scored before."""
-        self.score()
-        return self.last.label()
+def _in_next(run: Callable[["_GrowingLake"], float], lakes: Iterator["_GrowingLake"]) -> float:
+    return run(next(lakes))
 
 
 class _GrowingLake:

@@ -33,12 +33,16 @@ TRAINING: Mapping[str, Any] = {
 SCORING: Mapping[str, Any] = {"threshold": 0.95, "fraction": 1.0}
 
 
-def run_demo(folder: Path, trainer_python: Path) -> None:
+def run_demo(folder: Path, trainer_python: Path, console: Console | None = None) -> dict[str, LocalRun]:
     """Go once around the loop: train, score, label, train again. A second call finds nothing new to ingest or score.
 
     Args:
         folder: Where all that the demo makes is kept; made if there is none.
         trainer_python: Python of the trainer environment.
+        console: Is told what happens; the terminal if not given.
+
+    Returns:
+        The runs by pipeline.
 
     Raises:
         InputError: There is no trainer environment.
@@ -48,7 +52,7 @@ def run_demo(folder: Path, trainer_python: Path) -> None:
         raise InputError(
             f"trainer_python: no program '{trainer_python}'. Make the trainer environment by `make setup`."
         )
-    _Demo(DemoFolder(folder.resolve()), trainer_python, Console()).run()
+    return _Demo(DemoFolder(folder.resolve()), trainer_python, console or Console()).run()
 
 
 class _Demo:
@@ -58,7 +62,7 @@ class _Demo:
         self._console = console
         self._runs: dict[str, LocalRun] = {}
 
-    def run(self) -> None:
+    def run(self) -> dict[str, LocalRun]:
         started = time.monotonic()
         with self._console.status("sample: handwritten digits"):
             sample = make_digits(self._folder.sample)
@@ -79,6 +83,7 @@ class _Demo:
         self._say(f"Figures:   {_short(self._folder.summary)}")
         self._say(f"Logs:      {_short(self._folder.log('*'))}")
         self._say(f"MLflow UI: {_mlflow_ui(self._folder)}")
+        return self._runs
 
     def _train(self, sample: SampleSummary) -> Comparison | None:
         run = self._run_pipeline("training", {"source": str(sample.labelled_folder), **TRAINING})

@@ -1,13 +1,15 @@
-"""The three compiled pipelines, end to end with kfp.local: what they leave in the lake and in the registry."""
+"""The demo: the three compiled pipelines with kfp.local, and what they leave in the lake and in the registry."""
 
 import csv
 import hashlib
 import io
 import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,10 @@ from components.register_model.registry import (
 )
 from components.settings import Settings
 from components.storage import uri
-from pipelines.demo import people
-from pipelines.demo.figures import Figures
+from pipelines.demo import run_demo
 from pipelines.demo.folder import DemoFolder
-from pipelines.demo.summary import Summary, compare, print_summary, summarise, write_page
+from pipelines.demo.scenario import SCORING, TRAINING
+from pipelines.demo.summary import Summary
 from pipelines.generated import COMPILED
 from pipelines.local_runner import LocalRun, PipelineFailed, run_compiled
 from pipelines.samples.digits import make_digits
@@ -42,35 +44,22 @@ from pipelines.samples.layout import SampleSummary
 from tests.browser import Browser
 from tests.conftest import TRAINER_PYTHON
 
-TRAINING = {"backbone": "small", "image_size": 32, "epochs": 5, "learning_rate": 0.002, "ranks": 2}
-# Of the sample's labelled images, every fourth: enough to learn from.
-KEPT = 4
-
 
 @dataclass
 class Loop:
-    """An installation in a folder, and what ran in it."""
+    """An installation in a folder, what ran in it, and what the demo said."""
 
     places: DemoFolder
     sample: SampleSummary
     lake: Lake
     registry: ModelRegistry
-    runs: dict[str, LocalRun] = field(default_factory=dict)
+    runs: Mapping[str, LocalRun]
+    said: str
 
     def run(self, pipeline: str, arguments: Mapping[str, Any], **environment: str) -> LocalRun:
         environment |= self.places.environment(TRAINER_PYTHON)
         log = self.places.log(pipeline)
         return run_compiled(COMPILED / f"{pipeline}.yaml", arguments, self.places.runs, environment, log)
-
-    def train(self) -> LocalRun:
-        return self.run("training", {"source": str(self.sample.labelled_folder), **TRAINING})
-
-    def score(self) -> LocalRun:
-        source = str(self.sample.unlabelled_folder)
-        return self.run("scoring", {"source": source, "threshold": 0.97, "fraction": 1.0, "audit_fraction": 0.05})
-
-    def label(self) -> LocalRun:
-        return self.run("labeling", {"source": str(self.places.labels), **TRAINING})
 
     def rows(self, table: Table) -> list[Row]:
         rows: list[Row] = self.lake.read(table).drop("content").collect()
@@ -100,18 +89,10 @@ def _hash(rows: DataFrame) -> int:
 def loop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """Once around: train, score, label and train again."""
     places = DemoFolder(tmp_path_factory.mktemp("a löop"))
-    sample = make_digits(places.sample)
-    for number, path in enumerate(sorted(sample.labelled_folder.rglob("*.jpg"))):
-        if number % KEPT:
-            path.unlink()
-    MlflowClient(places.tracking_uri).create_experiment(Settings.load().experiment, places.artifacts)
+    said = io.StringIO()
+    runs = run_demo(places.root, TRAINER_PYTHON, Console(file=said, width=160))
     registry = ModelRegistry(places.tracking_uri, Settings.load().model_name)
-    made = Loop(places, sample, Lake(spark, str(places.lake)), registry)
-    made.runs["training"] = made.train()
-    made.runs["scoring"] = made.score()
-    people.answer(places.to_label, sample.answers, places.labels)
-    made.runs["labeling"] = made.label()
-    return made
+    return Loop(places, make_digits(places.sample), Lake(spark, str(places.lake)), registry, runs, said.getvalue())
 
 
 def landed(loop: Loop) -> dict[str, tuple[str, int | None]]:
@@ -164,7 +145,7 @@ def test_doubtful_images_went_to_people_and_came_back_with_their_labels(loop: Lo
     scores = {row["path"]: row["predicted_score"] for row in loop.rows(PREDICTIONS)}
     requests = loop.rows(LABELING_REQUESTS)
     sent = {row["path"] for row in requests}
-    doubtful = {path for path, score in scores.items() if score < 0.97}
+    doubtful = {path for path, score in scores.items() if score < SCORING["threshold"]}
 
     assert doubtful
     assert len(requests) == len(sent) < len(scores)
@@ -207,46 +188,35 @@ def test_each_task_of_each_pipeline_left_its_report(loop: Loop) -> None:
     assert all(page.startswith("<!doctype html>") for page in reports.values())
 
 
-def test_second_runs_find_nothing_new_and_change_nothing(loop: Loop) -> None:
-    before = loop.contents(), loop.versions(), loop.models()
-
-    scoring = loop.score()
-    labeling = loop.label()
-    training = loop.train()
-
-    assert (loop.contents(), loop.versions(), loop.models()) == before
-    assert training.tasks["ingest-images"].outputs["found"] == 0
-    assert scoring.tasks["ingest-images"].outputs["found"] == 0
-    assert scoring.tasks["score-images"].outputs["scored"] == 0
-    assert scoring.tasks["export-for-labeling"].outputs["count"] == 0
-    assert labeling.tasks["import-labels"].outputs["imported"] == 0
-    log = loop.places.log("scoring").read_text()
-    assert "No new image was found in" in log[log.rindex("Executing task") :]
-
-
 def test_the_demo_ends_with_the_figures_of_the_lake_and_a_page_that_links_all_reports(
     loop: Loop, browser: Browser
 ) -> None:
-    environment = loop.places.environment(TRAINER_PYTHON)
-    models = [model for run in loop.runs.values() if (model := compare(run))]
+    summary = Summary.model_validate_json(loop.places.summary.read_bytes())
 
-    summary = summarise(Figures.read(environment, loop.places.log("demo")), loop.runs, models, 1.0)
-    summary.write(loop.places.summary)
-    write_page(summary, loop.runs, loop.places)
-    text = io.StringIO()
-    print_summary(summary, Console(file=text, width=160))
-
-    assert Summary.model_validate_json(loop.places.summary.read_bytes()) == summary
     assert summary.images == summary.new_images == len(landed(loop))
     assert summary.scored == summary.new_scored == len(loop.rows(PREDICTIONS))
     assert summary.sent == summary.labelled_by_people == len(loop.rows(LABELS))
     assert [model.version for model in summary.models] == ["1", "2"]
-    assert f"{summary.models[1].accuracy:.1%}" in text.getvalue()
+    assert f"{summary.models[1].accuracy:.1%}" in loop.said
     links = re.findall(r'href="([^"]+)"', loop.places.page.read_text())
     assert len(links) == 4 + 3 + 4
     visits = [browser.visit(page) for page in (loop.places.page, *(loop.places.root / link for link in links))]
     assert all(visit.complaints == visit.requests == [] for visit in visits)
     assert all(image.alt and image.width for visit in visits for image in visit.images)
+
+
+def test_a_second_demo_finds_nothing_new_and_changes_nothing(loop: Loop) -> None:
+    before = loop.contents(), loop.versions(), loop.models()
+
+    command = [sys.executable, "-m", "pipelines", "demo", "--folder", str(loop.places.root)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    assert (loop.contents(), loop.versions(), loop.models()) == before
+    summary = Summary.model_validate_json(loop.places.summary.read_bytes())
+    assert (summary.new_images, summary.new_scored, summary.models) == (0, 0, [])
+    assert "Nothing new to import: the labels are in the lake already." in said
+    log = loop.places.log("scoring").read_text()
+    assert "No new image was found in" in log[log.rindex("Executing task") :]
 
 
 def test_a_run_that_has_to_wait_too_long_for_another_names_who_holds_the_lock(loop: Loop) -> None:
