@@ -21,7 +21,7 @@ from components.lake.image_data import image_data
 from components.lake.lock import writer_lock
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
 from components.settings import Settings
-from components.storage import Access, open_store, uri
+from components.storage import Access, files, open_store, uri
 
 MergeClauses = Callable[[DeltaMergeBuilder], DeltaMergeBuilder]
 
@@ -87,6 +87,8 @@ class Lake:
         self._lock = lock
         self._lock_timeout_seconds = lock_timeout_seconds
         self._held: list[Callable[[], None]] = []
+        # A folder's lock is in the lake, and can't be had if nothing may be written there.
+        self._is_known_writable = uri.is_local(self.root)
 
     @classmethod
     def open(cls, spark: SparkSession, settings: Settings) -> "Lake":
@@ -175,9 +177,17 @@ class Lake:
 
     @contextmanager
     def writer(self, name: str) -> Iterator[None]:
-        """Hold the writer's lock of a table or stream; see `components.lake.lock`."""
+        """Hold the writer's lock of a table or stream; see `components.lake.lock`.
+
+        Raises:
+            InputError: Nothing may be written into the lake.
+        """
         end_jobs = self.spark.sparkContext.cancelAllJobs
         with writer_lock(self.root, name, self._lock_timeout_seconds, self._lock, end_jobs) as check:
+            if not self._is_known_writable:
+                # In one sentence, where Spark would need a page.
+                files.write_text(uri.join(self.root, "_last_writer"), name)
+                self._is_known_writable = True
             self._held.append(check)
             try:
                 yield

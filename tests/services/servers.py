@@ -60,11 +60,15 @@ class S3Server:
         url: Its endpoint.
         access_key: Access key of one who may do anything.
         secret_key: Secret of the access key.
+        reader_access_key: Access key of one who may read and list.
+        reader_secret_key: Secret of that access key.
     """
 
     url: str
     access_key: str
     secret_key: str
+    reader_access_key: str
+    reader_secret_key: str
 
     @property
     def environment(self) -> dict[str, str]:
@@ -201,14 +205,14 @@ def running_s3(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
         folder: Where it keeps its objects and its log.
         host: Address of this machine that it listens on.
     """
-    key, secret = secrets.token_hex(8), secrets.token_hex(16)
-    identity = {
-        "name": "tests",
-        "credentials": [{"accessKey": key, "secretKey": secret}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
+    may = {"tests": ["Admin", "Read", "Write", "List", "Tagging"], "reader": ["Read", "List"]}
+    keys = {name: (secrets.token_hex(8), secrets.token_hex(16)) for name in may}
+    identities = [
+        {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": may[name]}
+        for name, (key, secret) in keys.items()
+    ]
     configuration = folder / "s3.json"
-    configuration.write_text(json.dumps({"identities": [identity]}))
+    configuration.write_text(json.dumps({"identities": identities}))
     (folder / "data").mkdir()
     services = [f"{name}.port{kind}" for name in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
     command = [
@@ -218,7 +222,7 @@ def running_s3(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
         *(f"-{name}={port}" for name, port in zip(services, _free_ports(host, len(services)), strict=True)),
     ]
     with _running(command, folder / "server.log", r"Start Seaweed S3 API Server .* at http port (\d+)", {}) as port:
-        yield S3Server(f"http://{host}:{port}", key, secret)
+        yield S3Server(f"http://{host}:{port}", *keys["tests"], *keys["reader"])
 
 
 def _free_ports(host: str, count: int) -> list[int]:

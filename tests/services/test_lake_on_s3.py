@@ -21,7 +21,7 @@ from components.export_for_labeling.export import ExportResult, export
 from components.import_labels.import_answers import ImportResult, import_answers
 from components.ingest_images.ingest import IngestResult, ingest
 from components.lake import Lake
-from components.lake.tables import CLASSES, LABELS
+from components.lake.tables import CLASSES, IMAGES, LABELS
 from components.notify.last_ingest import read_last_ingest
 from components.register_model.register import Candidate, register
 from components.score_images.score import ScoreResult, score
@@ -178,6 +178,16 @@ def test_what_is_wrong_with_the_store_is_one_sentence(
 
     with pytest.raises(InputError, match=f"^{sentence}"):
         ingest(Settings.load(), f"{ROOT}/labelled")
+
+
+def test_a_lake_that_may_only_be_read_is_named(loop: Loop, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = loop.lake.version(IMAGES)
+    monkeypatch.setenv("IMAGE_PIPELINES_S3_ACCESS_KEY", s3.reader_access_key)
+    monkeypatch.setenv("IMAGE_PIPELINES_S3_SECRET_KEY", s3.reader_secret_key)
+
+    with pytest.raises(InputError, match=r"^'s3a://images/.*/lake/_last_writer': access is refused\. .* writing there"):
+        ingest(Settings.load(), f"{ROOT}/labelled")
+    assert loop.lake.version(IMAGES) == before
 
 
 def test_no_commit_is_lost_when_two_processes_write_one_table_at_once(loop: Loop) -> None:

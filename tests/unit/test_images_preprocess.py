@@ -73,6 +73,23 @@ def test_exif_orientation_is_ignored() -> None:
     np.testing.assert_array_equal(by_us(turned, 64), by_us(plain, 64))
 
 
+def test_transparency_is_dropped() -> None:
+    pixels = PHOTOGRAPHS["china"]
+    faded = np.dstack([pixels, np.full(pixels.shape[:2], 9, np.uint8)])
+
+    np.testing.assert_array_equal(by_us(encode(faded, "PNG"), 64), by_us(encode(pixels, "PNG"), 64))
+
+
+def test_an_animation_counts_by_its_first_frame() -> None:
+    frames = [Image.fromarray(PHOTOGRAPHS[name][:40, :40]) for name in ("china", "flower")]
+    still, animated = io.BytesIO(), io.BytesIO()
+    frames[0].save(still, "GIF")
+    frames[0].save(animated, "GIF", save_all=True, append_images=frames[1:])
+
+    assert tf.io.decode_gif(animated.getvalue()).shape[0] == 2
+    np.testing.assert_array_equal(by_us(animated.getvalue(), 40), by_us(still.getvalue(), 40))
+
+
 def test_a_very_long_image_keeps_a_row_of_pixels() -> None:
     tensor = by_us(encode(np.zeros((1, 2000, 3), np.uint8), "PNG"), 32)
     assert (tensor < 255).any(axis=2).sum() == 32
