@@ -78,6 +78,7 @@ setup: .venv/spark.done .venv/trainer.done ## Make both environments
 	@$(UV) pip sync --quiet --compile-bytecode --python .venv/spark --require-hashes $<
 	@$(UV) pip install --quiet --python .venv/spark --no-deps --no-build-isolation --editable .
 	@$(BIN)/python images/spark/install_jars.py >.venv/jars.log 2>&1 || { cat .venv/jars.log; exit 1; }
+	@$(BIN)/python requirements/make_class_archive.py
 	@touch $@
 
 .venv/trainer.done: requirements/trainer.txt pyproject.toml $(HOROVOD).done .venv/tools.done

@@ -11,9 +11,9 @@ from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave, seconds
 from components.score_images.score import require_champion, score_lake
 
-# Images, and how often.
-_SIZES = ((96, 2), (384, 1))
-_FORWARD_IMAGES = 64
+_SIZES = (96, 256)
+_ROUNDS = 2
+_FORWARD_IMAGES = 32
 
 
 def measure(bench: Bench) -> Iterable[Row]:
@@ -33,9 +33,9 @@ def measure(bench: Bench) -> Iterable[Row]:
         # The workers load the model, both compile.
         score(8)
         trainer.measure(Against.LIMIT)
-        for count, rounds in _SIZES:
+        for count in _SIZES:
             measured = interleave(
-                {OURS: partial(score, count), Against.LIMIT: partial(trainer.measure, Against.LIMIT)}, rounds
+                {OURS: partial(score, count), Against.LIMIT: partial(trainer.measure, Against.LIMIT)}, _ROUNDS
             )
             yield make_row(
                 measured, Against.LIMIT, name="scoring", size=f"{count} new images of 400 x 300", unit="images/s",

@@ -6,6 +6,7 @@ import sys
 
 from pyspark.sql import SparkSession
 
+from components.lake.class_archive import class_archive_options
 from components.settings import Settings
 from components.storage import Access
 from components.workers.budget import Budget
@@ -46,7 +47,7 @@ def spark_session(settings: Settings) -> SparkSession:
 def _driver(settings: Settings) -> dict[str, str]:
     return {
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.extraJavaOptions": settings.spark_driver_java_options,
+        "spark.driver.extraJavaOptions": f"{class_archive_options()} {settings.spark_driver_java_options}",
     }
 
 
