@@ -24,6 +24,7 @@ from components.export_for_labeling.choice import AUDIT, DOUBTFUL
 from components.export_for_labeling.export import Batch, ExportResult
 from components.export_for_labeling.export import Example as SentExample
 from components.import_labels import report as import_report
+from components.import_labels.annotations import REPEATED_ID
 from components.import_labels.formats import Rejected
 from components.import_labels.import_answers import ImportResult
 from components.ingest_images import report as ingest_report
@@ -261,14 +262,15 @@ def import_result(scale: Scale = USUAL) -> ImportResult:
     if scale.pictures:
         result.files, result.read, result.imported = 3, 130, 118
         result.rejected = [
-            Rejected("file:///answers/a.csv, line 17", "there is no class 'ak-47'"),
-            Rejected("file:///answers/b.jsonl, line 2", f"there is no class '{scale.names[0]}'"),
+            Rejected("file:///answers/a.csv, line 17", REPEATED_ID),
+            Rejected("file:///answers/b.jsonl, line 2", f"'{scale.names[0]}' can't be the name of a new class"),
         ]
         result.conflicts = [(scale.path(number), [1, len(scale.names)]) for number in range(3)]
         result.by_label = {label: 3 + label % 7 for label in scale.labels}
         result.asked, result.agreed, result.skipped = 40, 33, 4
         result.seen_by_several, result.seen_alike = 20, 17
         result.class_names = dict(zip(scale.labels, scale.names, strict=True))
+        result.new_classes = {1000 + number: name for number, name in enumerate(scale.names[:3])}
         result.new_labels, result.retrain = 96, True
     return result
 

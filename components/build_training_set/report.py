@@ -22,7 +22,7 @@ def write_report(result: BuildResult, path: str) -> None:
         "Images by class",
         ("Label", "Class", *(f"{name.value.capitalize()} images" for name in SplitName)),
         [
-            (item.label, item.name, *(result.counts[item.label].get(name, 0) for name in SplitName))
+            (str(item.label), item.name, *(result.counts[item.label].get(name, 0) for name in SplitName))
             for item in made.classes
         ],
     )

@@ -180,7 +180,7 @@ def _add_classes(report: Report, result: EvaluationResult) -> None:
     for label in labels:
         ours = result.challenger.class_scores(label)
         row: list[Cell] = [
-            label,
+            str(label),
             result.class_name(label),
             ours.images,
             percent(ours.precision),

@@ -42,13 +42,13 @@ def write_report(result: ImportResult, path: str) -> None:
         report.table(
             "Images with a label, by class",
             ("Label", "Class", "Images"),
-            [(label, result.class_names[label], count) for label, count in sorted(result.by_label.items())],
+            [(str(label), result.class_names[label], count) for label, count in sorted(result.by_label.items())],
         )
     if result.new_classes:
         report.table(
             "Classes that nobody knew: the next training has them",
             ("Label", "Class"),
-            sorted(result.new_classes.items()),
+            [(str(label), name) for label, name in sorted(result.new_classes.items())],
         )
     if result.conflicts:
         report.table(

@@ -136,7 +136,7 @@ def _add_classes(report: Report, result: ScoreResult) -> None:
         report.table(
             "Images by predicted class",
             ("Label", "Class", "Images"),
-            [(label, _name(result, label), count) for label, count in result.by_label.most_common()],
+            [(str(label), _name(result, label), count) for label, count in result.by_label.most_common()],
         )
         return
     _add_class_chart(report, result, shares)
@@ -145,7 +145,7 @@ def _add_classes(report: Report, result: ScoreResult) -> None:
         ("Label", "Class", "Images", "Of the images scored, %", "Of the training set, %", "Difference, points"),
         [
             (
-                label,
+                str(label),
                 _name(result, label),
                 result.by_label[label],
                 100 * shares.predicted_share(label),

@@ -42,6 +42,11 @@ _AZURE = re.compile(
 _READABLE = "!#$&'()*+,/:;=?@[]"
 
 
+def is_blob_url(address: str) -> bool:
+    """Tell whether an address is the URL of a container, and no path or URI of a folder."""
+    return address.startswith(("http:/", "https:/"))
+
+
 @dataclass(frozen=True)
 class ConnectionString:
     """Access by a key or a signature.

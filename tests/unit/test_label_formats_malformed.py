@@ -103,7 +103,9 @@ def test_markup_of_an_export_is_text_on_the_page(tmp_path: Path) -> None:
     markup = "<img src=x onerror=alert(1)>"
 
     write_report(
-        ImportResult("file:///answers", rejected=[Rejected("a.csv, line 2", f"there is no class '{markup}'")]),
+        ImportResult(
+            "file:///answers", rejected=[Rejected("a.csv, line 2", f"'{markup}' can't be the name of a new class")]
+        ),
         str(tmp_path / "report.html"),
     )
 

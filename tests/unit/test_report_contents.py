@@ -270,7 +270,8 @@ def test_import_tells_what_came_back_and_who_agrees(
     assert page.figures["Images seen differently"] == "3"
     assert page.tables["Images with a label, by class"][0] == {"Label": "1", "Class": "ak47", "Images": "4"}
     assert len(page.tables["Images that people see differently: by the rule 'unanimous' they have no label yet"]) == 3
-    assert page.tables["Left out"][0]["Reason"] == "there is no class 'ak-47'"
+    assert page.tables["Classes that nobody knew: the next training has them"][0] == {"Label": "1000", "Class": "ak47"}
+    assert page.tables["Left out"][1]["Reason"] == "'ak47' can't be the name of a new class"
 
 
 def test_classes_keep_their_names_whatever_these_are(written: Written) -> None:

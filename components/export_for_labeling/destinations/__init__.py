@@ -6,6 +6,7 @@ from components.export_for_labeling.destinations.folder import Folder
 from components.export_for_labeling.destinations.remote_folder import RemoteFolder
 from components.settings import Settings
 from components.storage import Access, uri
+from components.storage.blob_folder import is_blob_url
 
 __all__ = ["AzureBlob", "Destination", "Folder", "RemoteFolder", "open_destination"]
 
@@ -21,7 +22,7 @@ def open_destination(address: str, settings: Settings) -> Destination:
     Raises:
         InputError: The address is malformed, of a kind that is not supported, or there is no access to it.
     """
-    if address.startswith(("http:/", "https:/")):
+    if is_blob_url(address):
         return AzureBlob.parse(address, settings)
     folder = uri.normalize(address, "destination")
     return Folder(folder) if uri.is_local(folder) else RemoteFolder(folder, Access.of(settings))

@@ -7,6 +7,7 @@ from components.import_labels.sources.folder import File, Folder
 from components.import_labels.sources.source import Export, Source
 from components.settings import Settings
 from components.storage import files, uri
+from components.storage.blob_folder import is_blob_url
 
 __all__ = ["AzureBlob", "Export", "File", "Folder", "Source", "open_source"]
 
@@ -22,7 +23,7 @@ def open_source(address: str, settings: Settings) -> Source:
     Raises:
         InputError: The address is malformed, of a kind or a format that is not supported, or there is no access to it.
     """
-    if address.startswith(("http:/", "https:/")):
+    if is_blob_url(address):
         return AzureBlob.parse(address, settings)
     place = uri.normalize(address, "source")
     if files.is_folder(place) or not files.exists(place):
