@@ -14,7 +14,7 @@ _IMAGES = 256
 _FILES = 8
 _INPUT = 299
 _SIZES = ((400, 300), (640, 427))
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 def measure(bench: Bench) -> Iterable[Row]:

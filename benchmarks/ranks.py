@@ -33,7 +33,8 @@ def measure(bench: Bench) -> Iterable[Row]:
         )
         yield make_row(
             measured, Against.REFERENCE, name="two ranks",
-            size=f"{len(train_images):,} images, small network at {side} x {side}", unit="images/s", goal=Goal(direction=Direction.AT_LEAST, value=1.8),
+            size=f"{len(train_images):,} images, small network at {side} x {side}", unit="images/s",
+            goal=Goal(direction=Direction.AT_LEAST, value=1.8),
             how=f"the median epoch of a training of {_EPOCHS} but the first, validation included, by train_classifier's"
             " local launcher on two cores, a thread for each rank, beside one rank kept to one core; 32 images of each"
             " rank in a step",
