@@ -12,7 +12,7 @@ from components.build_training_set.training_set import SplitName
 
 _EPOCHS = 12
 # Side of the input, and images of both splits.
-_SIZES = ((71, 128, 32), (299, 16, 8))
+_SIZES = ((71, 96, 32), (299, 12, 4))
 _ROUNDS = 2
 _BATCH = 16
 # Rounding: the two ways evaluate the backbone on other batches.

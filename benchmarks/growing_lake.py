@@ -35,10 +35,13 @@ def measure(bench: Bench) -> Iterable[Row]:
         f"importing {_NEW} new labels": _GrowingLake.label,
     }
     with champion(bench, bench.settings("growing"), "small", 0) as (registry, _):
+        large = _GrowingLake(bench, registry)
         for size in _SIZES:
-            large = _GrowingLake(bench, registry, _TIMES * size)
+            large.grow(_TIMES * size)
             # Another one for each round, because the new images would make one that is kept several times larger.
-            small = [_GrowingLake(bench, registry, size) for _ in range(_ROUNDS)]
+            small = [_GrowingLake(bench, registry) for _ in range(_ROUNDS)]
+            for lake in small:
+                lake.grow(size)
             for name, run in runs.items():
                 measured = interleave(
                     {OURS: partial(run, large), Against.REFERENCE: partial(_in_next, run, iter(small))}, _ROUNDS
@@ -69,25 +72,28 @@ class _GrowingLake:
     Args:
         bench: The run.
         registry: Has the champion.
-        images: How many images there are.
     """
 
-    def __init__(self, bench: Bench, registry: ModelRegistry, images: int) -> None:
+    def __init__(self, bench: Bench, registry: ModelRegistry) -> None:
         name = f"growing-{next(_LAKES)}"
         self.kilobytes_read = 0.0
         self._lake = bench.lake(name)
         self._registry = registry
         self._answers = bench.place(name) / "answers.jsonl"
-        self._images = 0
+        self._images = self._labelled = 0
         insert_classes(self._lake)
-        self._grow(images)
-        score_lake(self._lake, registry, require_champion(registry))
-        self._import(range(0, images, _ONE_IN))
+
+    def grow(self, images: int) -> None:
+        """Let images come in until there are so many, be scored, and a part of them be labelled."""
+        first = self._images
+        self._insert(images - first)
+        score_lake(self._lake, self._registry, require_champion(self._registry))
+        self._import(range(first, images, _ONE_IN))
         self._labelled = images
 
     def score(self) -> float:
         """Let images come in, and return the seconds that scoring them takes."""
-        self._grow(_NEW)
+        self._insert(_NEW)
         return self._counted(lambda: score_lake(self._lake, self._registry, require_champion(self._registry)).scored)
 
     def label(self) -> float:
@@ -100,7 +106,7 @@ class _GrowingLake:
         """Return how many data files the tables have."""
         return sum(self._lake.delta(table).detail().select("numFiles").first()[0] for table in TABLES)
 
-    def _grow(self, images: int) -> None:
+    def _insert(self, images: int) -> None:
         insert_images(self._lake, digits(images, self._images), self._images)
         self._images += images
 

@@ -18,7 +18,7 @@ from components.lake import Lake
 from components.storage import uri
 
 # Width, height, and files.
-_SIZES = ((640, 427, 1500), (3000, 2000, 160))
+_SIZES = ((640, 427, 1000), (3000, 2000, 100))
 _ROUNDS = 2
 _WARM_UP = 64
 

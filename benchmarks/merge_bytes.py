@@ -22,7 +22,7 @@ from components.lake.tables import IMAGES, PREDICTIONS
 from components.register_model.registry import ModelRegistry
 from components.settings import Settings
 
-_SIZES = (300, 1200)
+_SIZES = (200, 800)
 _BYTES = 32_000
 # One image in so many gets a label.
 _ONE_IN = 10

@@ -17,7 +17,7 @@ from components.train_classifier.train import train
 
 _VALIDATION = 96
 # The first one, in which the graph is made, does not count.
-_EPOCHS = 4
+_EPOCHS = 3
 _ROUNDS = 2
 
 

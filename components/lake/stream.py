@@ -11,6 +11,8 @@ from pyspark.sql import DataFrame
 from components.errors import InputError
 
 _POLL_SECONDS = 1
+# What Spark says of a file of the checkpoint that is cut off or has something else in it.
+_DAMAGED = "Failed to read log file"
 _INTERVAL = re.compile(r"\s*0*[1-9][0-9]{0,8}\s*(millisecond|second|minute|hour|day)s?\s*", re.IGNORECASE)
 
 
@@ -41,9 +43,21 @@ def run_stream(
             and ends after the batch in hand. Empty for what is there now.
 
     Raises:
-        InputError: The interval is no time.
+        InputError: The interval is no time, or the checkpoint is damaged.
     """
     interval = check_interval(continuous_interval)
+    try:
+        _run(rows, write, checkpoint, interval)
+    except StreamingQueryException as error:
+        if _DAMAGED not in str(error):
+            raise
+        raise InputError(
+            f"checkpoint: '{checkpoint}' is damaged. Remove that folder and run this step again: it looks at everything"
+            " once more, which takes time and doubles nothing."
+        ) from error
+
+
+def _run(rows: DataFrame, write: Callable[[DataFrame, int], None], checkpoint: str, interval: str) -> None:
     ending = Event()
 
     def write_unless_ending(batch: DataFrame, number: int) -> None:

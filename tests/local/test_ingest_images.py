@@ -95,6 +95,22 @@ def test_a_deleted_checkpoint_doubles_no_row(lake: Lake, landing: Path) -> None:
     assert (images(lake), quarantine(lake)) == before
 
 
+def test_a_damaged_checkpoint_is_named_and_removing_it_doubles_no_row(lake: Lake, landing: Path) -> None:
+    run(lake, landing)
+    before = images(lake)
+    (checkpoint,) = Path(lake.root.removeprefix("file://"), "_checkpoints").glob("ingest-*")
+    (checkpoint / "offsets" / "0").write_bytes(b"")
+
+    with pytest.raises(
+        InputError, match=rf"^checkpoint: 'file://.*/{checkpoint.name}' is damaged\. Remove that folder"
+    ):
+        run(lake, landing)
+    shutil.rmtree(checkpoint)
+
+    assert run(lake, landing).ingested == 0
+    assert images(lake) == before
+
+
 def test_what_is_no_image_goes_to_quarantine_with_its_reason_and_the_rest_goes_in(lake: Lake, landing: Path) -> None:
     folder = landing / "002.flag"
     (folder / "empty.jpg").write_bytes(b"")
