@@ -213,7 +213,7 @@ def test_a_second_demo_finds_nothing_new_and_changes_nothing(loop: Loop) -> None
 
     assert (loop.contents(), loop.versions(), loop.models()) == before
     summary = Summary.model_validate_json(loop.places.summary.read_bytes())
-    assert (summary.new_images, summary.new_scored, summary.models) == (0, 0, [])
+    assert (summary.new_images, summary.new_scored) == (0, 0)
     assert "Nothing new to import: the labels are in the lake already." in said
     log = loop.places.log("scoring").read_text()
     assert "No new image was found in" in log[log.rindex("Executing task") :]
