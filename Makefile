@@ -73,12 +73,12 @@ setup: .venv/spark.done .venv/trainer.done ## Make both environments
 	@.venv/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-.venv/spark.done: requirements/dev.txt images/spark/install_jars.py pyproject.toml .venv/tools.done
+.venv/spark.done: requirements/dev.txt images/spark/install_jars.py images/spark/make_class_archive.py pyproject.toml .venv/tools.done
 	@test -d .venv/spark || $(UV) venv --quiet --python python3.11 .venv/spark
 	@$(UV) pip sync --quiet --compile-bytecode --python .venv/spark --require-hashes $<
 	@$(UV) pip install --quiet --python .venv/spark --no-deps --no-build-isolation --editable .
 	@$(BIN)/python images/spark/install_jars.py >.venv/jars.log 2>&1 || { cat .venv/jars.log; exit 1; }
-	@$(BIN)/python requirements/make_class_archive.py
+	@$(BIN)/python images/spark/make_class_archive.py
 	@touch $@
 
 .venv/trainer.done: requirements/trainer.txt pyproject.toml $(HOROVOD).done .venv/tools.done

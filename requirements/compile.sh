@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 compile() {
     local name=$1
     shift
-    cp "$name.txt" "$compiled"
+    cat "$name.txt" >"$compiled" 2>/dev/null || :
     ../.venv/tools/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
         --generate-hashes --no-emit-index-url --no-header "$name.in" --output-file "$compiled" "$@"
     # A file that is as it was stays as old as it was: make would make the environments anew.

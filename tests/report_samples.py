@@ -64,19 +64,25 @@ class Scale:
     """How much there is of everything.
 
     Attributes:
-        names: Names of the classes; their ids count from 1.
+        names: Names of the classes.
         images: Images of each class, about.
         pictures: Pictures of each gallery.
+        first: Id of the first class; the others follow.
     """
 
     names: tuple[str, ...]
     images: int
     pictures: int
+    first: int = 1
 
     @property
     def labels(self) -> range:
         """The class ids."""
-        return range(1, len(self.names) + 1)
+        return range(self.first, self.first + len(self.names))
+
+    def label(self, number: int) -> int:
+        """Return a class id."""
+        return self.labels[number % len(self.names)]
 
     def path(self, number: int) -> str:
         """Return an image's path."""
@@ -84,7 +90,8 @@ class Scale:
 
 
 USUAL = Scale(_USUAL_NAMES, 90, 12)
-MANY = Scale((*STRANGE_NAMES, *(f"{n:03}.object category {n}" for n in range(len(STRANGE_NAMES) + 1, 258))), 100, 24)
+_MANY_NAMES = (*STRANGE_NAMES, *(f"{n:03}.object category {n}" for n in range(len(STRANGE_NAMES) + 1, 258)))
+MANY = Scale(_MANY_NAMES, 100, 24, first=990)
 FEW = Scale(("only",), 1, 0)
 SCALES = {"usual": USUAL, "many": MANY, "few": FEW}
 
@@ -108,7 +115,9 @@ def training_set(scale: Scale = USUAL) -> TrainingSet:
     return TrainingSet(
         id="5f1d0c9b2a7e4836",
         uri="file:///lake/training_sets/5f1d0c9b2a7e4836",
-        classes=[ImageClass(index=label - 1, label=label, name=scale.names[label - 1]) for label in scale.labels],
+        classes=[
+            ImageClass(index=index, label=scale.label(index), name=name) for index, name in enumerate(scale.names)
+        ],
         counts={name: count * len(scale.names) for name, count in _split(scale).items()},
         files={name: [f"{name.value}/part-00000.parquet"] for name in SplitName},
         table_versions={"images": 7, "labels": 3, "classes": 1},
@@ -186,8 +195,8 @@ def evaluation_result(scale: Scale = USUAL) -> EvaluationResult:
         Mistake(
             0.99 - number / 100,
             scale.path(number),
-            number % len(scale.names) + 1,
-            (number + 1) % len(scale.names) + 1,
+            scale.label(number),
+            scale.label(number + 1),
             photograph(number),
         )
         for number in range(scale.pictures)
@@ -216,7 +225,7 @@ def score_result(scale: Scale = USUAL) -> ScoreResult:
     result.class_shares = ClassShares(result.by_label, dict.fromkeys(scale.labels, 10 * scale.images))
     result.failures = [(scale.path(number), "not an image: <truncated> file") for number in range(2)]
     result.examples = [
-        Example(scale.path(number), photograph(number), number % len(scale.names) + 1, 0.12 + number / 100)
+        Example(scale.path(number), photograph(number), scale.label(number), 0.12 + number / 100)
         for number in range(scale.pictures)
     ]
     result.test_accuracy = 0.953
@@ -265,12 +274,12 @@ def import_result(scale: Scale = USUAL) -> ImportResult:
             Rejected("file:///answers/a.csv, line 17", REPEATED_ID),
             Rejected("file:///answers/b.jsonl, line 2", f"'{scale.names[0]}' can't be the name of a new class"),
         ]
-        result.conflicts = [(scale.path(number), [1, len(scale.names)]) for number in range(3)]
+        result.conflicts = [(scale.path(number), [scale.labels[0], scale.labels[-1]]) for number in range(3)]
         result.by_label = {label: 3 + label % 7 for label in scale.labels}
         result.asked, result.agreed, result.skipped = 40, 33, 4
         result.seen_by_several, result.seen_alike = 20, 17
         result.class_names = dict(zip(scale.labels, scale.names, strict=True))
-        result.new_classes = {1000 + number: name for number, name in enumerate(scale.names[:3])}
+        result.new_classes = {5000 + number: name for number, name in enumerate(scale.names[:3])}
         result.new_labels, result.retrain = 96, True
     return result
 

@@ -26,7 +26,8 @@ def write_report(result: BuildResult, path: str) -> None:
             for item in made.classes
         ],
     )
-    report.table("Versions of the tables it was made from", ("Table", "Version"), list(made.table_versions.items()))
+    versions = [(name, str(number)) for name, number in made.table_versions.items()]
+    report.table("Versions of the tables it was made from", ("Table", "Version"), versions)
     if made.left_out:
         report.table("Labelled images left out", ("Reason", "Images"), list(made.left_out.items()))
     report.write(Path(path))

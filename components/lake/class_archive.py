@@ -1,4 +1,4 @@
-"""Spark's classes as Java has them in memory, kept in a file that `requirements/make_class_archive.py` makes.
+"""Spark's classes as Java has them in memory, kept in a file that `images/spark/make_class_archive.py` makes.
 
 Without it, each start of Spark reads its classes from 400 MB of JARs and verifies them, which takes half of the time of
 a short task. See https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html

@@ -87,8 +87,8 @@ class Lake:
         self._lock = lock
         self._lock_timeout_seconds = lock_timeout_seconds
         self._held: list[Callable[[], None]] = []
-        # A folder's lock is in the lake, and can't be had if nothing may be written there.
-        self._is_known_writable = uri.is_local(self.root)
+        # A folder's own lock is a file in it, which can't be had if nothing may be written there.
+        self._is_known_writable = uri.is_local(self.root) and not lock
 
     @classmethod
     def open(cls, spark: SparkSession, settings: Settings) -> "Lake":
@@ -184,15 +184,25 @@ class Lake:
         """
         end_jobs = self.spark.sparkContext.cancelAllJobs
         with writer_lock(self.root, name, self._lock_timeout_seconds, self._lock, end_jobs) as check:
-            if not self._is_known_writable:
-                # In one sentence, where Spark would need a page.
-                files.write_text(uri.join(self.root, "_last_writer"), name)
-                self._is_known_writable = True
+            self._check_writable()
             self._held.append(check)
             try:
                 yield
             finally:
                 self._held.remove(check)
+
+    def _check_writable(self) -> None:
+        """Find out once, and tell in one sentence, where Spark would need a page."""
+        if self._is_known_writable:
+            return
+        try:
+            files.write_text(uri.join(self.root, "_status", "writable"), "")
+        except OSError as error:
+            raise InputError(
+                f"lake: '{self.root}' can't be written ({error.strerror}). Give the task's identity the right to write"
+                " there, or name another lake."
+            ) from error
+        self._is_known_writable = True
 
     def insert_new(self, table: Table, rows: DataFrame) -> int:
         """Insert the rows whose key the table does not have. Nothing is rewritten.

@@ -68,6 +68,7 @@ def _images() -> dict[str, str]:
         # By the default a file counts for 4 MB more than it has, and a task would get no more than 32 images.
         "spark.sql.files.openCostInBytes": str(2**20),
         # By the default each file of a batch is looked at by a task of its own, which unpacks Hadoop's settings first.
+        # As many tasks as all executors together have cores by default.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(PYTHON_BATCH_ROWS),
         "spark.sql.parquet.columnarReaderBatchSize": str(PYTHON_BATCH_ROWS),

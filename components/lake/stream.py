@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from components.errors import InputError
 
 _POLL_SECONDS = 1
-# What Spark says of a file of the checkpoint that is cut off or has something else in it.
+# What Spark says of a file of the checkpoint that is empty, as after a power cut, or does not begin as it should.
 _DAMAGED = "Failed to read log file"
 _INTERVAL = re.compile(r"\s*0*[1-9][0-9]{0,8}\s*(millisecond|second|minute|hour|day)s?\s*", re.IGNORECASE)
 

@@ -10,4 +10,6 @@ from components.lake.class_archive import CLASS_ARCHIVE
 def test_java_has_the_archive_in_memory(spark: SparkSession) -> None:
     java = spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
 
-    assert str(CLASS_ARCHIVE) in Path(f"/proc/{java}/maps").read_text()
+    assert str(CLASS_ARCHIVE) in Path(f"/proc/{java}/maps").read_text(), (
+        "Another Java than this one made it, or other JARs are there: run images/spark/make_class_archive.py again"
+    )

@@ -185,7 +185,7 @@ def test_a_lake_that_may_only_be_read_is_named(loop: Loop, s3: S3Server, monkeyp
     monkeypatch.setenv("IMAGE_PIPELINES_S3_ACCESS_KEY", s3.reader_access_key)
     monkeypatch.setenv("IMAGE_PIPELINES_S3_SECRET_KEY", s3.reader_secret_key)
 
-    with pytest.raises(InputError, match=r"^'s3a://images/.*/lake/_last_writer': access is refused\. .* writing there"):
+    with pytest.raises(InputError, match=r"^'s3a://images/.*/lake/_status/writable': access is refused\. .* writing"):
         ingest(Settings.load(), f"{ROOT}/labelled")
     assert loop.lake.version(IMAGES) == before
 

@@ -270,7 +270,7 @@ def test_import_tells_what_came_back_and_who_agrees(
     assert page.figures["Images seen differently"] == "3"
     assert page.tables["Images with a label, by class"][0] == {"Label": "1", "Class": "ak47", "Images": "4"}
     assert len(page.tables["Images that people see differently: by the rule 'unanimous' they have no label yet"]) == 3
-    assert page.tables["Classes that nobody knew: the next training has them"][0] == {"Label": "1000", "Class": "ak47"}
+    assert page.tables["Classes that nobody knew: the next training has them"][0] == {"Label": "5000", "Class": "ak47"}
     assert page.tables["Left out"][1]["Reason"] == "'ak47' can't be the name of a new class"
 
 
@@ -278,3 +278,20 @@ def test_classes_keep_their_names_whatever_these_are(written: Written) -> None:
     page = written(lambda path: build_report.write_report(samples.build_result(MANY), path))
 
     assert [row["Class"] for row in page.tables["Images by class"]] == list(MANY.names)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: build_report.write_report(samples.build_result(MANY), path),
+        lambda path: evaluate_report.write_report(samples.evaluation_result(MANY), path),
+        lambda path: score_report.write_report(samples.score_result(MANY), path),
+        lambda path: import_report.write_report(samples.import_result(MANY), path),
+    ],
+    ids=["build_training_set", "evaluate_classifier", "score_images", "import_labels"],
+)
+def test_class_ids_are_no_quantities(written: Written, write: Callable[[str], None]) -> None:
+    tables = [rows for rows in written(write).tables.values() if "Label" in rows[0]]
+
+    assert any(row["Label"] == "1000" for rows in tables for row in rows)
+    assert all(row["Label"].isdecimal() for rows in tables for row in rows)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from components.ingest_images.ingest import ingest
 from components.lake.class_archive import CLASS_ARCHIVE
-from components.settings import Settings
+from components.settings import ENVIRONMENT_PREFIX, Settings
 from pipelines.samples.digits import make_digits
 
 _LOAD = "load"
@@ -18,10 +18,12 @@ def main() -> None:
     """Make it of the classes that an ingest loads."""
     CLASS_ARCHIVE.unlink(missing_ok=True)
     options = f'"-XX:ArchiveClassesAtExit={CLASS_ARCHIVE}" -Xlog:disable -XX:TieredStopAtLevel=1'
+    # Not those of the user's installation.
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)}
     # Java writes it when it ends, which is after Python: what both say is at its end by then.
     done = subprocess.run(
         [sys.executable, __file__, _LOAD],
-        env={**os.environ, "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS": options},
+        env={**others, f"{ENVIRONMENT_PREFIX}SPARK_DRIVER_JAVA_OPTIONS": options},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
