@@ -20,7 +20,7 @@ _LEAST_BYTES = 4_000_000
 
 def photograph() -> bytes:
     """Return noise, which compresses as badly as a photograph of a forest."""
-    pixels = np.random.default_rng(0).integers(0, 256, (1800, 1500, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2400, 2000, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
     assert len(buffer.getvalue()) >= _LEAST_BYTES

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.results import OURS, Against, Direction, Goal, Machine, Results, Row, make_row
+from benchmarks.results import OURS, README, Against, Direction, Goal, Machine, Results, Row, make_row
 from benchmarks.timing import Measured, interleave
 
 
@@ -82,3 +82,10 @@ def test_the_readme_shows_each_row_with_its_verdict_and_what_could_not_be_measur
     assert "2 cores with 23.4 GiB" in text
     assert "**ranks** could not be measured: RuntimeError" in text
     assert Results.read(tmp_path / "results.json") == results
+
+
+def test_the_readme_has_the_results_that_are_kept() -> None:
+    results = Results.read()
+
+    assert results.table() in README.read_text()
+    assert not results.failed
