@@ -8,15 +8,17 @@ cd "$(dirname "$0")"
 compile() {
     local name=$1
     shift
-    cat "$name.txt" >"$compiled" 2>/dev/null || :
+    cp --preserve=timestamps "$name.txt" "$before" 2>/dev/null || :
     ../.venv/tools/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-        --generate-hashes --no-emit-index-url --no-header "$name.in" --output-file "$compiled" "$@"
+        --generate-hashes --no-emit-index-url --no-header "$name.in" --output-file "$name.txt" "$@"
     # A file that is as it was stays as old as it was: make would make the environments anew.
-    cmp --silent "$compiled" "$name.txt" || cp "$compiled" "$name.txt"
+    if cmp --silent "$before" "$name.txt"; then
+        touch --reference "$before" "$name.txt"
+    fi
 }
 
-compiled=$(mktemp --suffix .txt)
-trap 'rm -f "$compiled"' EXIT
+before=$(mktemp)
+trap 'rm -f "$before"' EXIT
 
 compile tools "$@"
 compile spark "$@"

@@ -18,7 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from components.errors import InputError
 from components.lake.image_data import image_data
-from components.lake.lock import writer_lock
+from components.lake.lock import not_writable, writer_lock
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
 from components.settings import Settings
 from components.storage import Access, files, open_store, uri
@@ -198,10 +198,7 @@ class Lake:
         try:
             files.write_text(uri.join(self.root, "_status", "writable"), "")
         except OSError as error:
-            raise InputError(
-                f"lake: '{self.root}' can't be written ({error.strerror}). Give the task's identity the right to write"
-                " there, or name another lake."
-            ) from error
+            raise not_writable(self.root, error) from error
         self._is_known_writable = True
 
     def insert_new(self, table: Table, rows: DataFrame) -> int:

@@ -5,8 +5,6 @@ import hashlib
 import io
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -208,13 +206,18 @@ def test_the_demo_ends_with_the_figures_of_the_lake_and_a_page_that_links_all_re
 def test_a_second_demo_finds_nothing_new_and_changes_nothing(loop: Loop) -> None:
     before = loop.contents(), loop.versions(), loop.models()
 
-    command = [sys.executable, "-m", "pipelines", "demo", "--folder", str(loop.places.root)]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    said = io.StringIO()
+    runs = run_demo(loop.places.root, TRAINER_PYTHON, Console(file=said, width=160))
 
     assert (loop.contents(), loop.versions(), loop.models()) == before
+    assert runs["training"].tasks["ingest-images"].outputs["found"] == 0
+    assert runs["scoring"].tasks["ingest-images"].outputs["found"] == 0
+    assert runs["scoring"].tasks["score-images"].outputs["scored"] == 0
+    assert runs["scoring"].tasks["export-for-labeling"].outputs["count"] == 0
+    assert runs["labeling"].tasks["import-labels"].outputs["imported"] == 0
     summary = Summary.model_validate_json(loop.places.summary.read_bytes())
     assert (summary.new_images, summary.new_scored) == (0, 0)
-    assert "Nothing new to import: the labels are in the lake already." in said
+    assert "Nothing new to import: the labels are in the lake already." in said.getvalue()
     log = loop.places.log("scoring").read_text()
     assert "No new image was found in" in log[log.rindex("Executing task") :]
 

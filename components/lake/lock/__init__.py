@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import InputError
-from components.lake.lock.file_lock import file_lock
+from components.lake.lock.file_lock import file_lock, not_writable
 from components.lake.lock.lease import LockLost, lease_lock
 from components.storage import uri
 
-__all__ = ["LEASE", "LockLost", "writer_lock"]
+__all__ = ["LEASE", "LockLost", "not_writable", "writer_lock"]
 
 LEASE = "lease"
 

@@ -55,7 +55,12 @@ def _open(path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+")
     except OSError as error:
-        raise InputError(
-            f"lake: '{error.filename or path}' can't be written ({error.strerror}). Give the task's identity the right"
-            " to write there, or name another lake."
-        ) from error
+        raise not_writable(str(error.filename or path), error) from error
+
+
+def not_writable(place: str, error: OSError) -> InputError:
+    """Return what to raise when a place of the lake can't be written to."""
+    return InputError(
+        f"lake: '{place}' can't be written ({error.strerror}). Give the task's identity the right to write there, or"
+        " name another lake."
+    )
