@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,7 +65,18 @@ class Bench:
         """Return an empty lake."""
         from components.lake import Lake
 
-        return Lake.open(self.spark, self.settings(name))
+        settings = self.settings(name)
+        shutil.copytree(self._empty_lake, settings.required("lake"), dirs_exist_ok=True)
+        return Lake.open(self.spark, settings)
+
+    @cached_property
+    def _empty_lake(self) -> str:
+        """The folder of a lake that stays empty: making one takes seconds, copying it does not."""
+        from components.lake import Lake
+
+        settings = self.settings("empty")
+        Lake.open(self.spark, settings)
+        return settings.required("lake")
 
     def place(self, name: str) -> Path:
         """Return a folder, made if there is none."""

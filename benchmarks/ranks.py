@@ -23,7 +23,7 @@ _ROUNDS = 2
 
 def measure(bench: Bench) -> Iterable[Row]:
     """Measure images/s of the epochs of a training."""
-    images_by_side = {32: digits(1536 + _VALIDATION), 96: photographs(1024 + _VALIDATION, 96, 96)}
+    images_by_side = {32: digits(1536 + _VALIDATION), 96: photographs(640 + _VALIDATION, 96, 96)}
     for side, images in images_by_side.items():
         train_images = images[_VALIDATION:]
         splits = {SplitName.TRAIN: train_images, SplitName.VALIDATION: images[:_VALIDATION]}

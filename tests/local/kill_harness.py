@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from components.lake import Table
 from components.storage import files, uri
@@ -62,7 +63,7 @@ def log_entry(root: str, step: str, table: Table) -> Window:
 
 
 class Steps:
-    """Runs steps of the loop in processes of their own.
+    """Runs steps of the loop in processes of their own, the next of which starts its Spark while one works.
 
     Attributes:
         environment: Settings of the steps, beside this process' environment.
@@ -73,16 +74,32 @@ class Steps:
         self.environment = environment
         self.folder = folder
         self._random = random.Random(0)
-        self._count = 0
+        self._started = 0
+        self._next = self._prepare()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _kill(self._next)
 
     def start(self, step: str) -> "subprocess.Popen[bytes]":
         """Start a step, in a process group of its own: its JVM dies with it."""
-        self._count += 1
-        with (self.folder / f"{self._count:03}-{step}.log").open("wb") as log:
+        process = self._next
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            pipe.write(step.encode())
+        self._next = self._prepare()
+        return process
+
+    def _prepare(self) -> "subprocess.Popen[bytes]":
+        self._started += 1
+        with self._log(self._started).open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "tests.local.loop_step", step],
+                [sys.executable, "-m", "tests.local.loop_step"],
                 cwd=REPOSITORY,
                 env={**os.environ, "IMAGE_PIPELINES_SPARK_MASTER": "local[1]", **self.environment},
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -103,9 +120,17 @@ class Steps:
                 time.sleep(_POLL_SECONDS)
             time.sleep(self._random.choice(_SECONDS_INTO_IT))
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, self.log()
+            _kill(process)
+        assert process.returncode == -signal.SIGKILL, self.log()
 
     def log(self) -> str:
-        """Return the end of the last step's log."""
-        return max(self.folder.glob("*.log")).read_text(errors="replace")[-3000:]
+        """Return the end of the log of the step that was started last."""
+        return self._log(self._started - 1).read_text(errors="replace")[-3000:]
+
+    def _log(self, number: int) -> Path:
+        return self.folder / f"{number:03}.log"
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -85,19 +85,19 @@ def _kill(
         arrive: Brings new work, given a number.
         is_unfinished: Returns whether the step has left some of its work undone: if not, the kill came too late.
     """
-    steps = place.steps()
     numbers = count()
-    for window in KILLS * windows:
-        for _ in range(_TRIES):
-            arrive(next(numbers))
-            steps.kill_in(window)
-            if is_unfinished():
-                break
-        else:
-            raise AssertionError(f"none of {_TRIES} kills came in the window: {window.name}")
-        print(f"killed {window.step}: {window.name}", flush=True)
-    arrive(next(numbers))
-    steps.run(windows[0].step)
+    with place.steps() as steps:
+        for window in KILLS * windows:
+            for _ in range(_TRIES):
+                arrive(next(numbers))
+                steps.kill_in(window)
+                if is_unfinished():
+                    break
+            else:
+                raise AssertionError(f"none of {_TRIES} kills came in the window: {window.name}")
+            print(f"killed {window.step}: {window.name}", flush=True)
+        arrive(next(numbers))
+        steps.run(windows[0].step)
 
 
 def kill_ingest(place: Place) -> None:
@@ -143,15 +143,15 @@ def kill_score(place: Place) -> None:
 def score_at_once(place: Place) -> None:
     """Let two tasks score at the same time, while images come in: no commit is lost, each image has one prediction."""
     _make_champion(place)
-    steps = place.steps()
     paths: set[str] = set()
-    processes = [steps.start("score") for _ in range(2)]
-    while any(process.poll() is None for process in processes):
-        new = {f"file:/d/{len(paths)}.jpg": jpeg(len(paths))}
-        insert_images(place.lake, new)
-        paths.update(new)
-    assert [process.returncode for process in processes] == [0, 0], steps.log()
-    steps.run("score")
+    with place.steps() as steps:
+        processes = [steps.start("score") for _ in range(2)]
+        while any(process.poll() is None for process in processes):
+            new = {f"file:/d/{len(paths)}.jpg": jpeg(len(paths))}
+            insert_images(place.lake, new)
+            paths.update(new)
+        assert [process.returncode for process in processes] == [0, 0], steps.log()
+        steps.run("score")
     _assert_scored_once(place, paths)
 
 

@@ -1,6 +1,7 @@
-"""One step of the loop as a process of its own, as a task is: `python -m tests.local.loop_step STEP`.
+"""One step of the loop as a process of its own, as a task is: `python -m tests.local.loop_step`.
 
-The settings come from the environment. It says `done` at its end.
+The settings come from the environment. It starts Spark, waits for the step's name on its standard input, and says
+`done` at its end: so that one can start while another works.
 """
 
 import sys
@@ -11,6 +12,7 @@ from components.export_for_labeling.choice import Choice
 from components.export_for_labeling.export import export
 from components.import_labels.import_answers import import_answers
 from components.ingest_images.ingest import ingest
+from components.lake import spark_session
 from components.score_images.score import score
 from components.settings import Settings
 
@@ -23,7 +25,9 @@ STEPS: dict[str, Callable[[Settings], Any]] = {
 
 
 def main() -> None:
-    STEPS[sys.argv[1]](Settings.load())
+    settings = Settings.load()
+    spark_session(settings)
+    STEPS[sys.stdin.read()](settings)
     print("done", flush=True)
 
 
