@@ -1,6 +1,7 @@
 """A run that finds 100 new images, in a lake and in one that is 100 times larger."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
@@ -13,7 +14,7 @@ from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave, seconds
 from components.import_labels.import_answers import import_into
 from components.import_labels.sources import open_source
-from components.lake.tables import TABLES
+from components.lake.tables import IMAGES, TABLES
 from components.register_model.registry import ModelRegistry
 from components.score_images.score import require_champion, score_lake
 from components.settings import Settings
@@ -38,10 +39,10 @@ def measure(bench: Bench) -> Iterable[Row]:
         large = _GrowingLake(bench, registry)
         for size in _SIZES:
             large.grow(_TIMES * size)
+            first = _GrowingLake(bench, registry)
+            first.grow(size)
             # Another one for each round, because the new images would make one that is kept several times larger.
-            small = [_GrowingLake(bench, registry) for _ in range(_ROUNDS)]
-            for lake in small:
-                lake.grow(size)
+            small = [first, *(first.copy() for _ in range(1, _ROUNDS))]
             for name, run in runs.items():
                 measured = interleave(
                     {OURS: partial(run, large), Against.REFERENCE: partial(_in_next, run, iter(small))}, _ROUNDS
@@ -78,15 +79,28 @@ class _GrowingLake:
     def __init__(self, bench: Bench, registry: ModelRegistry) -> None:
         name = f"growing-{next(_LAKES)}"
         self.kilobytes_read = 0.0
+        self._bench = bench
         self._lake = bench.lake(name)
         self._registry = registry
-        self._answers = bench.place(name) / "answers.jsonl"
+        self._folder = bench.place(name)
         self._images = self._labelled = 0
-        insert_classes(self._lake)
+
+    def copy(self) -> "_GrowingLake":
+        """Return another lake that has come as far."""
+        other = _GrowingLake(self._bench, self._registry)
+        shutil.copytree(self._folder / "lake", other._folder / "lake", dirs_exist_ok=True)
+        # It is named by the URI of the table that it is about.
+        (other._folder / "lake" / self._checkpoint()).rename(other._folder / "lake" / other._checkpoint())
+        other._images, other._labelled = self._images, self._labelled
+        return other
+
+    def _checkpoint(self) -> str:
+        return self._lake.checkpoint("score", self._lake.path(IMAGES)).removeprefix(f"{self._lake.root}/")
 
     def grow(self, images: int) -> None:
         """Let images come in until there are so many, be scored, and a part of them be labelled."""
         first = self._images
+        insert_classes(self._lake)
         self._insert(images - first)
         score_lake(self._lake, self._registry, require_champion(self._registry))
         self._import(range(first, images, _ONE_IN))
@@ -115,8 +129,9 @@ class _GrowingLake:
         lines = [
             json.dumps({"path": image_path(number), "label": 1, "annotation_id": f"{number}"}) for number in numbers
         ]
-        self._answers.write_text("\n".join(lines))
-        return import_into(self._lake, self._registry, open_source(str(self._answers), Settings.load())).imported
+        answers = self._folder / "answers.jsonl"
+        answers.write_text("\n".join(lines))
+        return import_into(self._lake, self._registry, open_source(str(answers), Settings.load())).imported
 
     def _counted(self, run: Callable[[], int]) -> float:
         found = []

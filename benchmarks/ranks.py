@@ -8,14 +8,16 @@ from itertools import count
 from statistics import median
 
 from benchmarks.bench import Bench
-from benchmarks.images import digits, photographs
+from benchmarks.images import photographs
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave
 from benchmarks.training_set import make_training_set
 from components.build_training_set.training_set import SplitName, TrainingSet
 from components.train_classifier.train import train
 
-_VALIDATION = 96
+# Side of the input, and images of the training.
+_SIZES = ((96, 640), (224, 192))
+_VALIDATION = 64
 # The first one, in which the graph is made, does not count.
 _EPOCHS = 3
 _ROUNDS = 2
@@ -23,8 +25,8 @@ _ROUNDS = 2
 
 def measure(bench: Bench) -> Iterable[Row]:
     """Measure images/s of the epochs of a training."""
-    images_by_side = {32: digits(1536 + _VALIDATION), 96: photographs(640 + _VALIDATION, 96, 96)}
-    for side, images in images_by_side.items():
+    for side, number in _SIZES:
+        images = photographs(number + _VALIDATION, side, side)
         train_images = images[_VALIDATION:]
         splits = {SplitName.TRAIN: train_images, SplitName.VALIDATION: images[:_VALIDATION]}
         training = _Training(bench, make_training_set(bench.folder / f"ranks-{side}", splits, files=2), side)

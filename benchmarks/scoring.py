@@ -11,7 +11,7 @@ from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave, seconds
 from components.score_images.score import require_champion, score_lake
 
-_SIZES = (96, 256)
+_SIZES = (64, 256)
 _ROUNDS = 2
 _FORWARD_IMAGES = 32
 

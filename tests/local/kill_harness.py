@@ -18,7 +18,7 @@ from tests.local.separate_reader import log_versions
 
 # So that a kill comes at the window's first moment, which may be all there is of it, and some time into it.
 _SECONDS_INTO_IT = (0.0, 0.0, 0.05, 0.1)
-_POLL_SECONDS = 0.002
+_POLL_SECONDS = 0.02
 
 Look = Callable[[], object]
 
