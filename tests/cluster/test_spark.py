@@ -53,6 +53,8 @@ def test_two_drivers_that_write_one_table_on_s3_both_have_their_rows_in_it(runs:
 
     ended = [runs.wait(driver) for driver in drivers]
 
+    began, finished = zip(*(runs.times(driver) for driver in drivers), strict=True)
+    assert max(began) < min(finished)
     assert [each.outputs["ingested"] for each in ended] == [len(half) for half in landed]
     assert paths(Lake(spark, lake), IMAGES) == Counter([*landed[0], *landed[1]])
 

@@ -1,4 +1,7 @@
-"""A process of its own that writes classes into a lake, one commit each: `s3_writer.py FIRST COUNT`."""
+"""A process of its own that writes classes into a lake, one commit each: `s3_writer.py FIRST COUNT`.
+
+After the first one, which takes longer than the others, it says `ready` and waits for a line.
+"""
 
 import sys
 
@@ -17,6 +20,8 @@ def write(lake: Lake, first: int, count: int) -> None:
 if __name__ == "__main__":
     settings = Settings.load()
     opened = Lake.open(spark_session(settings), settings)
+    first, count = map(int, sys.argv[1:])
+    write(opened, first, 1)
     print("ready", flush=True)
     sys.stdin.readline()
-    write(opened, int(sys.argv[1]), int(sys.argv[2]))
+    write(opened, first + 1, count - 1)

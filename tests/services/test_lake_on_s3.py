@@ -42,7 +42,7 @@ LABELLED = {
     f"{ROOT}/labelled/{label:03}.drei é/{number} ü#.jpg": content for number, (content, label) in enumerate(DIGITS[:40])
 }
 UNLABELLED = {f"{ROOT}/arriving/{number} ü#.jpg": content for number, (content, _) in enumerate(DIGITS[40:])}
-COMMITS = 4
+COMMITS = 8
 BAD = {f"{ROOT}/arriving/broken.jpg": b"no image", f"{ROOT}/arriving/empty.jpg": b""}
 
 
@@ -202,8 +202,10 @@ def test_no_commit_is_lost_when_two_processes_write_one_table_at_once(loop: Loop
         write(loop.lake, 2000, COMMITS)
     assert other.returncode == 0
 
-    labels = {row["label"] for row in loop.lake.read(CLASSES).collect()}
-    assert labels >= {*range(1000, 1000 + COMMITS), *range(2000, 2000 + COMMITS)}
+    written = dict(loop.lake.read(CLASSES).select("label", "_metadata.file_modification_time").collect())
+    theirs, ours = ([written[first + each] for each in range(COMMITS)] for first in (1000, 2000))
+    assert theirs[1] < ours[-1]
+    assert ours[0] < theirs[-1]
     assert loop.lake.version(CLASSES) == before + 2 * COMMITS
 
 
