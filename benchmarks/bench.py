@@ -64,10 +64,15 @@ class Bench:
     def lake(self, name: str) -> "Lake":
         """Return an empty lake."""
         from components.lake import Lake
+        from components.lake.tables import TABLES
 
         settings = self.settings(name)
         shutil.copytree(self._empty_lake, settings.required("lake"), dirs_exist_ok=True)
-        return Lake.open(self.spark, settings)
+        lake = Lake.open(self.spark, settings)
+        # The session knows the tables that it makes.
+        for table in TABLES:
+            lake.version(table)
+        return lake
 
     @cached_property
     def _empty_lake(self) -> str:

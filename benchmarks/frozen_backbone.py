@@ -36,9 +36,10 @@ def measure(bench: Bench) -> Iterable[Row]:
         yield make_row(
             measured, Against.REFERENCE, name="training with a frozen backbone", size=size, unit="epochs/h",
             goal=Goal(direction=Direction.AT_LEAST, value=8),
-            how="features of all images computed by FeatureFeed and the head trained on them for 12 epochs, from"
-            " nothing, beside 4 epochs of the same head behind the same backbone with random weights, fed with the"
-            " same images by the same feed; both compiled before",
+            how=f"features of all images computed by FeatureFeed and the head trained on them for {len(losses[OURS])}"
+            f" epochs, from nothing, beside {len(losses[Against.REFERENCE])} epochs, each of which costs the same, of"
+            " the same head behind the same backbone with random weights, fed with the same images by the same feed;"
+            " both compiled before",
         )  # fmt: skip
         yield _curves(losses, size)
 
@@ -53,7 +54,8 @@ def _curves(losses: dict[str, list[float]], size: str) -> Row:
     """Return how far the loss curves are apart."""
     epochs = len(losses[Against.REFERENCE])
     measured = Measured({name: each[:epochs] for name, each in losses.items()})
-    apart = [max(a / b, b / a) for a, b in zip(*measured.values.values(), strict=True)]
+    pairs = zip(measured.values[OURS], measured.values[Against.REFERENCE], strict=True)
+    apart = [max(a / b, b / a) for a, b in pairs]
     return Row(
         name="training with a frozen backbone, its loss curve",
         size=size,
@@ -63,6 +65,6 @@ def _curves(losses: dict[str, list[float]], size: str) -> Row:
         # The worst epoch counts.
         ratio=Spread(median=max(apart), low=min(apart), high=max(apart), repeats=len(apart)),
         goal=Goal(direction=Direction.AT_MOST, value=_SAME),
-        how="the training loss of the first 4 epochs of the same trainings, without dropout and in the files' order,"
-        " the greater over the less; the worst epoch counts",
+        how=f"the training loss of the first {epochs} epochs of the same trainings, without dropout and in the files'"
+        " order, the greater over the less; the worst epoch counts",
     )

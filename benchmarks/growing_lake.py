@@ -86,12 +86,13 @@ class _GrowingLake:
         self._images = self._labelled = 0
 
     def copy(self) -> "_GrowingLake":
-        """Return another lake that has come as far."""
+        """Return another lake that has come as far, and that the session knows as well."""
         other = _GrowingLake(self._bench, self._registry)
         shutil.copytree(self._folder / "lake", other._folder / "lake", dirs_exist_ok=True)
-        # It is named by the URI of the table that it is about.
+        # It knows its table by an id, which is copied with it, and is named by the table's URI.
         (other._folder / "lake" / self._checkpoint()).rename(other._folder / "lake" / other._checkpoint())
         other._images, other._labelled = self._images, self._labelled
+        other.files()
         return other
 
     def _checkpoint(self) -> str:

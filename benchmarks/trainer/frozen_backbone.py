@@ -22,7 +22,7 @@ from components.train_classifier.state import TrainingState
 from components.train_classifier.steps import in_steps
 
 _EPOCHS = 12
-# Each costs the same, and there is nothing that is done once: so few tell the rate.
+# Each costs the same, and what is done once is small beside them: so few tell the rate.
 _REFERENCE_EPOCHS = 4
 _SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
 

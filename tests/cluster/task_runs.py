@@ -4,7 +4,6 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 
 from kubernetes import client
@@ -94,17 +93,13 @@ class TaskRuns:
         ended = self.core.read_namespaced_pod(pod, self.namespace)
         if ended.status.phase != "Succeeded":
             raise TaskFailed(f"{pod}: {ended.status.reason or ended.status.phase}\n{self.log(pod)}")
-        returned = json.loads(_terminated(ended).message or "{}")
+        (container,) = (each for each in ended.status.container_statuses if each.name == MAIN)
+        returned = json.loads(container.state.terminated.message or "{}")
         return Ended(pod, ended.spec.node_name, returned.get("parameterValues", {}))
 
     def run(self, pipeline: str, task: str, before: Mapping[str, Ended] | None = None, **parameters: Any) -> Ended:
         """Run a task of a compiled pipeline to its end; see `start` and `wait`."""
         return self.wait(self.start(pipeline, task, before, **parameters))
-
-    def times(self, pod: str) -> tuple[datetime, datetime]:
-        """Return when a task that has ended began and when it ended."""
-        terminated = _terminated(self.core.read_namespaced_pod(pod, self.namespace))
-        return terminated.started_at, terminated.finished_at
 
     def while_running(self, pod: str, look: Callable[[], T]) -> T:
         """Return what is found while a task runs, as soon as something is.
@@ -140,8 +135,3 @@ class TaskRuns:
 
     def _has_ended(self, pod: str) -> bool:
         return self.core.read_namespaced_pod(pod, self.namespace).status.phase in ("Succeeded", "Failed")
-
-
-def _terminated(pod: client.V1Pod) -> client.V1ContainerStateTerminated:
-    (container,) = (each for each in pod.status.container_statuses if each.name == MAIN)
-    return container.state.terminated

@@ -17,9 +17,11 @@ from components.storage import files, uri
 from tests.conftest import REPOSITORY
 from tests.local.separate_reader import log_versions
 
-# So that a kill comes at the window's first moment, which may be all there is of it, and some time into it.
+# So that a kill comes at the window's first moment, and some time into it.
 _SECONDS_INTO_IT = (0.0, 0.0, 0.05, 0.1)
 _POLL_SECONDS = 0.02
+# Looking this often takes much of a core.
+_NARROW_POLL_SECONDS = 0.002
 
 Look = Callable[[], object]
 
@@ -32,11 +34,13 @@ class Window:
         step: Which step.
         name: What has been written, and what has not.
         look: Returns what there is in the store; the window opens when that has changed since the step was started.
+        is_narrow: Whether it is over within milliseconds.
     """
 
     step: str
     name: str
     look: Look
+    is_narrow: bool = False
 
 
 def offset_without_commit(root: str, step: str) -> Window:
@@ -75,35 +79,39 @@ class Steps:
         self.environment = environment
         self.folder = folder
         self._random = random.Random(0)
-        self._started = 0
-        self._next = self._prepare()
+        self._prepared: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
+        self._prepare()
         return self
 
     def __exit__(self, *_: object) -> None:
-        _kill(self._next)
+        for process in self._prepared:
+            if process.returncode is None:
+                _kill(process)
 
     def start(self, step: str) -> "subprocess.Popen[bytes]":
         """Start a step, in a process group of its own: its JVM dies with it."""
-        process = self._next
+        process = self._prepared[-1]
         assert process.stdin is not None
-        with process.stdin as pipe:
+        # A process that is no more has said why in its log.
+        with suppress(BrokenPipeError), process.stdin as pipe:
             pipe.write(step.encode())
-        self._next = self._prepare()
+        self._prepare()
         return process
 
-    def _prepare(self) -> "subprocess.Popen[bytes]":
-        self._started += 1
-        with self._log(self._started).open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tests.local.loop_step"],
-                cwd=REPOSITORY,
-                env={**os.environ, "IMAGE_PIPELINES_SPARK_MASTER": "local[1]", **self.environment},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+    def _prepare(self) -> None:
+        with self._log(len(self._prepared)).open("wb") as log:
+            self._prepared.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.local.loop_step"],
+                    cwd=REPOSITORY,
+                    env={**os.environ, "IMAGE_PIPELINES_SPARK_MASTER": "local[1]", **self.environment},
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
             )
 
     def run(self, step: str) -> None:
@@ -112,21 +120,22 @@ class Steps:
         assert process.wait() == 0, self.log()
 
     def kill_in(self, window: Window) -> None:
-        """Start a step, and kill it in the window."""
+        """Start a step, and kill it in the window, or as soon as it can be seen that it was open."""
         before = window.look()
         process = self.start(window.step)
         try:
             while window.look() == before:
                 assert process.poll() is None, f"it ended before {window.name}: {self.log()}"
-                time.sleep(_POLL_SECONDS)
-            time.sleep(self._random.choice(_SECONDS_INTO_IT))
+                time.sleep(_NARROW_POLL_SECONDS if window.is_narrow else _POLL_SECONDS)
+            if not window.is_narrow:
+                time.sleep(self._random.choice(_SECONDS_INTO_IT))
         finally:
             _kill(process)
-        assert process.returncode == -signal.SIGKILL, self.log()
+        assert process.returncode in (0, -signal.SIGKILL), self.log()
 
     def log(self) -> str:
         """Return the end of the log of the step that was started last."""
-        return self._log(self._started - 1).read_text(errors="replace")[-3000:]
+        return self._log(len(self._prepared) - 2).read_text(errors="replace")[-3000:]
 
     def _log(self, number: int) -> Path:
         return self.folder / f"{number:03}.log"

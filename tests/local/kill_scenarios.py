@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 from PIL import Image
@@ -88,11 +88,12 @@ def _kill(
     numbers = count()
     with place.steps() as steps:
         for window in KILLS * windows:
-            for _ in range(_TRIES):
-                arrive(next(numbers))
+            for number in islice(numbers, _TRIES):
+                arrive(number)
                 steps.kill_in(window)
                 if is_unfinished():
                     break
+                print(f"too late for {window.name}", flush=True)
             else:
                 raise AssertionError(f"none of {_TRIES} kills came in the window: {window.name}")
             print(f"killed {window.step}: {window.name}", flush=True)
@@ -187,7 +188,7 @@ def kill_export(place: Place) -> None:
     windows = [
         log_entry(root, "export", LABELING_REQUESTS),
         Window("export", "a copy and no manifest", lambda: len(sent(".jpg"))),
-        Window("export", "a manifest and no note that it is finished", lambda: len(sent("manifest.jsonl"))),
+        Window("export", "a manifest and no note that it is finished", lambda: len(sent("manifest.jsonl")), True),
     ]
     _kill(place, windows, arrive, lambda: read_unfinished(place.lake) is not None)
 

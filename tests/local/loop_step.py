@@ -27,7 +27,9 @@ STEPS: dict[str, Callable[[Settings], Any]] = {
 def main() -> None:
     settings = Settings.load()
     spark_session(settings)
-    STEPS[sys.stdin.read()](settings)
+    step = sys.stdin.read()
+    print(step, flush=True)
+    STEPS[step](settings)
     print("done", flush=True)
 
 

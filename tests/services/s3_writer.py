@@ -4,8 +4,10 @@ After the first one, which takes longer than the others, it says `ready` and wai
 """
 
 import sys
+import time
 
 from components.lake import Lake, frame, spark_session
+from components.lake.lock.file_lock import POLL_SECONDS
 from components.lake.tables import CLASSES
 from components.settings import Settings
 
@@ -15,6 +17,8 @@ def write(lake: Lake, first: int, count: int) -> None:
     for label in range(first, first + count):
         row = [(label, f"class {label}", None)]
         lake.insert_new(CLASSES, frame(lake.spark, row, CLASSES.columns))
+        # Who lets go of the lock would be the first to have it again: the other looks now and then.
+        time.sleep(2 * POLL_SECONDS)
 
 
 if __name__ == "__main__":
