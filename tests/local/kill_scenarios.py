@@ -15,13 +15,14 @@ from pathlib import Path
 from PIL import Image
 
 from components.export_for_labeling.copies import FOLDER
+from components.export_for_labeling.export import MANIFEST
 from components.export_for_labeling.unfinished import read_unfinished
 from components.import_labels.note import read_note
 from components.lake import Lake
 from components.lake.tables import ANNOTATIONS, IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from components.storage import files, uri
-from tests.local.kill_harness import Steps, Window, has_unfinished_batch, log_entry, offset_without_commit
+from tests.local.kill_harness import Look, Steps, Window, has_unfinished_batch, log_entry, offset_without_commit
 from tests.local.saved_model_factory import constant_classifier, log_classifier
 from tests.local.scored_lake import insert_class, insert_images, insert_predictions
 from tests.local.separate_reader import read_table
@@ -180,19 +181,33 @@ def kill_export(place: Place) -> None:
         insert_predictions(place.lake, dict.fromkeys(new, 0.5))
         contents.update(new)
 
+    def sent_in(batch: str) -> list[str]:
+        folders = (batch, uri.join(batch, FOLDER))
+        return [uri.join(each, name) for each in folders for name in files.list_names(uri.join(destination, each))]
+
     def sent(suffix: str) -> list[str]:
-        folders = [uri.join(batch, *part) for batch in files.list_names(destination) for part in ((), (FOLDER,))]
-        names = [uri.join(each, name) for each in folders for name in files.list_names(uri.join(destination, each))]
-        return [name for name in names if name.endswith(suffix)]
+        return [name for batch in files.list_names(destination) for name in sent_in(batch) if name.endswith(suffix)]
+
+    def batches_with(suffix: str) -> Look:
+        """Return a look that counts batches; one that asked about all of them would take longer than the window."""
+        found: set[str] = set()
+
+        def look() -> int:
+            for batch in set(files.list_names(destination)) - found:
+                if any(name.endswith(suffix) for name in sent_in(batch)):
+                    found.add(batch)
+            return len(found)
+
+        return look
 
     windows = [
         log_entry(root, "export", LABELING_REQUESTS),
-        Window("export", "a copy and no manifest", lambda: len(sent(".jpg"))),
-        Window("export", "a manifest and no note that it is finished", lambda: len(sent("manifest.jsonl")), True),
+        Window("export", "a copy and no manifest", batches_with(".jpg"), is_narrow=True),
+        Window("export", "a manifest and no note that it is finished", batches_with(MANIFEST), is_narrow=True),
     ]
     _kill(place, windows, arrive, lambda: read_unfinished(place.lake) is not None)
 
-    texts = [files.read_text(uri.join(destination, name)) for name in sent("manifest.jsonl")]
+    texts = [files.read_text(uri.join(destination, name)) for name in sent(MANIFEST)]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
     assert Counter(line["path"] for line in lines) == Counter(contents.keys())
     assert Counter(row["path"] for row in read_table(root, LABELING_REQUESTS)) == Counter(contents.keys())
