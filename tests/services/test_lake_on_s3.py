@@ -203,6 +203,7 @@ def test_no_commit_is_lost_when_two_processes_write_one_table_at_once(loop: Loop
     assert other.returncode == 0
 
     written = dict(loop.lake.read(CLASSES).select("label", "_metadata.file_modification_time").collect())
+    assert written.keys() >= {*range(1000, 1000 + COMMITS), *range(2000, 2000 + COMMITS)}
     theirs, ours = ([written[first + each] for each in range(COMMITS)] for first in (1000, 2000))
     assert theirs[1] < ours[-1]
     assert ours[0] < theirs[-1]
