@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.timing import seconds
 from components.build_training_set.training_set import SplitName, TrainingSet
 from components.images.preprocess import preprocess
-from components.train_classifier.feed import ImageFeed, Share
+from components.train_classifier.feed import ImageFeed, Share, reader_options
 from components.train_classifier.steps import in_steps
 
 _BATCH = 32
@@ -64,9 +64,9 @@ def _decode_and_resize(members: TrainingSet, size: int) -> Callable[[], int]:
     contents = tf.constant(np.concatenate([contents for contents, _ in share.rows()]).tolist(), tf.string)
     batches = (
         tf.data.Dataset.from_tensor_slices(contents)
-        .map(lambda content: preprocess(content, size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(_BATCH, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
+        .map(lambda content: preprocess(content, size), num_parallel_calls=_cores(), deterministic=True)
+        .batch(_BATCH, num_parallel_calls=_cores())
+        .with_options(reader_options(_cores()))
     )
     return lambda: sum(len(images) for images in batches)
 
