@@ -26,6 +26,8 @@ from components.storage import Access, open_store, uri
 
 # What a terminal shows; CSV has all rows.
 MAXIMUM_ROWS = 200
+# What a spreadsheet takes for the beginning of a formula, or drops from before one.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _READING = ("SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN")
 
 
@@ -117,10 +119,19 @@ def as_table(result: QueryResult) -> Table:
 
 
 def write_csv(result: QueryResult, stream: TextIO) -> None:
-    """Write all rows as CSV with a header; NULL is an empty field."""
+    """Write all rows as CSV with a header; NULL is an empty field.
+
+    A text that a spreadsheet would run as a formula gets a `'` before it, as OWASP advises under "CSV Injection"
+    (https://owasp.org/www-community/attacks/CSV_Injection): answers are other people's, and so are their cells.
+    """
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(result.columns)
-    writer.writerows(result.rows)
+    for row in result.rows:
+        writer.writerow(value if numeric else _inert(value) for value, numeric in zip(row, result.numeric, strict=True))
+
+
+def _inert(text: str | None) -> str | None:
+    return f"'{text}" if text and text.startswith(_FORMULA_STARTS) else text
 
 
 def _as_text(frame: DataFrame) -> DataFrame:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from components.ingest_images.limits import Limits
@@ -27,7 +27,7 @@ def print_requeued(
     Raises:
         InputError: A path is malformed, or it is not known whether it is labelled.
     """
-    table = Table("file", "is")
+    table = Table(Column("file", overflow="fold"), Column("is", overflow="fold"))
     for each in requeue(Settings.load(lake=lake), paths, labelled, label_pattern, limits):
         where = "in images" if each.reason is None else f"not in images: {each.reason}"
         # Texts, because a path may have what Rich takes for markup.

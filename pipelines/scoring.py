@@ -58,7 +58,11 @@ def scoring(
         platform.configure(ingested, platform.SPARK, *pool)
 
         scored = score_images(
-            lake=lake, model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, rescore=rescore
+            lake=lake,
+            model_name=model_name,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            rescore=rescore,
+            threshold=threshold,
         )
         scored.after(ingested)
         platform.configure(scored, platform.SPARK, *pool)

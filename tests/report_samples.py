@@ -20,7 +20,7 @@ from components.evaluate_classifier.evaluate import EvaluationResult, Mistake, c
 from components.evaluate_classifier.gate import Champion, Gate, decide
 from components.evaluate_classifier.tally import Paired, Tally
 from components.export_for_labeling import report as export_report
-from components.export_for_labeling.choice import AUDIT, DOUBTFUL
+from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice
 from components.export_for_labeling.export import Batch, ExportResult
 from components.export_for_labeling.export import Example as SentExample
 from components.import_labels import report as import_report
@@ -102,7 +102,7 @@ def ingest_result(scale: Scale = USUAL) -> IngestResult:
     result.seconds = 83.42 if images else 0.3
     result.table_version = 7
     if images:
-        result.quarantined = Counter({"no JPEG, PNG, GIF, BMP or WebP file": 9, "empty file": 2, scale.names[0]: 1})
+        result.quarantined = Counter({"not an image": 9, "empty file": 2, scale.names[0]: 1})
         result.refused = [
             (scale.path(number), reason) for number, reason in enumerate(sorted(result.quarantined.elements()))
         ]
@@ -245,7 +245,9 @@ def _uneven(scale: Scale) -> Any:
 
 
 def export_result(scale: Scale = USUAL) -> ExportResult:
-    result = ExportResult("https://account.blob.core.windows.net/to-label", 0, 0, [], 1.2)
+    result = ExportResult(
+        "https://account.blob.core.windows.net/to-label", Choice(threshold=0.925, fraction=0.1), seconds=1.2
+    )
     if scale.pictures:
         result.candidates, result.doubtful, result.seconds = 2_410, 611, 38.3
         examples = [

@@ -64,7 +64,14 @@ def evaluate_classifier(
     from components.evaluate_classifier.report import log_metrics, write_report
     from components.settings import Settings
 
-    gate = Gate(promote, minimum_accuracy, minimum_gain, gain_confidence, minimum_class_recall, minimum_class_images)
+    gate = Gate(
+        promote=promote,
+        minimum_accuracy=minimum_accuracy,
+        minimum_gain=minimum_gain,
+        gain_confidence=gain_confidence,
+        minimum_class_recall=minimum_class_recall,
+        minimum_class_images=minimum_class_images,
+    )
     settings = Settings.load(model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri)
     result = evaluate(settings, training_set, Challenger(run_id, model_uri, model_digest), gate)
     log_metrics(result, metrics, confusion_matrix)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from components.errors import InputError
+from components.doubtful import DEFAULT_THRESHOLD, is_doubtful
+from components.errors import InputError, check_shares
 from components.lake import Lake
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS
 
@@ -34,17 +35,14 @@ class Choice:
         InputError: A value is out of its range.
     """
 
-    threshold: float = 0.95
+    threshold: float = DEFAULT_THRESHOLD
     fraction: float = 0.1
     budget: int = 0
     audit_fraction: float = 0.01
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "fraction", "audit_fraction"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise InputError(f"{name}: {value} is not within 0 and 1. Give a share of 1, as in 0.1 for a tenth.")
+        check_shares({name: getattr(self, name) for name in ("threshold", "fraction", "audit_fraction")})
         if self.budget < 0:
             raise InputError(
                 f"budget: {self.budget} is less than 0. Give a number of images, or 0 for none in particular."
@@ -90,8 +88,7 @@ def candidates(lake: Lake, choice: Choice) -> DataFrame:
         .select(
             "first.*",
             "content_sha256",
-            # As the scores are: a score of 0.95 is not under a threshold of 0.95.
-            (F.col("first.predicted_score") < F.lit(choice.threshold).cast("float")).alias("doubtful"),
+            is_doubtful("first.predicted_score", choice.threshold).alias("doubtful"),
             (
                 (_position(AUDIT, choice.seed) < choice.audit_fraction)
                 & F.coalesce(F.col("first_scored_at") > F.col("last_requested_at"), F.lit(True))

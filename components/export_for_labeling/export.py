@@ -82,6 +82,7 @@ class ExportResult:
 
     Attributes:
         destination: Where images go.
+        choice: How they were chosen.
         candidates: Images that could have been sent: scored, without a label, never sent.
         doubtful: Of those, with a score under the threshold.
         batches: The batches that were sent: one that an earlier run had left unfinished, a new one, both or none.
@@ -89,6 +90,7 @@ class ExportResult:
     """
 
     destination: str
+    choice: Choice = field(default_factory=Choice)
     candidates: int = 0
     doubtful: int = 0
     batches: list[Batch] = field(default_factory=list)
@@ -135,11 +137,11 @@ def export_batch(
 ) -> ExportResult:
     """Do what `export` does, in a session that is there already."""
     started = monotonic()
-    result = ExportResult(destination.uri)
+    result = ExportResult(destination.uri, choice)
     with lake.writer("export_for_labeling"):
         unfinished = read_unfinished(lake)
         resumed = _resume(lake, settings, unfinished) if unfinished else None
-        new = _send_new(lake, destination, choice, result)
+        new = _send_new(lake, destination, result)
     result.batches = [batch for batch in (resumed, new) if batch]
     result.seconds = monotonic() - started
     return result
@@ -161,13 +163,13 @@ def _resume(lake: Lake, settings: Settings, note: Note) -> Batch | None:
     return batch
 
 
-def _send_new(lake: Lake, destination: Destination, choice: Choice, result: ExportResult) -> Batch | None:
+def _send_new(lake: Lake, destination: Destination, result: ExportResult) -> Batch | None:
     # Before the lake is looked at: what is scored meanwhile came after this batch, and may be the next one's audit.
     now = datetime.now(UTC)
-    known = candidates(lake, choice).persist(StorageLevel.MEMORY_AND_DISK)
+    known = candidates(lake, result.choice).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         result.candidates, result.doubtful = known.agg(F.count("*"), F.count_if("doubtful")).first()
-        chosen = choose(known, choice).collect()
+        chosen = choose(known, result.choice).collect()
     finally:
         known.unpersist()
     if not chosen:

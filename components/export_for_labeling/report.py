@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components.export_for_labeling.choice import AUDIT, DOUBTFUL
+from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice
 from components.export_for_labeling.export import Batch, ExportResult
 from components.report import Picture, Report, duration
 
@@ -27,6 +27,7 @@ def write_report(result: ExportResult, path: str) -> None:
         }
     )
     report.text("Candidates are images with a score and without a label that people have not been asked about.")
+    report.text(_how(result.choice))
     if result.batches:
         report.table(
             "What was sent, and why",
@@ -43,6 +44,15 @@ def write_report(result: ExportResult, path: str) -> None:
     for batch in result.batches:
         _add_batch(report, batch)
     report.write(Path(path))
+
+
+def _how(choice: Choice) -> str:
+    """Tell by which numbers images were chosen."""
+    share = f"the {choice.budget:,} most doubtful of them" if choice.budget else f"{100 * choice.fraction:g}% of them"
+    return (
+        f"Doubtful are those with a best score under {100 * choice.threshold:g}%; people get {share}, and"
+        f" {100 * choice.audit_fraction:g}% of what was scored since the last request for audit, whatever the score."
+    )
 
 
 def _add_batch(report: Report, batch: Batch) -> None:

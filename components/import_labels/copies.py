@@ -25,10 +25,8 @@ def original(located: Located, images: Mapping[str, tuple[str, str]]) -> Located
         images: What `images_by_copy` returns.
     """
     # A signature may follow the name. What precedes the batch is a matter of container and datastore.
-    parts = located.answer.path.partition("?")[0].split("/")
-    if ".." in parts:
-        return Rejected(located.where, "path: has '..' in it; give the copy's own name")
-    found = images.get("/".join(parts[-3:]))
+    parts = located.answer.path.partition("?")[0].split("/")[-3:]
+    found = images.get("/".join(parts))
     if found is None:
         return Rejected(located.where, UNKNOWN_COPY, waits=True)
     path, batch = found

@@ -148,6 +148,6 @@ def _is_labelled(settings: Settings, path: str) -> bool:
         if folder and path.startswith(uri.normalize(folder, name) + "/"):
             return labelled
     raise InputError(
-        f"path: '{path}' lies neither in the labelled nor in the unlabelled source of the settings. Say whether its"
-        " folder names its class."
+        f"path: '{path}' lies neither in the labelled nor in the unlabelled source of the settings. Give"
+        " --labelled if its folder names its class, else --unlabelled."
     )

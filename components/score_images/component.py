@@ -16,6 +16,7 @@ def score_images(
     model_name: str = "",
     mlflow_tracking_uri: str = "",
     rescore: bool = False,
+    threshold: float = 0.95,
 ) -> NamedTuple("Outputs", [("scored", int), ("failed", int), ("model_version", str), ("table_version", int)]):
     """Let the champion score the images of the lake that have neither a label nor a prediction.
 
@@ -31,6 +32,7 @@ def score_images(
         mlflow_tracking_uri: MLflow server; empty takes it from the settings.
         rescore: Whether unlabelled images that only earlier models scored are scored as well; what those models said
             is kept.
+        threshold: Best score under which an image is told to be doubtful, 0..1.
 
     Returns:
         scored: Images that got a prediction.
@@ -43,7 +45,7 @@ def score_images(
     from components.settings import Settings
 
     settings = Settings.load(lake=lake, model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri)
-    result = score(settings, rescore)
+    result = score(settings, rescore, threshold=threshold)
     log_metrics(result, metrics)
     write_report(result, report.path)
     return result.scored, result.failed, result.model_version, result.table_version

@@ -10,7 +10,7 @@ from components.report import Cell, Picture, Report, duration, new_figure, perce
 from components.report.metrics import MetricsArtifact
 from components.score_images.class_shares import DIVERGENCE_LIMIT, ClassShares
 from components.score_images.field_accuracy import Audits, FieldAccuracy
-from components.score_images.score import DOUBTFUL_BELOW, HISTOGRAM_BINS, ScoreResult
+from components.score_images.score import HISTOGRAM_BINS, ScoreResult
 
 # More can't be told apart: half a year, and as many versions as the charts have colours.
 _WEEKS = 26
@@ -64,7 +64,7 @@ def write_report(result: ScoreResult, path: str) -> None:
     report.figures(
         {
             "Images scored": result.scored,
-            f"Score under {DOUBTFUL_BELOW:.0%}": f"{result.doubtful / result.scored:.1%}" if result.scored else None,
+            f"Score under {_threshold(result)}": f"{result.doubtful / result.scored:.1%}" if result.scored else None,
             "Could not be decoded": result.failed,
             "Accuracy in the field": _percent(result.field_accuracy.of_version(result.model_version).accuracy),
             "Accuracy on test images": _percent(result.test_accuracy),
@@ -95,6 +95,10 @@ def _name(result: ScoreResult, label: int) -> str:
     return result.class_names.get(label) or str(label)
 
 
+def _threshold(result: ScoreResult) -> str:
+    return f"{100 * result.threshold:g}%"
+
+
 def _percent(share: float | None) -> str | None:
     return None if share is None else f"{share:.1%}"
 
@@ -105,11 +109,11 @@ def _add_histogram(report: Report, result: ScoreResult) -> None:
         starts = [index * width for index in range(HISTOGRAM_BINS)]
         axes.bar(starts, result.histogram, width=0.92 * width, align="edge")
         axes.axvline(
-            DOUBTFUL_BELOW,
+            result.threshold,
             color="#3d454d",
             linestyle="--",
             linewidth=1,
-            label=f"{DOUBTFUL_BELOW:.0%}, below which an image is doubtful",
+            label=f"{_threshold(result)}, below which an image is doubtful",
         )
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -122,12 +126,9 @@ def _add_histogram(report: Report, result: ScoreResult) -> None:
         "Scores",
         figure,
         alt=f"Histogram of the best scores of {result.scored:,} images: {result.doubtful:,} of them, {share:.1%}, are"
-        f" under {DOUBTFUL_BELOW:.0%}",
+        f" under {_threshold(result)}",
     )
-    report.text(
-        f"{result.doubtful:,} of {result.scored:,} images have a score under {DOUBTFUL_BELOW:.0%}. The export for"
-        " labelling may have another threshold."
-    )
+    report.text(f"{result.doubtful:,} of {result.scored:,} images have a score under {_threshold(result)}.")
 
 
 def _add_classes(report: Report, result: ScoreResult) -> None:

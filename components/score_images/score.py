@@ -19,7 +19,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from components.build_training_set.training_set import MEMBERS
-from components.errors import InputError
+from components.doubtful import DEFAULT_THRESHOLD, is_doubtful
+from components.errors import InputError, check_shares
 from components.lake import Lake, spark_session
 from components.lake.stream import check_interval, run_stream
 from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS
@@ -38,7 +39,6 @@ from components.settings import Settings
 from components.storage import files, uri
 from components.workers.budget import Budget
 
-DOUBTFUL_BELOW = 0.95
 HISTOGRAM_BINS = 20
 
 _FILES_PER_BATCH = 1000
@@ -74,9 +74,10 @@ class ScoreResult:
     Attributes:
         model_name: The registered model.
         model_version: The version that scored, the last one if a stream saw several.
+        threshold: Best score under which an image is doubtful, 0..1.
         scored: Images that got a label and a score.
         failed: Images that could not be decoded.
-        doubtful: Of those scored, with a score under `DOUBTFUL_BELOW`.
+        doubtful: Of those scored, with a score under the threshold.
         histogram: Images by score, in `HISTOGRAM_BINS` equal bins from 0 to 1.
         by_label: Images by predicted class id.
         failures: Some of those that failed: path and error.
@@ -92,6 +93,7 @@ class ScoreResult:
 
     model_name: str
     model_version: str
+    threshold: float = DEFAULT_THRESHOLD
     scored: int = 0
     failed: int = 0
     doubtful: int = 0
@@ -107,23 +109,32 @@ class ScoreResult:
     seconds: float = 0
 
 
-def score(settings: Settings, rescore: bool = False, continuous_interval: str = "") -> ScoreResult:
+def score(
+    settings: Settings,
+    rescore: bool = False,
+    continuous_interval: str = "",
+    threshold: float = DEFAULT_THRESHOLD,
+) -> ScoreResult:
     """Score the images that have neither a label nor a prediction.
 
     Args:
         settings: Name the lake, the registry and the model.
         rescore: Whether images that only earlier models scored are scored as well; what those said is kept.
         continuous_interval: Time between two looks at the lake, as in `1 minute`, until SIGTERM; empty for one look.
+        threshold: Best score under which an image is told to be doubtful, 0..1.
 
     Raises:
-        InputError: The model has no champion, or its files are not those that were registered.
+        InputError: The threshold is out of its range, the model has no champion, or its files are not those that were
+            registered.
         TimeoutError: Another run scores this lake.
     """
     check_interval(continuous_interval)
+    check_shares({"threshold": threshold})
     registry = ModelRegistry.open(settings)
     # Before Spark is started, let alone the stream: an image that it has seen does not come again.
     champion = require_champion(registry)
-    return score_lake(Lake.open(spark_session(settings), settings), registry, champion, rescore, continuous_interval)
+    lake = Lake.open(spark_session(settings), settings)
+    return score_lake(lake, registry, champion, rescore, continuous_interval, threshold)
 
 
 def require_champion(registry: ModelRegistry) -> RegisteredVersion:
@@ -147,10 +158,11 @@ def score_lake(
     champion: RegisteredVersion,
     rescore: bool = False,
     continuous_interval: str = "",
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> ScoreResult:
     """Do what `score` does, in a session that is there already."""
     started = monotonic()
-    result = ScoreResult(champion.name, champion.version)
+    result = ScoreResult(champion.name, champion.version, threshold)
     archive = _send(lake, registry, champion)
 
     def write(batch: DataFrame, batch_id: int) -> None:
@@ -228,7 +240,7 @@ def _score_batch(lake: Lake, batch: DataFrame, archive: str, rescore: bool, resu
         StorageLevel.MEMORY_AND_DISK
     )
     try:
-        counts = _count(predictions)
+        counts = _count(predictions, result.threshold)
         if not counts:
             return
         rows = (
@@ -246,14 +258,14 @@ def _score_batch(lake: Lake, batch: DataFrame, archive: str, rescore: bool, resu
         images.unpersist()
 
 
-def _count(predictions: DataFrame) -> Counter[tuple[int | None, int | None, bool | None]]:
+def _count(predictions: DataFrame, threshold: float) -> Counter[tuple[int | None, int | None, bool | None]]:
     """Count images by predicted label, bin of the histogram and whether they are doubtful."""
     score = F.col("predicted_score")
     last = F.lit(HISTOGRAM_BINS - 1)
     grouped = predictions.groupBy(
         "predicted_label",
         F.least(F.floor(score * HISTOGRAM_BINS), last).cast("int").alias("bin"),
-        (score < DOUBTFUL_BELOW).alias("doubtful"),
+        is_doubtful("predicted_score", threshold).alias("doubtful"),
     ).count()
     return Counter({(row["predicted_label"], row["bin"], row["doubtful"]): row["count"] for row in grouped.collect()})
 

@@ -32,7 +32,7 @@ def write_report(request: TrainingRequest, result: TrainingResult, path: str) ->
         " weights change: validation's can be better. Images/s count the training images of all ranks, over the time of"
         " the epochs with their validation."
     )
-    columns = "Epoch", "Loss", "Accuracy, %", "Validation loss", "Validation accuracy, %", "Duration, s"
+    columns = "Epoch", "Loss, nats", "Accuracy, %", "Validation loss, nats", "Validation accuracy, %", "Duration, s"
     rows = [
         (
             each.epoch,

@@ -42,7 +42,7 @@ OPTIONS: dict[str, Any] = {
 DEADLINES = Deadlines(created=120, scheduled=120, running=120, finished=600)
 # Each rank does `RANK`, a shell's script; $1 is the number of ranks.
 MPIRUN = "mpirun -np $1 --tag-output sh -c '{rank}'"
-RANKS_AT_WORK = MPIRUN.format(rank="echo progress: rank $OMPI_COMM_WORLD_RANK at work; exec sleep 300")
+RANKS_AT_WORK = MPIRUN.format(rank="echo progress: rank $OMPI_COMM_WORLD_RANK at work; exec sleep 3600")
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_ranks_may_share_a_worker_and_what_ran_is_kept_as_the_job_s_yaml(
 def test_a_rank_that_fails_is_told_with_its_last_words_and_nothing_is_left(
     namespace: Namespace, launch: Callable[..., None]
 ) -> None:
-    rank = "[ $OMPI_COMM_WORLD_RANK = 1 ] && echo OSError: the disk is full >&2 && exit 3; exec sleep 300"
+    rank = "[ $OMPI_COMM_WORLD_RANK = 1 ] && echo OSError: the disk is full >&2 && exit 3; exec sleep 3600"
     with pytest.raises(
         RuntimeError, match=r"^rank 1 of the training ended with exit code 3: OSError: the disk is full$"
     ):

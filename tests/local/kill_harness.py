@@ -15,6 +15,7 @@ from typing import Self
 from components.lake import Table
 from components.storage import files, uri
 from tests.conftest import REPOSITORY
+from tests.local.loop_step import READY
 from tests.local.separate_reader import log_versions
 
 # So that a kill comes at the window's first moment, and some time into it.
@@ -34,13 +35,13 @@ class Window:
         step: Which step.
         name: What has been written, and what has not.
         look: Returns what there is in the store; the window opens when that has changed since the step was started.
-        is_narrow: Whether it is over within milliseconds.
+        before: The window that comes before one that is over within milliseconds: from then on, it is looked at often.
     """
 
     step: str
     name: str
     look: Look
-    is_narrow: bool = False
+    before: "Window | None" = None
 
 
 def offset_without_commit(root: str, step: str) -> Window:
@@ -93,18 +94,34 @@ class Steps:
     def start(self, step: str) -> "subprocess.Popen[bytes]":
         """Start a step, in a process group of its own: its JVM dies with it."""
         process = self._prepared[-1]
-        assert process.stdin is not None
-        # A process that is no more has said why in its log.
-        with suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(step.encode())
+        _tell(process, step)
         self._prepare()
         return process
+
+    def start_at_once(self, step: str, number: int) -> "list[subprocess.Popen[bytes]]":
+        """Start a step in several processes, when each has its Spark."""
+        first = len(self._prepared) - 1
+        for _ in range(number - 1):
+            self._prepare()
+        processes = self._prepared[first:]
+        while not all(READY in self.said(process) for process in processes):
+            assert all(process.poll() is None for process in processes), self.log()
+            time.sleep(_POLL_SECONDS)
+        for process in processes:
+            _tell(process, step)
+        self._prepare()
+        return processes
+
+    def said(self, process: "subprocess.Popen[bytes]") -> str:
+        """Return what a process has said."""
+        return self._log(self._prepared.index(process)).read_text(errors="replace")
 
     def _prepare(self) -> None:
         with self._log(len(self._prepared)).open("wb") as log:
             self._prepared.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "tests.local.loop_step"],
+                    # It gives way to who looks for the window, which may be over in milliseconds.
+                    ["nice", sys.executable, "-m", "tests.local.loop_step"],
                     cwd=REPOSITORY,
                     env={**os.environ, "IMAGE_PIPELINES_SPARK_MASTER": "local[1]", **self.environment},
                     stdin=subprocess.PIPE,
@@ -121,17 +138,23 @@ class Steps:
 
     def kill_in(self, window: Window) -> None:
         """Start a step, and kill it in the window, or as soon as it can be seen that it was open."""
-        before = window.look()
+        first = window.before or window
+        seen = first.look()
         process = self.start(window.step)
         try:
-            while window.look() == before:
-                assert process.poll() is None, f"it ended before {window.name}: {self.log()}"
-                time.sleep(_NARROW_POLL_SECONDS if window.is_narrow else _POLL_SECONDS)
-            if not window.is_narrow:
+            self._wait(process, first, seen, _POLL_SECONDS)
+            if window.before is None:
                 time.sleep(self._random.choice(_SECONDS_INTO_IT))
+            else:
+                self._wait(process, window, window.look(), _NARROW_POLL_SECONDS)
         finally:
             _kill(process)
         assert process.returncode == -signal.SIGKILL, self.log()
+
+    def _wait(self, process: "subprocess.Popen[bytes]", window: Window, seen: object, poll_seconds: float) -> None:
+        while window.look() == seen:
+            assert process.poll() is None, f"it ended before {window.name}: {self.log()}"
+            time.sleep(poll_seconds)
 
     def log(self) -> str:
         """Return the end of the log of the step that was started last."""
@@ -139,6 +162,13 @@ class Steps:
 
     def _log(self, number: int) -> Path:
         return self.folder / f"{number:03}.log"
+
+
+def _tell(process: "subprocess.Popen[bytes]", step: str) -> None:
+    assert process.stdin is not None
+    # A process that is no more has said why in its log.
+    with suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(step.encode())
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

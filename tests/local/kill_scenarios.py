@@ -147,12 +147,16 @@ def score_at_once(place: Place) -> None:
     _make_champion(place)
     paths: set[str] = set()
     with place.steps() as steps:
-        processes = [steps.start("score") for _ in range(2)]
+        processes = steps.start_at_once("score", 2)
+        at_once = False
         while any(process.poll() is None for process in processes):
+            at_once |= all(process.poll() is None and "\nscore\n" in steps.said(process) for process in processes)
             new = {f"file:/d/{len(paths)}.jpg": jpeg(len(paths))}
             insert_images(place.lake, new)
             paths.update(new)
         assert [process.returncode for process in processes] == [0, 0], steps.log()
+        assert at_once
+        assert all("images scored" in steps.said(process) for process in processes), "both had something to score"
         steps.run("score")
     _assert_scored_once(place, paths)
 
@@ -181,38 +185,43 @@ def kill_export(place: Place) -> None:
         insert_predictions(place.lake, dict.fromkeys(new, 0.5))
         contents.update(new)
 
-    def sent_in(batch: str) -> list[str]:
-        folders = (batch, uri.join(batch, FOLDER))
-        return [uri.join(each, name) for each in folders for name in files.list_names(uri.join(destination, each))]
+    def sent_in(batch: str, folder: str, suffix: str) -> list[str]:
+        where = uri.join(batch, folder) if folder else batch
+        names = files.list_names(uri.join(destination, where))
+        return [uri.join(where, name) for name in names if name.endswith(suffix)]
 
-    def sent(suffix: str) -> list[str]:
-        return [name for batch in files.list_names(destination) for name in sent_in(batch) if name.endswith(suffix)]
+    def sent(folder: str, suffix: str) -> list[str]:
+        return [name for batch in files.list_names(destination) for name in sent_in(batch, folder, suffix)]
 
-    def batches_with(suffix: str) -> Look:
-        """Return a look that counts batches; one that asked about all of them would take longer than the window."""
+    def batches_with(folder: str, suffix: str) -> Look:
+        """Return a look that counts batches: it lists one folder each time, or it would take longer than the window."""
         found: set[str] = set()
+        without: set[str] = set()
 
         def look() -> int:
-            for batch in set(files.list_names(destination)) - found:
-                if any(name.endswith(suffix) for name in sent_in(batch)):
-                    found.add(batch)
+            if not without:
+                without.update(set(files.list_names(destination)) - found)
+            now = {batch for batch in without if sent_in(batch, folder, suffix)}
+            found.update(now)
+            without.difference_update(now)
             return len(found)
 
         return look
 
+    requested = log_entry(root, "export", LABELING_REQUESTS)
     windows = [
-        log_entry(root, "export", LABELING_REQUESTS),
-        Window("export", "a copy and no manifest", batches_with(".jpg"), is_narrow=True),
-        Window("export", "a manifest and no note that it is finished", batches_with(MANIFEST), is_narrow=True),
+        requested,
+        Window("export", "a copy and no manifest", batches_with(FOLDER, ".jpg"), requested),
+        Window("export", "a manifest and no note that it is finished", batches_with("", MANIFEST), requested),
     ]
     _kill(place, windows, arrive, lambda: read_unfinished(place.lake) is not None)
 
-    texts = [files.read_text(uri.join(destination, name)) for name in sent(MANIFEST)]
+    texts = [files.read_text(uri.join(destination, name)) for name in sent("", MANIFEST)]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
     assert Counter(line["path"] for line in lines) == Counter(contents.keys())
     assert Counter(row["path"] for row in read_table(root, LABELING_REQUESTS)) == Counter(contents.keys())
     copies = {uri.join(line["batch"], line["file"]): line["path"] for line in lines}
-    assert set(sent(".jpg")) == copies.keys()
+    assert set(sent(FOLDER, ".jpg")) == copies.keys()
     assert {path: files.read_bytes(uri.join(destination, name)) for name, path in copies.items()} == contents
 
 

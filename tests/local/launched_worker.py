@@ -11,9 +11,9 @@ if __name__ == "__main__":
     print(f"progress: rank {rank} at work", flush=True)
     match files.read_text(sys.argv[1]):
         case "sleep":
-            time.sleep(300)
+            time.sleep(3600)
         case "fail" if rank == 1:
             print("a line before", file=sys.stderr)
             raise OSError("the disk is full")
         case "fail":
-            time.sleep(300)
+            time.sleep(3600)

@@ -1,7 +1,7 @@
 """One step of the loop as a process of its own, as a task is: `python -m tests.local.loop_step`.
 
-The settings come from the environment. It starts Spark, waits for the step's name on its standard input, and says
-`done` at its end: so that one can start while another works.
+The settings come from the environment. It starts Spark, says that it is ready, waits for the step's name on its
+standard input, and says `done` at its end: so that one can start while another works.
 """
 
 import sys
@@ -16,6 +16,8 @@ from components.lake import spark_session
 from components.score_images.score import score
 from components.settings import Settings
 
+READY = "ready for a step"
+
 STEPS: dict[str, Callable[[Settings], Any]] = {
     "ingest": lambda settings: ingest(settings, "", labelled=False),
     "score": score,
@@ -27,6 +29,7 @@ STEPS: dict[str, Callable[[Settings], Any]] = {
 def main() -> None:
     settings = Settings.load()
     spark_session(settings)
+    print(READY, flush=True)
     step = sys.stdin.read()
     print(step, flush=True)
     STEPS[step](settings)

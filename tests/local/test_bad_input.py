@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from components.errors import InputError
 from components.ingest_images.ingest import IngestResult, ingest_folder
@@ -17,14 +18,15 @@ from components.ingest_images.requeue import NOT_THERE, requeue, requeue_files
 from components.lake import Lake
 from components.lake.tables import IMAGES, QUARANTINE
 from components.settings import Settings
+from pipelines.cli import app
 from tests.conftest import REPOSITORY
 
 PASSED_OVER = "passed over"
 
 
-def encode(form: str, mode: str = "RGB", shade: int = 90, **options: object) -> bytes:
+def encode(form: str, mode: str = "RGB", shade: int = 90, size: tuple[int, int] = (40, 30), **options: object) -> bytes:
     buffer = io.BytesIO()
-    picture = Image.new("RGB", (40, 30), (shade, 120, 30))
+    picture = Image.new("RGB", size, (shade, 120, 30))
     picture.convert(mode).save(buffer, form, **options)
     return buffer.getvalue()
 
@@ -196,5 +198,29 @@ def test_larger_images_leave_quarantine_when_a_person_says_so(lake: Lake, tmp_pa
 def test_a_file_outside_the_known_folders_needs_to_be_said_to_be_labelled_or_not(lake: Lake, tmp_path: Path) -> None:
     settings = Settings.load(lake=lake.root, labelled_source=str(tmp_path / "landing"))
 
-    with pytest.raises(InputError, match=r"^path: 'file:///elsewhere/a\.jpg' lies neither in"):
+    with pytest.raises(InputError, match=r"^path: 'file:///elsewhere/a\.jpg' lies neither in") as told:
         requeue(settings, ["/elsewhere/a.jpg"])
+
+    assert str(told.value).endswith("Give --labelled if its folder names its class, else --unlabelled.")
+
+
+def test_the_command_requeues_by_its_limits_and_shows_whole_paths(lake: Lake, tmp_path: Path) -> None:
+    content = encode("JPEG")
+    contents = {"good": content, "long": content + bytes(5000), "large": encode("JPEG", size=(60, 40))}
+    paths = [tmp_path / "007.any" / f"50%#1[red]%41{'-' * 80}{name}.jpg" for name in contents]
+    paths[0].parent.mkdir()
+    for path, each in zip(paths, contents.values(), strict=True):
+        path.write_bytes(each)
+    limits = ["--max-bytes", "5000", "--max-pixels", "1200"]
+
+    result = CliRunner().invoke(
+        app, ["requeue", "--lake", lake.root, "--labelled", *limits, *map(spelled, paths)], env={"COLUMNS": "80"}
+    )
+
+    rows = [line.strip("│").split("│") for line in result.output.splitlines() if line.startswith("│")]
+    files, outcomes = ([cell.strip() for cell in column] for column in zip(*rows, strict=True))
+    assert "".join(files) == "".join(map(spelled, paths))
+    assert " ".join(filter(None, outcomes)) == (
+        "in images not in images: more than 5000 bytes not in images: more than 1200 pixels"
+    )
+    assert {row["path"]: row["label"] for row in lake.read(IMAGES).collect()} == {spelled(paths[0]): 7}

@@ -184,6 +184,13 @@ def test_too_few_labelled_images_are_told(lake: Lake) -> None:
         build_training_set(lake, 1)
 
 
+def test_a_lake_without_labelled_images_is_told(lake: Lake) -> None:
+    insert(lake, [("file:/landing/unlabelled.jpg", b"x", None)])
+
+    with pytest.raises(InputError, match=r"^lake: its 0 labelled images leave none for the .* Ingest more of them\.$"):
+        build_training_set(lake, 1)
+
+
 def test_the_report_counts_images_by_class(lake: Lake, tmp_path: Path) -> None:
     insert(lake, numbered(range(100)))
 

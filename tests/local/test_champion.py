@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from components.errors import InputError
 from components.lake.lock import LockLost
-from components.register_model.champion import crown, previous_champion, promote, roll_back
+from components.register_model.champion import champion_lock, crown, previous_champion, promote, roll_back
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
+from components.settings import Settings
 from pipelines.cli import app
 from tests.local.saved_model_factory import LoggedModel, constant_classifier, log_classifier
 
@@ -167,6 +168,22 @@ def test_the_command_line_shows_who_is_and_who_comes_and_asks(registry: ModelReg
 
     assert "it is [better]" in declined.stdout
     assert registry.version("2").tags["reason"] == "it misses flags"
+
+
+def test_the_command_line_waits_for_who_else_moves_the_champion(
+    registry: ModelRegistry, shell: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crown(registry, "1")
+    crown(registry, "2")
+    monkeypatch.setenv("IMAGE_PIPELINES_LOCK_TIMEOUT_SECONDS", "0.5")
+    commands = ["promote", "3", "--reason", "", "--champion", "2"], ["rollback", "--reason", "", "--champion", "2"]
+
+    with champion_lock(Settings.load()):
+        results = [shell.invoke(app, command) for command in commands]
+
+    assert [type(result.exception) for result in results] == [TimeoutError, TimeoutError]
+    assert champion(registry) == "2"
+    assert shell.invoke(app, commands[0]).exit_code == 0
 
 
 def test_a_script_names_the_champion_it_knows(registry: ModelRegistry, shell: CliRunner) -> None:

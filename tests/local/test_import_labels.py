@@ -16,12 +16,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from components.build_training_set.build import build_training_set
+from components.errors import InputError
 from components.export_for_labeling.copies import copy_name
 from components.import_labels.annotations import REPEATED_ID
 from components.import_labels.classes import FIRST_NEW_LABEL
 from components.import_labels.copies import UNKNOWN_COPY
 from components.import_labels.formats import Rejected
-from components.import_labels.import_answers import ImportResult, import_into
+from components.import_labels.import_answers import ImportResult, import_answers, import_into
 from components.import_labels.note import note_path
 from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
@@ -185,6 +186,22 @@ def test_an_export_that_speaks_of_an_image_before_the_lake_has_it_is_read_again(
     assert (third.files, third.known_files) == (0, 2)
 
 
+def test_a_path_that_leads_upwards_is_no_spelling_of_an_image_and_is_told_once(
+    filled: Lake, registry: ModelRegistry, answers: Path
+) -> None:
+    upwards = path(0).replace("landing/", "landing/../landing/")
+    write(answers / "a.jsonl", [{"path": upwards, "label": 1}])
+    (answers / "b.csv").write_text(f"path,label\n{upwards},1\n")
+
+    first = run(filled, registry, answers)
+    second = run(filled, registry, answers)
+
+    assert {each.where for each in first.rejected} == {"a.jsonl, line 1", "b.csv, line 2"}
+    assert {each.reason for each in first.rejected} == {"path: has '..' in it; give the copy's own name"}
+    assert (second.files, second.known_files, second.rejected) == (0, 2, [])
+    assert labels(filled) == {}
+
+
 def test_a_class_that_nobody_knew_is_a_new_class_and_in_the_next_training_set(
     filled: Lake, registry: ModelRegistry, answers: Path, tmp_path: Path
 ) -> None:
@@ -275,6 +292,26 @@ def test_another_rule_judges_all_images_anew(filled: Lake, registry: ModelRegist
         Rule.LATEST: (2, LABELLED, 0),
         Rule.UNANIMOUS: (None, CONFLICTING, 1),
     }
+
+
+def test_a_rule_is_given_by_its_name(filled: Lake, answers: Path, tmp_path: Path) -> None:
+    said = [{"path": path(0), "label": label, "annotator": name} for name, label in (("a", 1), ("b", 1), ("c", 2))]
+    write(answers / "a.jsonl", said)
+    named = Settings.load(
+        lake=filled.root, mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", model_name="model"
+    )
+
+    result = import_answers(named, str(answers), label_rule="majority")
+
+    assert (result.rule, result.conflicts) == (Rule.MAJORITY, [])
+    assert labels(filled) == {path(0): 1}
+
+
+def test_a_rule_that_there_is_not_is_named(answers: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"^label_rule: 'most' is no rule\. Give one of latest, majority, unanimous\.$"
+    ):
+        import_answers(Settings.load(), str(answers), label_rule="most")
 
 
 def test_two_answers_about_one_image_in_a_file_without_names_and_times_contradict_each_other(

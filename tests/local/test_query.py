@@ -9,7 +9,7 @@ from rich.console import Console
 
 from components.errors import InputError
 from components.lake import Lake, frame
-from components.lake.tables import CLASSES, IMAGES
+from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES
 from pipelines.query import as_table, query, write_csv
 
 
@@ -37,6 +37,21 @@ def test_tables_and_the_view_are_known_by_their_names(filled: Lake) -> None:
     )
 
     assert rows == [["path", "name"], ["file:///a [red].jpg", "zero"], ['file:///b,"b".jpg', ""]]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r="])
+def test_a_formula_of_an_annotator_is_text_in_csv_and_numbers_stay_numbers(filled: Lake, start: str) -> None:
+    when = datetime(2026, 7, 1, tzinfo=UTC)
+    formula = f'{start}HYPERLINK("http://example.org","cat")'
+    rows = [
+        ("file", formula, "file:/a.jpg", 1, formula, when, None),
+        ("file", "b-=1", "file:/b.jpg", 1, "", when, None),
+    ]
+    filled.insert_new(ANNOTATIONS, frame(filled.spark, rows, ANNOTATIONS.columns))
+
+    written = as_csv(filled, "SELECT annotation_id, annotator, -label AS l FROM annotations ORDER BY path")
+
+    assert written[1:] == [[f"'{formula}", f"'{formula}", "-1"], ["b-=1", "", "-1"]]
 
 
 def test_bytes_of_images_are_shown_as_their_length(filled: Lake) -> None:

@@ -127,6 +127,22 @@ def test_predictions_are_what_the_saved_model_says_of_each_file(
     assert all(each.path in page for each in result.examples)
 
 
+def test_images_are_doubtful_under_the_threshold_that_is_given_and_not_at_it(lake: Lake, models: Models) -> None:
+    classifier = models.promote("1")
+    insert_digits(lake, range(40))
+    best = np.sort(classifier.scores([content for content, _ in DIGITS]).max(axis=1).astype(np.float32))
+    assert best[9] < best[10]
+
+    result = score_lake(lake, models.registry, require_champion(models.registry), threshold=float(best[10]))
+
+    assert (result.threshold, result.doubtful) == (float(best[10]), 10)
+
+
+def test_a_threshold_that_is_no_share_is_named_before_anything_starts() -> None:
+    with pytest.raises(InputError, match=r"^threshold: 95 is not within 0 and 1\. Give a share of 1"):
+        score(Settings.load(), threshold=95)
+
+
 def test_a_second_run_changes_nothing_and_a_third_scores_what_is_new(
     lake: Lake, models: Models, run: Callable[..., ScoreResult]
 ) -> None:

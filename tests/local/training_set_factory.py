@@ -2,10 +2,12 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -23,7 +25,7 @@ _FIRST_LABEL = 3
 
 
 def digits(count: int, sizes: Sequence[tuple[int, int]] = ((32, 32),)) -> list[LabelledImage]:
-    """Return scikit-learn's first digits as JPEG files, with class ids 3, 5, ..., 21.
+    """Return scikit-learn's first digits as files of all formats, with class ids 3, 5, ..., 21.
 
     Args:
         count: How many.
@@ -32,10 +34,12 @@ def digits(count: int, sizes: Sequence[tuple[int, int]] = ((32, 32),)) -> list[L
     data = load_digits()
     return [
         (
-            _jpeg(Image.fromarray((255 - ink * (255 / 16)).astype("uint8")).resize(size)),
+            encode(Image.fromarray((255 - ink * (255 / 16)).astype("uint8")).resize(size)),
             _FIRST_LABEL + 2 * int(digit),
         )
-        for ink, digit, size in zip(data.images[:count], data.target[:count], cycle(sizes), strict=False)
+        for ink, digit, size, encode in zip(
+            data.images[:count], data.target[:count], cycle(sizes), cycle(_FORMATS), strict=False
+        )
     ]
 
 
@@ -93,7 +97,26 @@ def make_training_set(
     return made
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def _file(image: Image.Image, format_name: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=95)
+    image.save(buffer, format_name, **options)
     return buffer.getvalue()
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    return _file(image.convert("RGB"), "JPEG", quality=95)
+
+
+# One decoder is the judge of all that ingest accepts: a training that took JPEG files only would not do. Of an odd
+# number, so that each format comes with each of an even number of sizes.
+_FORMATS: tuple[Callable[[Image.Image], bytes], ...] = (
+    _jpeg,
+    lambda image: _file(image.convert("CMYK"), "JPEG", quality=95),
+    lambda image: _file(image, "JPEG", quality=95),
+    lambda image: _file(image.convert("RGBA"), "PNG"),
+    lambda image: _file(Image.fromarray(np.asarray(image).astype(np.uint16) * 257), "PNG"),
+    lambda image: _file(image, "GIF"),
+    lambda image: _file(image.convert("RGB"), "BMP"),
+    lambda image: _file(image.convert("RGB"), "WEBP", quality=95),
+    lambda image: _file(image.convert("RGB"), "PNG"),
+)

@@ -1,13 +1,14 @@
-"""A labelling store that is killed amid an upload, and comes back: each image is there once."""
+"""A labelling store that is killed amid an upload or a download, and comes back: images and answers are there once."""
 
 import hashlib
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,14 +20,20 @@ from components.export_for_labeling.choice import Choice
 from components.export_for_labeling.copies import copy
 from components.export_for_labeling.destinations import AzureBlob
 from components.export_for_labeling.export import export_batch
-from components.lake import Lake
+from components.import_labels import sources
+from components.import_labels.import_answers import import_into
+from components.lake import Lake, frame
+from components.lake.tables import ANNOTATIONS, CLASSES, LABELS
+from components.register_model.registry import ModelRegistry
 from components.settings import Settings
-from tests.local.scored_lake import insert_scored, jpeg
+from tests.local.scored_lake import insert_images, insert_scored, jpeg, path
 from tests.services.servers import KillableAzurite, saved_blobs
 
 # More than are under way at a time in two tasks.
 IMAGES = 40
 BEFORE_DEATH = 4
+EXPORTS = 4
+ANSWERS_OF_AN_EXPORT = 5
 
 
 @dataclass(frozen=True)
@@ -133,3 +140,57 @@ def test_an_upload_outlasts_a_store_that_is_killed_and_started_again(store: Stor
 
     assert [row["error"] for row in copied] == [None] * IMAGES
     assert store.blobs() == {f"batch/{row['file']}": jpeg(number) for number, row in enumerate(copied)}
+
+
+@dataclass(frozen=True)
+class _KilledAfterListing(sources.AzureBlob):
+    """A source whose store is killed and started again before the listed exports are read, and while they are."""
+
+    server: KillableAzurite = field(kw_only=True)
+    restarts: list[threading.Thread] = field(kw_only=True, default_factory=list)
+
+    def exports(self) -> list[sources.Export]:
+        found = super().exports()
+        self._die()
+        return found
+
+    def read(self, export: sources.Export) -> bytes:
+        content = super().read(export)
+        if len(self.restarts) == 1:
+            self._die()
+        return content
+
+    def _die(self) -> None:
+        """Kill the store. It starts while the next download is tried again and again."""
+        for each in self.restarts:
+            each.join()
+        self.server.kill()
+        self.restarts.append(threading.Thread(target=self.server.start))
+        self.restarts[-1].start()
+
+
+def test_answers_of_a_store_that_is_killed_and_started_again_come_in_once(
+    lake: Lake, store: Store, tmp_path: Path
+) -> None:
+    numbers = range(EXPORTS * ANSWERS_OF_AN_EXPORT)
+    insert_images(lake, {path(number): jpeg(number) for number in numbers})
+    lake.insert_new(CLASSES, frame(lake.spark, [(1, "ak47", None), (2, "flag", None)], CLASSES.columns))
+    for first in numbers[::ANSWERS_OF_AN_EXPORT]:
+        said = [{"path": path(first + each), "label": 1 + each % 2} for each in range(ANSWERS_OF_AN_EXPORT)]
+        store.container.upload_blob(f"{first}.jsonl", "\n".join(map(json.dumps, said)).encode())
+    wait_until_saved(store.server.folder, EXPORTS)
+    registry = ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", "model")
+    plain = sources.AzureBlob.parse(store.container.url, store.settings)
+    killed = _KilledAfterListing(plain.uri, plain.blobs, server=store.server)
+
+    result = import_into(lake, registry, killed)
+    for each in killed.restarts:
+        each.join()
+    again = import_into(lake, registry, plain)
+
+    assert len(killed.restarts) == 2
+    assert (result.files, result.read, result.imported, result.rejected) == (EXPORTS, len(numbers), len(numbers), [])
+    assert (again.files, again.known_files, again.imported) == (0, EXPORTS, 0)
+    expected = [(path(number), 1 + number % ANSWERS_OF_AN_EXPORT % 2) for number in numbers]
+    for table in (ANNOTATIONS, LABELS):
+        assert sorted((row["path"], row["label"]) for row in lake.read(table).collect()) == expected

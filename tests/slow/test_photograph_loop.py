@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_images
 
 from components.lake import Lake, Table
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE
-from components.register_model.registry import TRAINING_SET_ID_TAG, ModelRegistry
+from components.register_model.registry import RUN_TAG, TRAINING_SET_ID_TAG, ModelRegistry
 from components.settings import Settings
 from pipelines.demo import people
 from pipelines.demo.folder import DemoFolder
@@ -93,6 +93,10 @@ def test_photographs_go_through_all_three_pipelines_each_once(spark: SparkSessio
     run("labeling", source=str(places.labels), **TRAINING)
     again = run("scoring", source=str(places.sample / UNLABELLED), **SCORING)
 
+    client = MlflowClient(places.tracking_uri)
+    for version in ("1", "2"):
+        trained_with = client.get_run(registry.version(version).tags[RUN_TAG]).data.params
+        assert (trained_with["backbone"], trained_with["weights"]) == ("xception", "none")
     assert once(IMAGES) == CLASSES * IMAGES_OF_A_CLASS
     assert once(QUARANTINE) == 0
     assert once(PREDICTIONS) == CLASSES * ARRIVE_LATER

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from azure.identity import WorkloadIdentityCredential
 
 from components.errors import InputError
 from components.settings import Settings
@@ -30,6 +31,23 @@ def test_a_pod_with_an_identity_needs_no_connection_string(webhook: Path) -> Non
     client = identity.container("labels")
     assert client.url == "https://acct.blob.core.windows.net/labels"
     assert type(client.credential).__name__ == "WorkloadIdentityCredential"
+
+
+def test_a_token_is_asked_for_as_the_pods_identity_in_its_tenant(
+    webhook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    class Recording(WorkloadIdentityCredential):
+        def __init__(self, **arguments: str) -> None:
+            asked.append(arguments)
+            super().__init__(**arguments)
+
+    monkeypatch.setattr("components.storage.blob_folder.WorkloadIdentityCredential", Recording)
+
+    BlobFolder.parse(URL, "source", Settings.load()).access.container("labels")
+
+    assert asked == [{"tenant_id": "tenant", "client_id": "client", "token_file_path": str(webhook)}]
 
 
 @pytest.mark.usefixtures("webhook")

@@ -22,6 +22,10 @@ from pipelines.generated import COMPILED, COMPONENTS, PIPELINES, REPOSITORY
 from pipelines.platform import RANK
 
 _SHIM_STATEMENTS = 15
+# KFP's prefix of what a group of tasks is given.
+_CHANNEL = "pipelinechannel--"
+# A pipeline's parameters are in one namespace, where `to` alone would say little.
+_RENAMED = {("notify", "to", "notify_to")}
 
 
 def documents(pipeline: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -230,3 +234,15 @@ def test_each_group_of_tasks_is_given_what_its_tasks_take_from_it(pipeline: str)
             for value in task.get("inputs", {}).get("parameters", {}).values():
                 taken = value.get("componentInputParameter")
                 assert taken is None or taken in given, f"{name}: {taken}"
+
+
+def test_each_parameter_reaches_the_input_of_its_own_name(pipeline: str) -> None:
+    renamed = {
+        (name, given.removeprefix(_CHANNEL), taken.removeprefix(_CHANNEL))
+        for name, task, _ in tasks(documents(pipeline)[0])
+        for given, value in task.get("inputs", {}).get("parameters", {}).items()
+        for taken in [value.get("componentInputParameter", given)]
+        if given.removeprefix(_CHANNEL) != taken.removeprefix(_CHANNEL)
+    }
+
+    assert renamed == _RENAMED

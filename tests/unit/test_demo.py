@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from components.errors import InputError
+from pipelines.cli import app
 from pipelines.demo import people, run_demo
 from pipelines.local_runner import Event
 from pipelines.progress import show_progress
@@ -37,6 +40,21 @@ def test_a_missing_trainer_environment_is_told_before_anything_is_made(tmp_path:
         run_demo(tmp_path / "demo", tmp_path / "nowhere" / "python")
 
     assert not (tmp_path / "demo").exists()
+
+
+def test_the_command_names_the_folder_and_the_trainer_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    monkeypatch.setattr("pipelines.cli.trainer_python", lambda: python)
+
+    without = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path / "demo")])
+
+    assert str(without.exception).startswith(f"trainer_python: no program '{python}'")
+    python.symlink_to(sys.executable)
+    (tmp_path / "demo").write_text("a file where the demo's folder is to be")
+    with_it = CliRunner().invoke(app, ["demo", "--folder", str(tmp_path / "demo")])
+    assert str(with_it.exception).startswith(f"to: can't write to '{tmp_path}/demo/sample' (Not a directory)")
 
 
 def test_each_finished_task_is_told_in_one_line_with_the_last_it_said() -> None:

@@ -2,13 +2,13 @@
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.import_labels.copies import images_by_copy, original
 from components.import_labels.formats import SUFFIXES, Rejected, parse
 from components.import_labels.import_answers import ImportResult
 from components.import_labels.report import write_report
@@ -23,6 +23,8 @@ COCO = json.dumps(
 )
 LINE = json.dumps({"image_url": URL, "label": "flag"})
 TABLE = f"Url,Label\n{URL},flag\n"
+OWN_LINE = json.dumps({"path": URL, "name": "flag"})
+OWN_TABLE = f"path,name\n{URL},flag\n"
 FORMULA = '=HYPERLINK("http://example.org","cat")'
 
 
@@ -67,10 +69,29 @@ def test_a_number_of_thousands_of_digits_is_named(suffix: str) -> None:
     assert "is no JSON" in rejected.reason
 
 
-@pytest.mark.parametrize(("name", "header", "line"), [("a.csv", "Url,Label\n", f"{URL},flag\n"), ("a.jsonl", "", LINE)])
-def test_100_000_lines_are_read_in_memory_of_their_number(name: str, header: str, line: str) -> None:
+def coco_of(count: int) -> str:
+    numbers = range(count)
+    return json.dumps(
+        {
+            "images": [{"id": number, "coco_url": URL} for number in numbers],
+            "annotations": [{"id": number, "image_id": number, "category_id": 1} for number in numbers],
+            "categories": [{"id": 1, "name": "flag"}],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "export_of"),
+    [
+        ("a.csv", lambda lines: "Url,Label\n" + f"{URL},flag\n" * lines),
+        ("a.jsonl", lambda lines: f"{LINE}\n" * lines),
+        ("a.json", coco_of),
+    ],
+    ids=["csv", "json lines", "coco"],
+)
+def test_100_000_lines_are_read_in_memory_of_their_number(name: str, export_of: Callable[[int], str]) -> None:
     def peak(lines: int) -> int:
-        content = (header + f"{line.strip()}\n" * lines).encode()
+        content = export_of(lines).encode()
         tracemalloc.start()
         answers, rejected = parse(name, content)
         used = tracemalloc.get_traced_memory()[1]
@@ -82,13 +103,17 @@ def test_100_000_lines_are_read_in_memory_of_their_number(name: str, header: str
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("a.json", COCO), ("a.jsonl", LINE), ("a.csv", TABLE)], ids=["coco", "json lines", "csv"]
+    ("name", "content"),
+    [("a.json", COCO), ("a.jsonl", LINE), ("a.csv", TABLE), ("a.jsonl", OWN_LINE), ("a.csv", OWN_TABLE)],
+    ids=["coco", "json lines", "csv", "our own json lines", "our own csv"],
 )
-def test_a_path_that_leads_upwards_is_named_though_its_end_is_known(name: str, content: str) -> None:
-    images = images_by_copy([{"path": "file:/landing/1.jpg", "file": "images/ab-1.jpg", "batch": "batch"}])
-    (located,), _ = parse(name, content.replace("to_label/", "to_label/../").encode())
+def test_a_path_that_leads_upwards_is_named_and_waits_for_no_image(name: str, content: str) -> None:
+    (plain,), _ = parse(name, content.encode())
 
-    assert original(located, images) == Rejected(located.where, "path: has '..' in it; give the copy's own name")
+    assert parse(name, content.replace("to_label/", "to_label/../").encode()) == (
+        [],
+        [Rejected(plain.where, "path: has '..' in it; give the copy's own name", waits=False)],
+    )
 
 
 def test_a_formula_in_a_cell_stays_text() -> None:

@@ -9,6 +9,7 @@ from components.build_training_set import report as build_report
 from components.evaluate_classifier import report as evaluate_report
 from components.evaluate_classifier.report import MAXIMUM_CLASSES
 from components.export_for_labeling import report as export_report
+from components.export_for_labeling.choice import Choice
 from components.import_labels import report as import_report
 from components.ingest_images import report as ingest_report
 from components.report import short
@@ -51,7 +52,7 @@ def test_ingest_tells_what_was_quarantined_and_why(written: Written) -> None:
     page_of_many = written(lambda path: ingest_report.write_report(result, path))
 
     assert page.tables["Why files were quarantined"] == [
-        {"Reason": "no JPEG, PNG, GIF, BMP or WebP file", "Files": "9"},
+        {"Reason": "not an image", "Files": "9"},
         {"Reason": "empty file", "Files": "2"},
         {"Reason": "ak47", "Files": "1"},
     ]
@@ -100,9 +101,9 @@ def test_training_shows_curves_with_validation(written: Written) -> None:
         assert f"in validation from {first} to {last} in epoch 6" in chart.alt
     assert page.tables["Epochs"][2] == {
         "Epoch": "3",
-        "Loss": "1.01",
+        "Loss, nats": "1.01",
         "Accuracy, %": "76.7",
-        "Validation loss": "1.000",
+        "Validation loss, nats": "1.000",
         "Validation accuracy, %": "80",
         "Duration, s": "12.2",
     }
@@ -195,6 +196,15 @@ def test_scoring_shows_the_histogram_and_the_share_under_the_threshold(written: 
     assert {"images", "best score of an image"} <= set(page.charts["Scores"].words)
 
 
+def test_scoring_tells_the_share_under_the_threshold_that_it_was_given(written: Written) -> None:
+    result = samples.score_result()
+    result.threshold = 0.5
+    page = written(lambda path: score_report.write_report(result, path))
+
+    assert page.figures["Score under 50%"] == f"{result.doubtful / result.scored:.1%}"
+    assert "50%, below which an image is doubtful" in page.charts["Scores"].words
+
+
 def test_scoring_shows_the_lowest_scores_and_which_images_they_are(written: Written) -> None:
     result = samples.score_result()
     page = written(lambda path: score_report.write_report(result, path))
@@ -241,9 +251,11 @@ def test_scoring_compares_the_classes_with_those_of_the_training_set(written: Wr
 
 
 def test_export_tells_what_was_sent_and_why(written: Written) -> None:
-    page = written(lambda path: export_report.write_report(samples.export_result(), path))
+    result = samples.export_result()
+    page = written(lambda path: export_report.write_report(result, path))
 
     assert page.figures["Images sent"] == "97"
+    assert any("under 92.5%; people get 10% of them, and 1% of what was scored" in text for text in page.texts)
     rows = page.tables["What was sent, and why"]
     assert [(row["Batch"][:8], row["Why"].split(":")[0], row["Images"]) for row in rows] == [
         ("20260503", "doubtful", "12"),
@@ -253,6 +265,17 @@ def test_export_tells_what_was_sent_and_why(written: Written) -> None:
     shown = {name.split("sent as ")[1].split(":")[0]: pictures for name, pictures in page.galleries.items()}
     assert shown.keys() == {"doubtful", "audit"}
     assert [picture.caption for picture in shown["audit"]][:2] == ["ak47, 20.0% (audit)", "baseball-bat, 26.0% (audit)"]
+    for reason, pictures in shown.items():
+        sent = [each.path for each in result.batches[1].examples if each.reason == reason]
+        assert [picture.path for picture in pictures] == sent
+
+
+def test_export_tells_of_a_budget_in_place_of_a_share(written: Written) -> None:
+    result = samples.export_result()
+    result.choice = Choice(budget=1500)
+    page = written(lambda path: export_report.write_report(result, path))
+
+    assert any("people get the 1,500 most doubtful of them" in text for text in page.texts)
 
 
 def test_import_tells_what_came_back_and_who_agrees(

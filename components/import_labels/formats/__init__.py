@@ -23,6 +23,7 @@ _READERS: dict[str, Callable[[str], Iterator[Row]]] = {
     ".json": coco.rows,
 }
 SUFFIXES = tuple(_READERS)
+_LEADS_UPWARDS = "path: has '..' in it; give the copy's own name"
 
 
 def parse(name: str, content: bytes) -> tuple[list[Located], list[Rejected]]:
@@ -45,8 +46,13 @@ def parse(name: str, content: bytes) -> tuple[list[Located], list[Rejected]]:
             rejected.append(Rejected(where, row.found))
             continue
         try:
-            answers.append(Located(where, Answer.model_validate(row.found), row.is_copy))
+            answer = Answer.model_validate(row.found)
         except ValidationError as error:
             first = error.errors()[0]
             rejected.append(Rejected(where, f"{first['loc'][0]}: {first['msg']}"))
+            continue
+        if ".." in answer.path.split("/"):
+            rejected.append(Rejected(where, _LEADS_UPWARDS))
+        else:
+            answers.append(Located(where, answer, row.is_copy))
     return answers, rejected
