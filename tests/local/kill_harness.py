@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,7 @@ from tests.local.separate_reader import log_versions
 _SECONDS_INTO_IT = (0.0, 0.0, 0.05, 0.1)
 _POLL_SECONDS = 0.02
 # Looking this often takes much of a core.
-_NARROW_POLL_SECONDS = 0.002
+_SHORT_POLL_SECONDS = 0.002
 
 Look = Callable[[], object]
 
@@ -35,13 +36,15 @@ class Window:
         step: Which step.
         name: What has been written, and what has not.
         look: Returns what there is in the store; the window opens when that has changed since the step was started.
-        before: The window that comes before one that is over within milliseconds: from then on, it is looked at often.
+        after: The window that comes before one that is short: from then on, it is looked at often.
+        is_narrow: Whether it is over within milliseconds, so that the step has to be in slow motion.
     """
 
     step: str
     name: str
     look: Look
-    before: "Window | None" = None
+    after: "Window | None" = None
+    is_narrow: bool = False
 
 
 def offset_without_commit(root: str, step: str) -> Window:
@@ -138,23 +141,26 @@ class Steps:
 
     def kill_in(self, window: Window) -> None:
         """Start a step, and kill it in the window, or as soon as it can be seen that it was open."""
-        first = window.before or window
+        first, *later = _from_the_first(window)
         seen = first.look()
         process = self.start(window.step)
         try:
-            self._wait(process, first, seen, _POLL_SECONDS)
-            if window.before is None:
+            self._wait(process, first, seen, partial(time.sleep, _POLL_SECONDS))
+            if not later:
                 time.sleep(self._random.choice(_SECONDS_INTO_IT))
-            else:
-                self._wait(process, window, window.look(), _NARROW_POLL_SECONDS)
+            for each, seen in [(each, each.look()) for each in later]:
+                go_on = partial(_go_on, process) if each.is_narrow else time.sleep
+                self._wait(process, each, seen, partial(go_on, _SHORT_POLL_SECONDS))
         finally:
             _kill(process)
         assert process.returncode == -signal.SIGKILL, self.log()
 
-    def _wait(self, process: "subprocess.Popen[bytes]", window: Window, seen: object, poll_seconds: float) -> None:
+    def _wait(
+        self, process: "subprocess.Popen[bytes]", window: Window, seen: object, go_on: Callable[[], None]
+    ) -> None:
         while window.look() == seen:
             assert process.poll() is None, f"it ended before {window.name}: {self.log()}"
-            time.sleep(poll_seconds)
+            go_on()
 
     def log(self) -> str:
         """Return the end of the log of the step that was started last."""
@@ -162,6 +168,18 @@ class Steps:
 
     def _log(self, number: int) -> Path:
         return self.folder / f"{number:03}.log"
+
+
+def _from_the_first(window: Window) -> list[Window]:
+    return [*(_from_the_first(window.after) if window.after else ()), window]
+
+
+def _go_on(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Let a step work for so long, and stop it."""
+    with suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(process.pid, signal.SIGCONT)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGSTOP)
 
 
 def _tell(process: "subprocess.Popen[bytes]", step: str) -> None:

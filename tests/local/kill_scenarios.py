@@ -209,12 +209,11 @@ def kill_export(place: Place) -> None:
         return look
 
     requested = log_entry(root, "export", LABELING_REQUESTS)
-    windows = [
-        requested,
-        Window("export", "a copy and no manifest", batches_with(FOLDER, ".jpg"), requested),
-        Window("export", "a manifest and no note that it is finished", batches_with("", MANIFEST), requested),
-    ]
-    _kill(place, windows, arrive, lambda: read_unfinished(place.lake) is not None)
+    copied = Window("export", "a copy and no manifest", batches_with(FOLDER, ".jpg"), requested)
+    told = Window(
+        "export", "a manifest and no note that it is finished", batches_with("", MANIFEST), copied, is_narrow=True
+    )
+    _kill(place, [requested, copied, told], arrive, lambda: read_unfinished(place.lake) is not None)
 
     texts = [files.read_text(uri.join(destination, name)) for name in sent("", MANIFEST)]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
