@@ -1,4 +1,4 @@
-"""The error that a user can mend."""
+"""The error that a user can mend, and the check of shares, which many fields are."""
 
 from collections.abc import Mapping
 
@@ -18,4 +18,4 @@ def check_shares(shares: Mapping[str, float]) -> None:
     """
     for name, value in shares.items():
         if not 0 <= value <= 1:
-            raise InputError(f"{name}: {value} is not within 0 and 1. Give a share of 1, as in 0.1 for a tenth.")
+            raise InputError(f"{name}: {value:g} is not within 0..1. Give a share of 1, as in 0.1 for a tenth.")

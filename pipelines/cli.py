@@ -159,7 +159,12 @@ def sample(
 def query(
     sql: Annotated[str, typer.Argument(help="As in: SELECT label, count(*) FROM image_data GROUP BY label")],
     lake: Annotated[str, typer.Option(help="Root URI of the lake; the settings' by default.")] = "",
-    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv", help="Print comma-separated values; a text that a spreadsheet would run gets a ' before it."
+        ),
+    ] = False,
 ) -> None:
     """Ask the lake: its tables and the view image_data, in SQL."""
     from pipelines.query import print_query

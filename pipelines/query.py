@@ -27,7 +27,7 @@ from components.storage import Access, open_store, uri
 # What a terminal shows; CSV has all rows.
 MAXIMUM_ROWS = 200
 # What a spreadsheet takes for the beginning of a formula, or drops from before one.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _READING = ("SELECT", "WITH", "VALUES", "TABLE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from components.errors import InputError
+from components.errors import InputError, check_shares
 from components.evaluate_classifier.tally import Paired, Tally
 from components.intervals import gain_interval
 
@@ -57,9 +57,7 @@ class Gate:
     def __post_init__(self) -> None:
         if self.promote not in tuple(Mode):
             raise InputError(f"promote: '{self.promote}' is none of {', '.join(Mode)}. Give one of them.")
-        for name in ("minimum_accuracy", "minimum_class_recall"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name}: {getattr(self, name):g} is not within 0..1. Give 0.9 for 90 %.")
+        check_shares({name: getattr(self, name) for name in ("minimum_accuracy", "minimum_class_recall")})
         if not -1 <= self.minimum_gain <= 1:
             raise InputError(f"minimum_gain: {self.minimum_gain:g} is not within -1..1. Give 0.01 for one point more.")
         if not 0.5 <= self.gain_confidence < 1:

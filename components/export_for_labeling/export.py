@@ -90,7 +90,7 @@ class ExportResult:
     """
 
     destination: str
-    choice: Choice = field(default_factory=Choice)
+    choice: Choice
     candidates: int = 0
     doubtful: int = 0
     batches: list[Batch] = field(default_factory=list)
@@ -126,7 +126,7 @@ def export(settings: Settings, destination: str = "", choice: Choice = Choice())
     """
     place = open_destination(destination or settings.required("labeling_destination"), settings)
     place.check()
-    return export_batch(Lake.open(spark_session(settings), settings), settings, place, choice)
+    return export_batch(Lake.open(spark_session(settings, workers_decode=False), settings), settings, place, choice)
 
 
 def export_batch(

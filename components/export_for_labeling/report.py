@@ -4,7 +4,7 @@ from pathlib import Path
 
 from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice
 from components.export_for_labeling.export import Batch, ExportResult
-from components.report import Picture, Report, duration
+from components.report import Picture, Report, duration, percent_text
 
 _WHY = {
     DOUBTFUL: "doubtful: the best score is under the threshold",
@@ -48,10 +48,13 @@ def write_report(result: ExportResult, path: str) -> None:
 
 def _how(choice: Choice) -> str:
     """Tell by which numbers images were chosen."""
-    share = f"the {choice.budget:,} most doubtful of them" if choice.budget else f"{100 * choice.fraction:g}% of them"
+    sent = (
+        f"the {choice.budget:,} most doubtful of them" if choice.budget else f"{percent_text(choice.fraction)} of them"
+    )
     return (
-        f"Doubtful are those with a best score under {100 * choice.threshold:g}%; people get {share}, and"
-        f" {100 * choice.audit_fraction:g}% of what was scored since the last request for audit, whatever the score."
+        f"Doubtful are those with a best score under {percent_text(choice.threshold)}; people get {sent}, and"
+        f" {percent_text(choice.audit_fraction)} of what was scored since the last request for audit,"
+        " whatever the score."
     )
 
 

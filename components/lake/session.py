@@ -17,8 +17,13 @@ PYTHON_BATCH_ROWS = 64
 _KUBERNETES = "k8s://"
 
 
-def spark_session(settings: Settings) -> SparkSession:
-    """Return the process' Spark session, made for Delta tables and for rows that hold whole images."""
+def spark_session(settings: Settings, workers_decode: bool = True) -> SparkSession:
+    """Return the process' Spark session, made for Delta tables and for rows that hold whole images.
+
+    Args:
+        settings: Name Spark's master, and hold the access to the stores.
+        workers_decode: Whether images are decoded in Python workers: they have TensorFlow then, which takes seconds.
+    """
     # Workers run this task's Python: executors are of the same image, and on a laptop `python3` is some other one.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder
@@ -30,7 +35,7 @@ def spark_session(settings: Settings) -> SparkSession:
     session = (
         builder.master(settings.spark_master)
         .appName("image-pipelines")
-        .config(map=_driver(settings) | _delta() | _images() | _quiet())
+        .config(map=_driver(settings) | _delta() | _images() | _workers(workers_decode) | _quiet())
         .getOrCreate()
     )
     # Not by the builder, which puts all that it is given on the command line of the JVM, for everybody to see.
@@ -64,7 +69,6 @@ def _delta() -> dict[str, str]:
 def _images() -> dict[str, str]:
     return {
         "spark.sql.session.timeZone": "UTC",
-        "spark.python.daemon.module": "components.workers.daemon",
         # By the default a file counts for 4 MB more than it has, and a task would get no more than 32 images.
         "spark.sql.files.openCostInBytes": str(2**20),
         # By the default each file of a batch is looked at by a task of its own, which unpacks Hadoop's settings first.
@@ -76,6 +80,10 @@ def _images() -> dict[str, str]:
         # The default looks for a checksum beside each file, and can't where a name has a colon, as a time has.
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     }
+
+
+def _workers(decode: bool) -> dict[str, str]:
+    return {"spark.python.daemon.module": "components.workers.daemon"} if decode else {}
 
 
 def _quiet() -> dict[str, str]:

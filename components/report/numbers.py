@@ -58,6 +58,11 @@ def percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 1)
 
 
+def percent_text(share: float) -> str:
+    """Return a share as somebody gave it, as text in percent with no more decimals than it has: `95%`, `2.5%`."""
+    return f"{100 * share:g}%"
+
+
 def percent_range(interval: Interval | None) -> str | None:
     """Return an interval of shares as text, as in `80.7% to 86.1%`; None if there is none."""
     return None if interval is None else f"{interval.low:.1%} to {interval.high:.1%}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from components.report import Cell, Picture, Report, duration, new_figure, percent, percent_range, short
+from components.report import Cell, Picture, Report, duration, new_figure, percent, percent_range, percent_text, short
 from components.report.metrics import MetricsArtifact
 from components.score_images.class_shares import DIVERGENCE_LIMIT, ClassShares
 from components.score_images.field_accuracy import Audits, FieldAccuracy
@@ -64,7 +64,9 @@ def write_report(result: ScoreResult, path: str) -> None:
     report.figures(
         {
             "Images scored": result.scored,
-            f"Score under {_threshold(result)}": f"{result.doubtful / result.scored:.1%}" if result.scored else None,
+            f"Score under {percent_text(result.threshold)}": f"{result.doubtful / result.scored:.1%}"
+            if result.scored
+            else None,
             "Could not be decoded": result.failed,
             "Accuracy in the field": _percent(result.field_accuracy.of_version(result.model_version).accuracy),
             "Accuracy on test images": _percent(result.test_accuracy),
@@ -95,10 +97,6 @@ def _name(result: ScoreResult, label: int) -> str:
     return result.class_names.get(label) or str(label)
 
 
-def _threshold(result: ScoreResult) -> str:
-    return f"{100 * result.threshold:g}%"
-
-
 def _percent(share: float | None) -> str | None:
     return None if share is None else f"{share:.1%}"
 
@@ -113,7 +111,7 @@ def _add_histogram(report: Report, result: ScoreResult) -> None:
             color="#3d454d",
             linestyle="--",
             linewidth=1,
-            label=f"{_threshold(result)}, below which an image is doubtful",
+            label=f"{percent_text(result.threshold)}, below which an image is doubtful",
         )
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -126,9 +124,9 @@ def _add_histogram(report: Report, result: ScoreResult) -> None:
         "Scores",
         figure,
         alt=f"Histogram of the best scores of {result.scored:,} images: {result.doubtful:,} of them, {share:.1%}, are"
-        f" under {_threshold(result)}",
+        f" under {percent_text(result.threshold)}",
     )
-    report.text(f"{result.doubtful:,} of {result.scored:,} images have a score under {_threshold(result)}.")
+    report.text(f"{result.doubtful:,} of {result.scored:,} images have a score under {percent_text(result.threshold)}.")
 
 
 def _add_classes(report: Report, result: ScoreResult) -> None:

@@ -38,8 +38,10 @@ def overhear(folder: Path) -> None:
             recorded = tf.numpy_function(record, (images, weights), tf.float32)
             return images, indices, tf.ensure_shape(recorded, weights.shape)
 
+        steps = in_steps(self, rows, split)
+        assert steps.options().autotune.enabled is False, "the end of a pass would wait for tf.data's tuner"
         # In batches again, because autologging asks the last stage for its batch size.
-        return in_steps(self, rows, split).map(pass_on).unbatch().batch(self.batch_size, drop_remainder=True)
+        return steps.map(pass_on).unbatch().batch(self.batch_size, drop_remainder=True)
 
     Feeds._in_steps = recording_in_steps  # type: ignore[method-assign]
 

@@ -24,8 +24,13 @@ _SECONDS_INTO_IT = (0.0, 0.0, 0.05, 0.1)
 _POLL_SECONDS = 0.02
 # Looking this often takes much of a core.
 _SHORT_POLL_SECONDS = 0.002
+_SAID = 3000
 
 Look = Callable[[], object]
+
+
+class _EndedByItself(Exception):  # noqa: N818 - reads as what happened
+    pass
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Window:
         name: What has been written, and what has not.
         look: Returns what there is in the store; the window opens when that has changed since the step was started.
         after: The window that comes before one that is short: from then on, it is looked at often.
-        is_narrow: Whether it is over within milliseconds, so that the step has to be in slow motion.
+        is_narrow: Whether it is over within milliseconds, so that the step is in slow motion after the one before.
     """
 
     step: str
@@ -108,7 +113,8 @@ class Steps:
             self._prepare()
         processes = self._prepared[first:]
         while not all(READY in self.said(process) for process in processes):
-            assert all(process.poll() is None for process in processes), self.log()
+            for process in processes:
+                assert process.poll() is None, self.said(process)[-_SAID:]
             time.sleep(_POLL_SECONDS)
         for process in processes:
             _tell(process, step)
@@ -140,7 +146,10 @@ class Steps:
         assert process.wait() == 0, self.log()
 
     def kill_in(self, window: Window) -> None:
-        """Start a step, and kill it in the window, or as soon as it can be seen that it was open."""
+        """Start a step, and kill it in the window, or as soon as it can be seen that it was open.
+
+        A step may come to its end after an earlier window, where nobody looked in time: then it is not killed.
+        """
         first, *later = _from_the_first(window)
         seen = first.look()
         process = self.start(window.step)
@@ -151,20 +160,26 @@ class Steps:
             for each, seen in [(each, each.look()) for each in later]:
                 go_on = partial(_go_on, process) if each.is_narrow else time.sleep
                 self._wait(process, each, seen, partial(go_on, _SHORT_POLL_SECONDS))
+        except _EndedByItself:
+            assert later, f"it ended before {window.name}: {self.log()}"
+            assert process.returncode == 0, self.log()
+        else:
+            _kill(process)
+            assert process.returncode == -signal.SIGKILL, self.log()
         finally:
             _kill(process)
-        assert process.returncode == -signal.SIGKILL, self.log()
 
     def _wait(
         self, process: "subprocess.Popen[bytes]", window: Window, seen: object, go_on: Callable[[], None]
     ) -> None:
         while window.look() == seen:
-            assert process.poll() is None, f"it ended before {window.name}: {self.log()}"
+            if process.poll() is not None:
+                raise _EndedByItself
             go_on()
 
     def log(self) -> str:
         """Return the end of the log of the step that was started last."""
-        return self._log(len(self._prepared) - 2).read_text(errors="replace")[-3000:]
+        return self._log(len(self._prepared) - 2).read_text(errors="replace")[-_SAID:]
 
     def _log(self, number: int) -> Path:
         return self.folder / f"{number:03}.log"

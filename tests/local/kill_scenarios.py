@@ -6,6 +6,7 @@ Every kill comes with new work, so that each is in a batch of its own, after the
 import io
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,7 +157,8 @@ def score_at_once(place: Place) -> None:
             paths.update(new)
         assert [process.returncode for process in processes] == [0, 0], steps.log()
         assert at_once
-        assert all("images scored" in steps.said(process) for process in processes), "both had something to score"
+        scored = re.compile(r"progress: [1-9][\d,]* images scored")
+        assert all(scored.search(steps.said(process)) for process in processes), "both had something to score"
         steps.run("score")
     _assert_scored_once(place, paths)
 
@@ -190,8 +192,9 @@ def kill_export(place: Place) -> None:
         names = files.list_names(uri.join(destination, where))
         return [uri.join(where, name) for name in names if name.endswith(suffix)]
 
-    def sent(folder: str, suffix: str) -> list[str]:
-        return [name for batch in files.list_names(destination) for name in sent_in(batch, folder, suffix)]
+    def sent(suffix: str) -> list[str]:
+        batches = files.list_names(destination)
+        return [name for batch in batches for folder in ("", FOLDER) for name in sent_in(batch, folder, suffix)]
 
     def batches_with(folder: str, suffix: str) -> Look:
         """Return a look that counts batches: it lists one folder each time, or it would take longer than the window."""
@@ -209,18 +212,20 @@ def kill_export(place: Place) -> None:
         return look
 
     requested = log_entry(root, "export", LABELING_REQUESTS)
+    # The kill before left a batch without copies: this one finds who finishes it.
+    resumed = Window("export", "a copy of a batch that was begun before", batches_with(FOLDER, ".jpg"))
     copied = Window("export", "a copy and no manifest", batches_with(FOLDER, ".jpg"), requested)
     told = Window(
         "export", "a manifest and no note that it is finished", batches_with("", MANIFEST), copied, is_narrow=True
     )
-    _kill(place, [requested, copied, told], arrive, lambda: read_unfinished(place.lake) is not None)
+    _kill(place, [requested, resumed, copied, told], arrive, lambda: read_unfinished(place.lake) is not None)
 
-    texts = [files.read_text(uri.join(destination, name)) for name in sent("", MANIFEST)]
+    texts = [files.read_text(uri.join(destination, name)) for name in sent(MANIFEST)]
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
     assert Counter(line["path"] for line in lines) == Counter(contents.keys())
     assert Counter(row["path"] for row in read_table(root, LABELING_REQUESTS)) == Counter(contents.keys())
     copies = {uri.join(line["batch"], line["file"]): line["path"] for line in lines}
-    assert set(sent(FOLDER, ".jpg")) == copies.keys()
+    assert set(sent(".jpg")) == copies.keys()
     assert {path: files.read_bytes(uri.join(destination, name)) for name, path in copies.items()} == contents
 
 

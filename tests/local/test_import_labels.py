@@ -197,7 +197,7 @@ def test_a_path_that_leads_upwards_is_no_spelling_of_an_image_and_is_told_once(
     second = run(filled, registry, answers)
 
     assert {each.where for each in first.rejected} == {"a.jsonl, line 1", "b.csv, line 2"}
-    assert {each.reason for each in first.rejected} == {"path: has '..' in it; give the copy's own name"}
+    assert {each.reason for each in first.rejected} == {"path: has '..' in it; write it as the manifest does"}
     assert (second.files, second.known_files, second.rejected) == (0, 2, [])
     assert labels(filled) == {}
 

@@ -139,7 +139,7 @@ def test_images_are_doubtful_under_the_threshold_that_is_given_and_not_at_it(lak
 
 
 def test_a_threshold_that_is_no_share_is_named_before_anything_starts() -> None:
-    with pytest.raises(InputError, match=r"^threshold: 95 is not within 0 and 1\. Give a share of 1"):
+    with pytest.raises(InputError, match=r"^threshold: 95 is not within 0\.\.1\. Give a share of 1"):
         score(Settings.load(), threshold=95)
 
 

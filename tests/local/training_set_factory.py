@@ -107,8 +107,8 @@ def _jpeg(image: Image.Image) -> bytes:
     return _file(image.convert("RGB"), "JPEG", quality=95)
 
 
-# One decoder is the judge of all that ingest accepts: a training that took JPEG files only would not do. Of an odd
-# number, so that each format comes with each of an even number of sizes.
+# One decoder is the judge of all that ingest accepts: a training that took JPEG files only would not do. Of
+# another number than the sizes, without a common divisor, so that each format comes with each size.
 _FORMATS: tuple[Callable[[Image.Image], bytes], ...] = (
     _jpeg,
     lambda image: _file(image.convert("CMYK"), "JPEG", quality=95),

@@ -1,6 +1,7 @@
 """Large files in little memory: minutes and gigabytes of disk, so outside `make test`."""
 
 import io
+import os
 import re
 import threading
 from pathlib import Path
@@ -60,7 +61,9 @@ class PeakOfWorkers:
 def _proportional_bytes(process: Path) -> int:
     """Return the memory of one of Spark's workers, 0 of any other process."""
     try:
-        if "components.workers.daemon" not in (process / "cmdline").read_text():
+        # As an argument of its own: the JVM's have it as a part.
+        is_worker = b"components.workers.daemon" in (process / "cmdline").read_bytes().split(b"\0")
+        if not is_worker or os.getsid(int(process.name)) != os.getsid(0):
             return 0
         (size,) = re.findall(r"^Pss: +(\d+) kB", (process / "smaps_rollup").read_text(), re.MULTILINE)
     except OSError:  # it has ended

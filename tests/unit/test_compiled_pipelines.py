@@ -179,6 +179,8 @@ def test_a_shim_is_one_call_and_its_top_imports_nothing_heavy(component: str) ->
     }
     (function,) = (each for each in module.body if isinstance(each, ast.FunctionDef))
 
+    used = {each.id for each in ast.walk(function) if isinstance(each, ast.Name)}
+    assert {argument.arg for argument in function.args.args} <= used, "an input that nothing is done with"
     assert imported <= {"kfp", "components.container_images"} | sys.stdlib_module_names
     assert len(function.body) - 1 <= _SHIM_STATEMENTS
 
@@ -246,3 +248,17 @@ def test_each_parameter_reaches_the_input_of_its_own_name(pipeline: str) -> None
     }
 
     assert renamed == _RENAMED
+
+
+def test_each_parameter_of_the_pipeline_is_given_to_every_task_that_has_an_input_of_its_name(pipeline: str) -> None:
+    specification = documents(pipeline)[0]
+    parameters = specification["root"]["inputDefinitions"]["parameters"].keys()
+    forgotten = {
+        (name, each)
+        for name, task, runs in tasks(specification)
+        if runs
+        for each in specification["components"][task["componentRef"]["name"]]["inputDefinitions"]["parameters"]
+        if each in parameters and each not in task["inputs"]["parameters"]
+    }
+
+    assert forgotten == set()

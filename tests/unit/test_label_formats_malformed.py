@@ -112,7 +112,7 @@ def test_a_path_that_leads_upwards_is_named_and_waits_for_no_image(name: str, co
 
     assert parse(name, content.replace("to_label/", "to_label/../").encode()) == (
         [],
-        [Rejected(plain.where, "path: has '..' in it; give the copy's own name", waits=False)],
+        [Rejected(plain.where, "path: has '..' in it; write it as the manifest does", waits=False)],
     )
 
 

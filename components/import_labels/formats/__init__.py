@@ -23,7 +23,7 @@ _READERS: dict[str, Callable[[str], Iterator[Row]]] = {
     ".json": coco.rows,
 }
 SUFFIXES = tuple(_READERS)
-_LEADS_UPWARDS = "path: has '..' in it; give the copy's own name"
+_LEADS_UPWARDS = "path: has '..' in it; write it as the manifest does"
 
 
 def parse(name: str, content: bytes) -> tuple[list[Located], list[Rejected]]:
