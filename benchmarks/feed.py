@@ -29,8 +29,8 @@ def measure(bench: Bench) -> Iterable[Row]:
         size = f"{_IMAGES} JPEG files of {width} x {height} to {_INPUT} x {_INPUT}"
         how = (
             "a pass of ImageFeed over Parquet files in batches of 32, beside Petastorm's TransformSpec with Pillow"
-            " (thumbnail by Lanczos on white, its default of 10 threads) over the same files, and beside the same"
-            " decoding and resizing alone, of files that are in memory"
+            " (thumbnail by Lanczos on white, its default of 10 threads and tf.data's tuner) over the same files, and"
+            " beside the same decoding and resizing alone, of files that are in memory"
         )
         read = {"bytes read in a pass": f"{sum(map(len, images)) / 1e6:.1f} MB, in {_FILES} files"}
         yield make_row(

@@ -20,7 +20,7 @@ from components.score_images.score import require_champion, score_lake
 from components.settings import Settings
 
 # Images of the smaller lake; the small images are what makes the larger one feasible.
-_SIZES = (25, 50)
+_SIZES = (10, 25)
 _TIMES = 100
 _NEW = 100
 # One image in so many has a label of people before.

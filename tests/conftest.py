@@ -30,7 +30,7 @@ JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
-# Spark's own switches for tests: compiling code for each of many small queries took a fifth of the time. The demo, the
+# Spark's own switches for tests: compiling code for each of many small queries took a fifth of the time. The
 # benchmarks and the cluster's tests compile.
 _INTERPRETED = "-Dspark.sql.codegen.wholeStage=false -Dspark.sql.codegen.factoryMode=NO_CODEGEN"
 # Tasks and ranks that tests start inherit them.

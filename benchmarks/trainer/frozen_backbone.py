@@ -23,7 +23,7 @@ from components.train_classifier.steps import in_steps
 
 _EPOCHS = 12
 # Each costs the same, and what is done once is small beside them: so few tell the rate.
-_REFERENCE_EPOCHS = 4
+_REFERENCE_EPOCHS = 3
 _SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
 
 

@@ -79,7 +79,9 @@ class DemoFolder:
             "IMAGE_PIPELINES_LABELING_DESTINATION": str(self.to_label),
             "IMAGE_PIPELINES_LAUNCHER": "local",
             "IMAGE_PIPELINES_TRAINER_PYTHON": str(trainer_python),
-            # Each task's Spark lives for seconds: thorough compilation of its code would not pay.
-            "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            # Each task's Spark lives for seconds: neither thorough compilation of its code nor compiling each of its
+            # small queries would pay.
+            "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+            " -Dspark.sql.codegen.wholeStage=false -Dspark.sql.codegen.factoryMode=NO_CODEGEN",
             "MLFLOW_TRACKING_URI": self.tracking_uri,
         }
