@@ -43,6 +43,7 @@ class Window:
         look: Returns what there is in the store; the window opens when that has changed since the step was started.
         after: The window that comes before one that is short: from then on, it is looked at often.
         is_narrow: Whether it is over within milliseconds, so that the step is in slow motion after the one before.
+        resumes: The window of a kill before this one, whose work the step finishes first.
     """
 
     step: str
@@ -50,6 +51,7 @@ class Window:
     look: Look
     after: "Window | None" = None
     is_narrow: bool = False
+    resumes: "Window | None" = None
 
 
 def offset_without_commit(root: str, step: str) -> Window:
@@ -150,12 +152,14 @@ class Steps:
 
         A step may come to its end after an earlier window, where nobody looked in time: then it is not killed.
         """
+        if window.resumes:
+            self.kill_in(window.resumes)
         first, *later = _from_the_first(window)
         seen = first.look()
         process = self.start(window.step)
         try:
             self._wait(process, first, seen, partial(time.sleep, _POLL_SECONDS))
-            if not later:
+            if not later and not first.resumes:
                 time.sleep(self._random.choice(_SECONDS_INTO_IT))
             for each, seen in [(each, each.look()) for each in later]:
                 go_on = partial(_go_on, process) if each.is_narrow else time.sleep

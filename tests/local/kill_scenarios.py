@@ -212,8 +212,9 @@ def kill_export(place: Place) -> None:
         return look
 
     requested = log_entry(root, "export", LABELING_REQUESTS)
-    # The kill before left a batch without copies: this one finds who finishes it.
-    resumed = Window("export", "a copy of a batch that was begun before", batches_with(FOLDER, ".jpg"))
+    resumed = Window(
+        "export", "a copy of a batch that was begun before", batches_with(FOLDER, ".jpg"), resumes=requested
+    )
     copied = Window("export", "a copy and no manifest", batches_with(FOLDER, ".jpg"), requested)
     told = Window(
         "export", "a manifest and no note that it is finished", batches_with("", MANIFEST), copied, is_narrow=True
