@@ -157,6 +157,7 @@ class Steps:
         first, *later = _from_the_first(window)
         seen = first.look()
         process = self.start(window.step)
+        ended_by_itself = False
         try:
             self._wait(process, first, seen, partial(time.sleep, _POLL_SECONDS))
             if not later and not first.resumes:
@@ -166,12 +167,10 @@ class Steps:
                 self._wait(process, each, seen, partial(go_on, _SHORT_POLL_SECONDS))
         except _EndedByItself:
             assert later, f"it ended before {window.name}: {self.log()}"
-            assert process.returncode == 0, self.log()
-        else:
-            _kill(process)
-            assert process.returncode == -signal.SIGKILL, self.log()
+            ended_by_itself = True
         finally:
             _kill(process)
+        assert process.returncode == (0 if ended_by_itself else -signal.SIGKILL), self.log()
 
     def _wait(
         self, process: "subprocess.Popen[bytes]", window: Window, seen: object, go_on: Callable[[], None]
@@ -183,7 +182,7 @@ class Steps:
 
     def log(self) -> str:
         """Return the end of the log of the step that was started last."""
-        return self._log(len(self._prepared) - 2).read_text(errors="replace")[-_SAID:]
+        return self.said(self._prepared[-2])[-_SAID:]
 
     def _log(self, number: int) -> Path:
         return self.folder / f"{number:03}.log"

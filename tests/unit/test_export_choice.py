@@ -13,7 +13,7 @@ from components.settings import Settings
 @pytest.mark.parametrize("name", ["threshold", "fraction", "audit_fraction"])
 @pytest.mark.parametrize("value", [-0.01, 1.01, float("nan"), float("inf")])
 def test_a_share_outside_0_and_1_is_refused(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name}: .* is not within 0..1"):
+    with pytest.raises(InputError, match=rf"^{name}: .* is not within 0\.\.1"):
         Choice(**{name: value})  # type: ignore[arg-type]  # of one field each
 
 
