@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
+from components.images.tensorflow_without_keras import tf
 from components.images.verdict import decoding_error
 
 

@@ -7,7 +7,7 @@ The kernel is an antialiased triangle (TensorFlow's `bilinear`): on two cores 41
 and as near to Pillow's `thumbnail`.
 """
 
-import tensorflow as tf
+from components.images.tensorflow_without_keras import tf
 
 # Part of the key of cached features: raise it when the numbers change.
 PREPROCESSING_VERSION = 1

@@ -1,9 +1,8 @@
 """Whether a file is an image that a model can be given."""
 
-import tensorflow as tf
-
 from components.images.header import EMPTY, image_size
 from components.images.preprocess import decode
+from components.images.tensorflow_without_keras import tf
 
 NOT_AN_IMAGE = "not an image"
 

@@ -19,6 +19,9 @@ class TrainingState:
 
     def __init__(self, model: keras.Model, learning_rate: float) -> None:
         optimizer = hvd_keras.DistributedOptimizer(keras.optimizers.Nadam(learning_rate=learning_rate))
+        # Horovod makes a graph function of this one, for which AutoGraph rewrites all of its Python in seconds, though
+        # there is nothing for it to find. It is called in Keras' own graph function anyway.
+        optimizer._allreduce_grads = optimizer._allreduce_grads.python_function
         optimizer.build(model.trainable_variables)
         # A row's gradient is divided by all rows of the step, and the ranks' are averaged: with rows of weight 0, each
         # image still has the same weight.

@@ -1,6 +1,9 @@
 """Preprocessing against Pillow, an independent implementation."""
 
 import io
+import os
+import subprocess
+import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -100,3 +103,15 @@ def test_a_batch_is_the_same_as_its_images_one_by_one_bit_for_bit() -> None:
     batch = tf.function(preprocess_batch)(tf.constant(contents), 71).numpy()
     for content, tensor in zip(contents, batch, strict=True):
         np.testing.assert_array_equal(tensor, by_us(content, 71))
+
+
+def test_tensorflow_comes_without_keras_until_somebody_asks_for_it() -> None:
+    program = """
+import sys, components.images.preprocess, tensorflow
+print({"keras", "matplotlib", "sklearn"} & set(sys.modules), tensorflow.keras.__version__[0])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+
+    done = subprocess.run([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+
+    assert done.stdout == "set() 3\n"
