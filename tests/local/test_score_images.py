@@ -109,7 +109,7 @@ def test_predictions_are_what_the_saved_model_says_of_each_file(
     assert result.table_version == lake.version(PREDICTIONS)
     # In one batch, as the workers have batches: some processors multiply a single row in another order.
     expected = classifier.scores([content for content, _ in DIGITS]).astype(np.float64)
-    for number, scores in enumerate(expected):
+    for number, scores in zip(range(len(DIGITS)), expected, strict=True):
         row = rows[f"file:/d/{number}.jpg", "1"]
         first, second = np.sort(scores)[:-3:-1]
         assert row["predicted_label"] == classifier.labels[scores.argmax()]
