@@ -48,6 +48,7 @@ def main(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with TemporaryDirectory(prefix="benchmarks-") as temporary:
         bench = Bench((folder or Path(temporary)).resolve())
+        bench.folder.mkdir(parents=True, exist_ok=True)
         results = _measure(figures or FIGURES, bench)
     _print(results)
     if not figures:

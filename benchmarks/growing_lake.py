@@ -9,7 +9,7 @@ from itertools import count
 from benchmarks.bench import Bench
 from benchmarks.champion import champion
 from benchmarks.images import digits
-from benchmarks.lakes import image_path, insert_classes, insert_images
+from benchmarks.lakes import image_path, insert_classes, insert_images, insert_labels
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave, seconds
 from components.import_labels.import_answers import import_into
@@ -99,12 +99,12 @@ class _GrowingLake:
         return self._lake.checkpoint("score", self._lake.path(IMAGES)).removeprefix(f"{self._lake.root}/")
 
     def grow(self, images: int) -> None:
-        """Let images come in until there are so many, be scored, and a part of them be labelled."""
+        """Let images come in until there are so many, be scored, and a part of them have labels."""
         first = self._images
         insert_classes(self._lake)
         self._insert(images - first)
         score_lake(self._lake, self._registry, require_champion(self._registry))
-        self._import(range(first, images, _ONE_IN))
+        insert_labels(self._lake, range(first, images, _ONE_IN))
         self._labelled = images
 
     def score(self) -> float:
@@ -116,7 +116,11 @@ class _GrowingLake:
         """Let people label images that came in later, and return the seconds that importing their answers takes."""
         numbers = range(self._labelled, self._labelled + _NEW)
         self._labelled += _NEW
-        return self._counted(lambda: self._import(numbers))
+        lines = [json.dumps({"path": image_path(each), "label": 1, "annotation_id": f"{each}"}) for each in numbers]
+        answers = self._folder / "answers.jsonl"
+        answers.write_text("\n".join(lines))
+        source = open_source(str(answers), Settings.load())
+        return self._counted(lambda: import_into(self._lake, self._registry, source).imported)
 
     def files(self) -> int:
         """Return how many data files the tables have."""
@@ -125,14 +129,6 @@ class _GrowingLake:
     def _insert(self, images: int) -> None:
         insert_images(self._lake, digits(images, self._images), self._images)
         self._images += images
-
-    def _import(self, numbers: range) -> int:
-        lines = [
-            json.dumps({"path": image_path(number), "label": 1, "annotation_id": f"{number}"}) for number in numbers
-        ]
-        answers = self._folder / "answers.jsonl"
-        answers.write_text("\n".join(lines))
-        return import_into(self._lake, self._registry, open_source(str(answers), Settings.load())).imported
 
     def _counted(self, run: Callable[[], int]) -> float:
         found = []

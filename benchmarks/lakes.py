@@ -1,10 +1,11 @@
 """Putting images into a lake as ingest would, where ingest is not what is measured."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from components.import_labels.formats.answer import DEFAULT_SERVICE
 from components.lake import Lake, frame
-from components.lake.tables import CLASSES
+from components.lake.tables import ANNOTATIONS, CLASSES, LABELS
 from tests.local import scored_lake
 
 # Rows are sent through the driver, whose heap has to hold them some times over.
@@ -33,3 +34,18 @@ def insert_images(lake: Lake, images: Sequence[bytes], first: int = 0) -> None:
 def insert_classes(lake: Lake) -> None:
     """Put the classes of the benchmarks' models into a lake."""
     lake.insert_new(CLASSES, frame(lake.spark, [(1, "one", None), (2, "two", None)], CLASSES.columns))
+
+
+def insert_labels(lake: Lake, numbers: Iterable[int]) -> None:
+    """Put what one person said of images into a lake, and the labels that it makes.
+
+    Args:
+        lake: Where to.
+        numbers: Those of the images.
+    """
+    now = datetime.now(UTC)
+    paths = {number: image_path(number) for number in numbers}
+    said = [(DEFAULT_SERVICE, f"{number}", path, 1, "", now, None) for number, path in paths.items()]
+    labels = [(path, 1, DEFAULT_SERVICE, now) for path in paths.values()]
+    for table, rows in ((ANNOTATIONS, said), (LABELS, labels)):
+        lake.insert_new(table, frame(lake.spark, rows, table.columns))

@@ -1,18 +1,21 @@
 """Ranks: two with one core each, beside one with one core."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
 
-from benchmarks.bench import Bench
+from benchmarks.bench import TRAINER_PYTHON, Bench
 from benchmarks.images import photographs
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
-from benchmarks.timing import interleave
+from benchmarks.timing import Measured, take_turns
 from benchmarks.training_set import make_training_set
 from components.build_training_set.training_set import SplitName, TrainingSet
-from components.train_classifier.train import train
+from components.storage import files, uri
+from components.train_classifier.launchers import LocalLauncher
+from components.train_classifier.request import REQUEST_FILE, RESULT_FILE, TrainingRequest, TrainingResult
 
 # Side of the input, and images of the training.
 _SIZES = ((96, 640), (224, 320))
@@ -24,47 +27,69 @@ _ROUNDS = 2
 
 def measure(bench: Bench) -> Iterable[Row]:
     """Measure images/s of the epochs of a training."""
-    for side, number in _SIZES:
-        images = photographs(number + _VALIDATION, side, side)
-        train_images = images[_VALIDATION:]
-        splits = {SplitName.TRAIN: train_images, SplitName.VALIDATION: images[:_VALIDATION]}
-        training = _Training(bench, make_training_set(bench.folder / f"ranks-{side}", splits, files=2), side)
-        measured = interleave(
-            {OURS: partial(training.rate, ranks=2), Against.REFERENCE: partial(training.rate, ranks=1)}, _ROUNDS
-        )
+    trainings = _Trainings(bench)
+    turns = take_turns(
+        {OURS: partial(trainings.rates, ranks=2), Against.REFERENCE: partial(trainings.rates, ranks=1)}, _ROUNDS
+    )
+    for position, (side, number) in enumerate(_SIZES):
         yield make_row(
-            measured, Against.REFERENCE, name="two ranks",
-            size=f"{len(train_images):,} images, small network at {side} x {side}", unit="images/s",
+            Measured({name: [rates[position] for rates in each] for name, each in turns.items()}),
+            Against.REFERENCE, name="two ranks",
+            size=f"{number:,} images, small network at {side} x {side}", unit="images/s",
             goal=Goal(direction=Direction.AT_LEAST, value=1.8),
-            how="the second epoch of a training, validation included, by train_classifier's local launcher on two"
-            " cores, a thread for each rank, beside one rank kept to one core; 32 images of each rank in a step",
+            how="the second epoch of a training, validation included, by train_classifier's worker and local launcher"
+            " on two cores, a thread for each rank, beside one rank kept to one core; 32 images of each rank in a step;"
+            " one launch trains at both sizes",
         )  # fmt: skip
 
 
-class _Training:
-    """A training of the small network, another one each time.
+class _Trainings:
+    """Trainings of the small network, at each size.
 
     Args:
         bench: The run.
-        members: What is trained on.
-        side: Side of the input, in pixels.
     """
 
-    def __init__(self, bench: Bench, members: TrainingSet, side: int) -> None:
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
         self._settings = bench.settings("ranks")
-        self._members = members
-        self._side = side
-        self._seeds = count()
+        self._members = [_members(bench, side, number) for side, number in _SIZES]
+        self._launches = count()
 
-    def rate(self, ranks: int) -> float:
-        """Train, and return images/s of all ranks."""
+    def rates(self, ranks: int) -> list[float]:
+        """Train at each size, and return images/s of all ranks for each."""
+        folder = uri.join(uri.normalize(str(self._bench.folder), "folder"), f"launch-{next(self._launches)}")
+        requests = [
+            self._request(members, side, ranks, uri.join(folder, str(side)))
+            for members, (side, _) in zip(self._members, _SIZES, strict=True)
+        ]
+        written = [uri.join(request.run_directory, REQUEST_FILE) for request in requests]
+        for request, request_uri in zip(requests, written, strict=True):
+            request.write(request_uri)
+        listed = uri.join(folder, "requests.json")
+        files.write_text(listed, json.dumps(written))
         with _cores(ranks):
-            _, result = train(
-                self._settings, self._members.uri, backbone="small", image_size=self._side, learning_rate=0.002,
-                epochs=_EPOCHS, patience=0, ranks=ranks, seed=next(self._seeds),
-            )  # fmt: skip
-        last = result.history[-1]
-        return last.images / last.seconds
+            LocalLauncher(TRAINER_PYTHON, worker="benchmarks.trainer.ranks").launch(listed, ranks)
+        return [_rate(request) for request in requests]
+
+    def _request(self, members: TrainingSet, side: int, ranks: int, run_directory: str) -> TrainingRequest:
+        return TrainingRequest.make(
+            training_set=members.uri, backbone="small", image_size=side, learning_rate=0.002, epochs=_EPOCHS,
+            patience=0, ranks=ranks, mlflow_tracking_uri=self._settings.mlflow_tracking_uri, experiment="ranks",
+            run_directory=run_directory, features_directory="unused",
+        )  # fmt: skip
+
+
+def _members(bench: Bench, side: int, number: int) -> TrainingSet:
+    images = photographs(number + _VALIDATION, side, side)
+    splits = {SplitName.TRAIN: images[_VALIDATION:], SplitName.VALIDATION: images[:_VALIDATION]}
+    return make_training_set(bench.folder / f"ranks-{side}", splits, files=2)
+
+
+def _rate(request: TrainingRequest) -> float:
+    result = TrainingResult.model_validate_json(files.read_text(uri.join(request.run_directory, RESULT_FILE)))
+    last = result.history[-1]
+    return last.images / last.seconds
 
 
 @contextmanager

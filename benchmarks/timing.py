@@ -4,11 +4,12 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 Contender = Callable[[], float]
+T = TypeVar("T")
 
 
 class Spread(BaseModel):
@@ -54,18 +55,23 @@ class Measured:
 
 
 def interleave(contenders: Mapping[str, Contender], rounds: int) -> Measured:
-    """Let contenders take turns.
+    """Let contenders take turns; see `take_turns`."""
+    return Measured(take_turns(contenders, rounds))
+
+
+def take_turns(contenders: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Return what contenders come to, by name, in the order of the rounds.
 
     Args:
         contenders: By name; each returns what it came to, as in images/s.
         rounds: How often each has its turn; every other round goes backwards.
     """
-    values: dict[str, list[float]] = {name: [] for name in contenders}
+    values: dict[str, list[T]] = {name: [] for name in contenders}
     for number in range(rounds):
         order = list(contenders)
         for name in order if number % 2 == 0 else reversed(order):
             values[name].append(contenders[name]())
-    return Measured(values)
+    return values
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from pipelines.demo.folder import SMALL_QUERIES
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -30,11 +32,9 @@ JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
-# Spark's own switches for tests: compiling code for each of many small queries took a fifth of the time. The
-# benchmarks and the cluster's tests compile.
-_INTERPRETED = "-Dspark.sql.codegen.wholeStage=false -Dspark.sql.codegen.factoryMode=NO_CODEGEN"
+# The benchmarks and the cluster's tests leave Spark as it is.
 # Tasks and ranks that tests start inherit them.
-os.environ.setdefault("IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS", f"{JAVA_OPTIONS} {_INTERPRETED}")
+os.environ.setdefault("IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS", f"{JAVA_OPTIONS} {SMALL_QUERIES}")
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,11 @@ Whoever asks for `tf.keras` later gets what the variable said before.
 
 import os
 
+from components.images.onednn import ONEDNN
+
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 
+os.environ.update(ONEDNN | os.environ)
 _given = os.environ.get(_VARIABLE)
 os.environ[_VARIABLE] = "1"
 try:

@@ -33,6 +33,8 @@ def drop_superseded(lake: Lake, reading: Reading, named: DataFrame) -> None:
             at, labels = newest.setdefault(_person(each), (each.at, set()))
             if each.at == at:
                 labels.add(each.label)
+    if not newest:
+        return
     words = (
         last_words(lake.read(ANNOTATIONS).join(named, "path", "left_semi"))
         .groupBy("path", "service", "annotator", F.unix_micros("annotated_at").alias("at"))

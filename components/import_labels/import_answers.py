@@ -142,10 +142,13 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, judge_all: bool) 
             *ANNOTATIONS.key, F.col("path").alias("_path"), F.col("label").alias("_label")
         )
         compared = annotations.join(known, list(ANNOTATIONS.key), "left")
-        changed = compared.where("_path IS NOT NULL AND NOT (path <=> _path AND label <=> _label)")
-        reading.rejected += [Rejected(row["_where"], REPEATED_ID) for row in changed.select("_where").collect()]
-        new = compared.where("_path IS NULL").select(ANNOTATIONS.schema.fieldNames())
-        result.imported = new.count()
+        is_new = F.col("_path").isNull()
+        is_changed = ~is_new & ~(F.col("path").eqNullSafe(F.col("_path")) & F.col("label").eqNullSafe(F.col("_label")))
+        rows = compared.where(is_new | is_changed).select(F.when(is_changed, F.col("_where"))).collect()
+        repeated = [where for (where,) in rows if where is not None]
+        reading.rejected += [Rejected(where, REPEATED_ID) for where in repeated]
+        new = compared.where(is_new).select(ANNOTATIONS.schema.fieldNames())
+        result.imported = len(rows) - len(repeated)
         if result.imported:
             lake.insert_new(ANNOTATIONS, new)
     finally:
@@ -168,14 +171,18 @@ def _write_labels(lake: Lake, judged: DataFrame) -> None:
     changed = (
         judged.join(old, "path", "left")
         .where(~F.col("label").eqNullSafe(F.col("_old")) | (F.col("label").isNull() & F.col("_known")))
-        .select(LABELS.schema.fieldNames())
         .persist(StorageLevel.MEMORY_AND_DISK)
     )
     try:
-        if not changed.isEmpty():
+        count, known = changed.agg(F.count("*"), F.count("_known")).first()
+        rows = changed.select(LABELS.schema.fieldNames())
+        # Most images have their first label, which rewrites nothing.
+        if count and not known:
+            lake.insert_new(LABELS, rows)
+        elif known:
             lake.merge(
                 LABELS,
-                changed,
+                rows,
                 lambda builder: (
                     builder.whenMatchedDelete("source.label IS NULL")
                     .whenMatchedUpdateAll()

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from components.images.onednn import ONEDNN
+
 
 def rank_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment with what ranks need in it.
@@ -11,6 +13,7 @@ def rank_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """
     return {
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        **ONEDNN,
         **environment,
         # Horovod knows the older Keras only.
         "TF_USE_LEGACY_KERAS": "1",

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+# What Spark does about each query that pays with much data only: compile code for it, ask the statistics of its tables
+# which files it may leave out, and plan it anew with what its first stages found.
+SMALL_QUERIES = (
+    "-Dspark.sql.codegen.wholeStage=false -Dspark.sql.codegen.factoryMode=NO_CODEGEN"
+    " -Dspark.databricks.delta.stats.skipping=false -Dspark.sql.adaptive.enabled=false"
+)
+
 
 @dataclass(frozen=True)
 class DemoFolder:
@@ -79,9 +86,7 @@ class DemoFolder:
             "IMAGE_PIPELINES_LABELING_DESTINATION": str(self.to_label),
             "IMAGE_PIPELINES_LAUNCHER": "local",
             "IMAGE_PIPELINES_TRAINER_PYTHON": str(trainer_python),
-            # Each task's Spark lives for seconds: neither thorough compilation of its code nor compiling each of its
-            # small queries would pay.
-            "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-            " -Dspark.sql.codegen.wholeStage=false -Dspark.sql.codegen.factoryMode=NO_CODEGEN",
+            # Each task's Spark lives for seconds: thorough compilation of its code would not pay.
+            "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {SMALL_QUERIES}",
             "MLFLOW_TRACKING_URI": self.tracking_uri,
         }

@@ -4,6 +4,8 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,10 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from components.images.onednn import ONEDNN
 from components.images.preprocess import preprocess, preprocess_batch
+from components.train_classifier.environment import rank_environment
+from tests.conftest import TRAINER_PYTHON
 
 PHOTOGRAPHS = dict(zip(("china", "flower"), load_sample_images().images, strict=True))
 # Height and width: whole, high, wide, and smaller than some of the targets.
@@ -115,3 +120,26 @@ print({"keras", "matplotlib", "sklearn"} & set(sys.modules), tensorflow.keras.__
     done = subprocess.run([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
 
     assert done.stdout == "set() 3\n"
+
+
+@pytest.mark.parametrize(
+    ("python", "module", "given", "used"),
+    [
+        (Path(sys.executable), "components.images.preprocess", {}, True),
+        (Path(sys.executable), "components.images.preprocess", dict.fromkeys(ONEDNN, "0"), False),
+        (TRAINER_PYTHON, "tensorflow", {}, True),
+    ],
+)
+def test_tensorflow_takes_onednn_on_every_processor_unless_told_otherwise(
+    python: Path, module: str, given: Mapping[str, str], used: bool
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ONEDNN}
+    environment |= {**given, "TF_CPP_MIN_LOG_LEVEL": "0"}
+    if python == TRAINER_PYTHON:
+        environment = rank_environment(environment)
+
+    done = subprocess.run(
+        [python, "-c", f"import {module}"], env=environment, check=True, stderr=subprocess.PIPE, text=True
+    )
+
+    assert ("oneDNN custom operations are on" in done.stderr) == used
