@@ -32,8 +32,7 @@ JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
     " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
-# The benchmarks and the cluster's tests leave Spark as it is.
-# Tasks and ranks that tests start inherit them.
+# Tasks and ranks that tests start inherit them; the benchmarks and the cluster's tests leave Spark as it is.
 os.environ.setdefault("IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS", f"{JAVA_OPTIONS} {SMALL_QUERIES}")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from delta.exceptions import (
     ConcurrentAppendException,
@@ -134,9 +135,9 @@ class Lake:
                     builder = builder.property(_PROPERTY + name, repr(value))
             builder.execute()
 
-    @property
+    @cached_property
     def split(self) -> Split:
-        """How this lake's images are divided."""
+        """How this lake's images are divided, which never changes."""
         properties = self.delta(IMAGES).detail().select("properties").first()[0]
         return Split(
             validation=float(properties[_PROPERTY + "validation"]),
