@@ -1,9 +1,9 @@
-"""Putting images into a lake as ingest would, where ingest is not what is measured."""
+"""Putting images and labels into a lake, where neither ingest nor import_labels is what is measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from components.import_labels.formats.answer import DEFAULT_SERVICE
+from components.import_labels.formats import DEFAULT_SERVICE
 from components.lake import Lake, frame
 from components.lake.tables import ANNOTATIONS, CLASSES, LABELS
 from tests.local import scored_lake
@@ -36,7 +36,7 @@ def insert_classes(lake: Lake) -> None:
     lake.insert_new(CLASSES, frame(lake.spark, [(1, "one", None), (2, "two", None)], CLASSES.columns))
 
 
-def insert_labels(lake: Lake, numbers: Iterable[int]) -> None:
+def insert_labels(lake: Lake, numbers: Sequence[int]) -> None:
     """Put what one person said of images into a lake, and the labels that it makes.
 
     Args:
@@ -44,8 +44,7 @@ def insert_labels(lake: Lake, numbers: Iterable[int]) -> None:
         numbers: Those of the images.
     """
     now = datetime.now(UTC)
-    paths = {number: image_path(number) for number in numbers}
-    said = [(DEFAULT_SERVICE, f"{number}", path, 1, "", now, None) for number, path in paths.items()]
-    labels = [(path, 1, DEFAULT_SERVICE, now) for path in paths.values()]
+    said = [(DEFAULT_SERVICE, f"{number}", image_path(number), 1, "", now, None) for number in numbers]
+    labels = [(image_path(number), 1, DEFAULT_SERVICE, now) for number in numbers]
     for table, rows in ((ANNOTATIONS, said), (LABELS, labels)):
         lake.insert_new(table, frame(lake.spark, rows, table.columns))

@@ -2,7 +2,7 @@
 
 Its import loads the newest Keras as well, and that Matplotlib and scikit-learn. Nothing here uses Keras but the
 trainer, whose environment has the older one that the variable names; where that is missing, TensorFlow does without.
-Whoever asks for `tf.keras` later gets what the variable said before.
+Whoever asks for `tf.keras` later gets what the variable said before. It computes with oneDNN's kernels.
 """
 
 import os
@@ -11,7 +11,8 @@ from components.images.onednn import ONEDNN
 
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 
-os.environ.update(ONEDNN | os.environ)
+for _name, _value in ONEDNN.items():
+    os.environ.setdefault(_name, _value)
 _given = os.environ.get(_VARIABLE)
 os.environ[_VARIABLE] = "1"
 try:

@@ -176,10 +176,7 @@ def _write_labels(lake: Lake, judged: DataFrame) -> None:
     try:
         count, known = changed.agg(F.count("*"), F.count("_known")).first()
         rows = changed.select(LABELS.schema.fieldNames())
-        # Most images have their first label, which rewrites nothing.
-        if count and not known:
-            lake.insert_new(LABELS, rows)
-        elif known:
+        if known:
             lake.merge(
                 LABELS,
                 rows,
@@ -189,6 +186,9 @@ def _write_labels(lake: Lake, judged: DataFrame) -> None:
                     .whenNotMatchedInsertAll("source.label IS NOT NULL")
                 ),
             )
+        elif count:
+            # Most images have their first label, which rewrites nothing.
+            lake.insert_new(LABELS, rows)
     finally:
         changed.unpersist()
 
