@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,8 +46,10 @@ def main(
     # For Spark's workers and the trainer's processes too.
     os.environ["PYTHONPATH"] = str(REPOSITORY)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with TemporaryDirectory(prefix="benchmarks-") as temporary:
-        bench = Bench((folder or Path(temporary)).resolve())
+    with (
+        TemporaryDirectory(prefix="benchmarks-") as temporary,
+        closing(Bench((folder or Path(temporary)).resolve())) as bench,
+    ):
         bench.folder.mkdir(parents=True, exist_ok=True)
         results = _measure(figures or FIGURES, bench)
     _print(results)

@@ -1,12 +1,12 @@
-"""What the figures are measured with: a folder, a warm Spark session, and processes of the trainer environment."""
+"""What the figures are measured with: a folder, a warm Spark session, and a process of the trainer environment."""
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class Bench:
     """
 
     folder: Path
+    _trainer: "_TrainerProcess | None" = field(default=None, init=False)
 
     @cached_property
     def spark(self) -> "SparkSession":
@@ -89,59 +90,70 @@ class Bench:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    @contextmanager
-    def trainer(self, module: str, **arguments: Any) -> "Iterator[TrainerProcess]":
-        """Start a module of `benchmarks.trainer` in the trainer environment, and end it with the block.
+    def contenders(self, module: str, **arguments: Any) -> Callable[[str], Any]:
+        """Return what lets a contender of the trainer environment have its turn, and returns what it came to.
 
         Args:
-            module: Its name.
+            module: A module of `benchmarks.trainer`.
             **arguments: For its `contenders`.
         """
-        command = [str(TRAINER_PYTHON), "-m", "benchmarks.trainer", module, json.dumps(arguments)]
-        with (
-            (self.folder / f"{module}.log").open("a") as log,
-            subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=REPOSITORY,
-                env=rank_environment(os.environ),
-            ) as process,
-        ):
+
+        def measure(contender: str) -> Any:
+            if self._trainer is None:
+                self._trainer = _TrainerProcess(self.folder / "trainer.log")
             try:
-                yield TrainerProcess(process, self.folder / f"{module}.log")
-            finally:
-                assert process.stdin is not None
-                with suppress(BrokenPipeError):
-                    process.stdin.close()
+                return self._trainer.ask([module, arguments, contender])
+            except RuntimeError:
+                # The next figure has another one.
+                self.close()
+                raise
+
+        return measure
+
+    def close(self) -> None:
+        """End the process of the trainer environment, if there is one."""
+        if self._trainer is not None:
+            self._trainer.end()
+            self._trainer = None
 
 
-class TrainerProcess:
-    """A process of the trainer environment that measures when it is told to.
+class _TrainerProcess:
+    """A process of the trainer environment that measures when it is told to: TensorFlow is imported once for all.
 
     Args:
-        process: The process.
         log: What it says otherwise.
     """
 
-    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
-        self._process = process
+    def __init__(self, log: Path) -> None:
         self._log = log
+        with log.open("a") as said:
+            self._process = subprocess.Popen(
+                [str(TRAINER_PYTHON), "-m", "benchmarks.trainer"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                cwd=REPOSITORY,
+                env=rank_environment(os.environ),
+            )
 
-    def measure(self, contender: str) -> Any:
-        """Let a contender have its turn, and return what it came to.
+    def ask(self, question: list[Any]) -> Any:
+        """Return the answer to a line of `benchmarks.trainer`.
 
         Raises:
-            RuntimeError: The process failed.
+            RuntimeError: The process ended.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):  # then there is no answer
-            print(contender, file=self._process.stdin, flush=True)
+            print(json.dumps(question), file=self._process.stdin, flush=True)
         for line in self._process.stdout:
             if line.startswith(ANSWER):
                 return json.loads(line.removeprefix(ANSWER))
         lines = self._log.read_text().splitlines()
         raise RuntimeError(f"the trainer process ended: {lines[-1] if lines else 'it said nothing'}")
+
+    def end(self) -> None:
+        """Let it end."""
+        with suppress(BrokenPipeError):
+            self._process.communicate()

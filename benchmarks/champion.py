@@ -1,21 +1,21 @@
 """A champion to score with: a network with random weights, logged and registered as a trained one would be."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 
-from benchmarks.bench import Bench, TrainerProcess
+from benchmarks.bench import Bench
 from benchmarks.images import digits
+from benchmarks.results import Against
 from benchmarks.training_set import make_training_set
 from components.build_training_set.training_set import SplitName
 from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
 from components.settings import Settings
 
 
-@contextmanager
-def champion(
+def make_champion(
     bench: Bench, settings: Settings, backbone: str, image_size: int, forward_images: int = 0
-) -> Iterator[tuple[ModelRegistry, TrainerProcess]]:
-    """Yield a registry with a champion, and the process that has its networks, whose `limit` is their forward pass.
+) -> tuple[ModelRegistry, Callable[[], float]]:
+    """Return a registry with a champion, and what returns images/s of the forward pass of its networks.
 
     Args:
         bench: The run.
@@ -30,7 +30,7 @@ def champion(
         folder / "classes", {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}, files=1
     )
     registry = ModelRegistry.open(settings)
-    with bench.trainer(
+    measure = bench.contenders(
         "models",
         training_set=members.uri,
         backbone=backbone,
@@ -38,8 +38,8 @@ def champion(
         forward_images=forward_images,
         tracking_uri=settings.mlflow_tracking_uri,
         folder=str(folder / "run"),
-    ) as trainer:
-        logged = trainer.measure("log")
-        version = registry.create_version(logged["run_id"], logged["model_uri"], {DIGEST_TAG: logged["digest"]})
-        registry.set_alias(CHAMPION, version.version)
-        yield registry, trainer
+    )
+    logged = measure("log")
+    version = registry.create_version(logged["run_id"], logged["model_uri"], {DIGEST_TAG: logged["digest"]})
+    registry.set_alias(CHAMPION, version.version)
+    return registry, partial(measure, Against.LIMIT)

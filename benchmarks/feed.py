@@ -22,10 +22,10 @@ def measure(bench: Bench) -> Iterable[Row]:
     for width, height in _SIZES:
         images = photographs(_IMAGES, width, height)
         members = make_training_set(bench.folder / f"feed-{width}", {SplitName.TRAIN: images}, _FILES)
-        with bench.trainer("feed", training_set=members.uri, size=_INPUT) as trainer:
-            measured = interleave(
-                {name: partial(trainer.measure, name) for name in (OURS, Against.REFERENCE, Against.LIMIT)}, _ROUNDS
-            )
+        measure_way = bench.contenders("feed", training_set=members.uri, size=_INPUT)
+        measured = interleave(
+            {name: partial(measure_way, name) for name in (OURS, Against.REFERENCE, Against.LIMIT)}, _ROUNDS
+        )
         size = f"{_IMAGES} JPEG files of {width} x {height} to {_INPUT} x {_INPUT}"
         how = (
             "a pass of ImageFeed over Parquet files in batches of 32, beside Petastorm's TransformSpec with Pillow"

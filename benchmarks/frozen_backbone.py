@@ -1,9 +1,10 @@
 """A training with a frozen backbone, of 12 epochs on one rank."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
-from benchmarks.bench import Bench, TrainerProcess
+from benchmarks.bench import Bench
 from benchmarks.images import photographs
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured, Spread, interleave
@@ -28,10 +29,17 @@ def measure(bench: Bench) -> Iterable[Row]:
             {SplitName.TRAIN: images[:train], SplitName.VALIDATION: images[train:]},
             files=2,
         )
+        warm_up = make_training_set(
+            bench.folder / f"frozen-{side}-warm-up",
+            {SplitName.TRAIN: images[:_BATCH], SplitName.VALIDATION: images[-_BATCH:]},
+            files=1,
+        )
         losses: dict[str, list[float]] = {}
-        with bench.trainer("frozen_backbone", training_set=members.uri, size=side, batch=_BATCH) as trainer:
-            names = (OURS, Against.REFERENCE)
-            measured = interleave({name: partial(_epochs_an_hour, trainer, name, losses) for name in names}, _ROUNDS)
+        run = bench.contenders(
+            "frozen_backbone", training_set=members.uri, warm_up=warm_up.uri, size=side, batch=_BATCH
+        )
+        names = (OURS, Against.REFERENCE)
+        measured = interleave({name: partial(_epochs_an_hour, run, name, losses) for name in names}, _ROUNDS)
         size = f"Xception at {side} x {side}, {train} + {validation} images"
         yield make_row(
             measured, Against.REFERENCE, name="training with a frozen backbone", size=size, unit="epochs/h",
@@ -44,8 +52,8 @@ def measure(bench: Bench) -> Iterable[Row]:
         yield _curves(losses, size)
 
 
-def _epochs_an_hour(trainer: TrainerProcess, name: str, losses: dict[str, list[float]]) -> float:
-    answer = trainer.measure(name)
+def _epochs_an_hour(run: Callable[[str], Any], name: str, losses: dict[str, list[float]]) -> float:
+    answer = run(name)
     losses[name] = answer["losses"]
     return len(answer["losses"]) * 3600 / float(answer["seconds"])
 

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import count
 
 from benchmarks.bench import Bench
-from benchmarks.champion import champion
+from benchmarks.champion import make_champion
 from benchmarks.images import digits
 from benchmarks.lakes import image_path, insert_classes, insert_images, insert_labels
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
@@ -35,30 +35,30 @@ def measure(bench: Bench) -> Iterable[Row]:
         f"scoring {_NEW} new images": _GrowingLake.score,
         f"importing {_NEW} new labels": _GrowingLake.label,
     }
-    with champion(bench, bench.settings("growing"), "small", 0) as (registry, _):
-        large = _GrowingLake(bench, registry)
-        for size in _SIZES:
-            large.grow(_TIMES * size)
-            first = _GrowingLake(bench, registry)
-            first.grow(size)
-            # Another one for each round, because the new images would make one that is kept several times larger.
-            small = [first, *(first.copy() for _ in range(1, _ROUNDS))]
-            for name, run in runs.items():
-                measured = interleave(
-                    {OURS: partial(run, large), Against.REFERENCE: partial(_in_next, run, iter(small))}, _ROUNDS
-                )
-                yield make_row(
-                    measured, Against.REFERENCE, name=name, unit="s",
-                    size=f"a lake of {_TIMES * size:,} beside one of {size}, before the new",
-                    goal=Goal(direction=Direction.AT_MOST, value=1.2),
-                    how="score_lake (import_into) in a warm session, in a lake of digits of 32 x 32, all scored and a"
-                    " tenth or more labelled by people, beside the same run in one of a hundredth of the images, also"
-                    " ours",
-                    beside={
-                        "bytes read": f"{large.kilobytes_read:,.0f} kB beside {small[-1].kilobytes_read:,.0f} kB",
-                        "files in the tables": f"{large.files()} beside {small[-1].files()}",
-                    },
-                )  # fmt: skip
+    registry, _ = make_champion(bench, bench.settings("growing"), "small", 0)
+    large = _GrowingLake(bench, registry)
+    for size in _SIZES:
+        large.grow(_TIMES * size)
+        first = _GrowingLake(bench, registry)
+        first.grow(size)
+        # Another one for each round, because the new images would make one that is kept several times larger.
+        small = [first, *(first.copy() for _ in range(1, _ROUNDS))]
+        for name, run in runs.items():
+            measured = interleave(
+                {OURS: partial(run, large), Against.REFERENCE: partial(_in_next, run, iter(small))}, _ROUNDS
+            )
+            yield make_row(
+                measured, Against.REFERENCE, name=name, unit="s",
+                size=f"a lake of {_TIMES * size:,} beside one of {size}, before the new",
+                goal=Goal(direction=Direction.AT_MOST, value=1.2),
+                how="score_lake (import_into) in a warm session, in a lake of digits of 32 x 32, all scored and a"
+                " tenth or more labelled by people, beside the same run in one of a hundredth of the images, also"
+                " ours",
+                beside={
+                    "bytes read": f"{large.kilobytes_read:,.0f} kB beside {small[-1].kilobytes_read:,.0f} kB",
+                    "files in the tables": f"{large.files()} beside {small[-1].files()}",
+                },
+            )  # fmt: skip
 
 
 def _in_next(run: Callable[["_GrowingLake"], float], lakes: Iterator["_GrowingLake"]) -> float:

@@ -1,19 +1,28 @@
-"""Answers to `benchmarks.bench.TrainerProcess`: `python -m benchmarks.trainer MODULE ARGUMENTS`."""
+"""Answers to `benchmarks.bench.Bench`: `python -m benchmarks.trainer`."""
 
 import json
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
 
 from benchmarks.bench import ANSWER
 
 
 def main() -> None:
-    """Measure each contender that a line of the input names, as often as it comes."""
+    """Let contenders have their turns: a line of the input is module, arguments and contender as JSON."""
     warnings.filterwarnings("ignore", category=FutureWarning)
-    contenders = import_module(f"benchmarks.trainer.{sys.argv[1]}").contenders(**json.loads(sys.argv[2]))
+    known = None
+    contenders: Mapping[str, Callable[[], Any]] = {}
     for line in sys.stdin:
-        print(ANSWER + json.dumps(contenders[line.strip()]()), flush=True)
+        *wanted, contender = json.loads(line)
+        if wanted != known:
+            contenders = {}  # before the next ones need memory
+            module, arguments = wanted
+            contenders = import_module(f"benchmarks.trainer.{module}").contenders(**arguments)
+            known = wanted
+        print(ANSWER + json.dumps(contenders[contender]()), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from components.import_labels.formats import Rejected
 from components.import_labels.note import Note, read_note, write_note
 from components.import_labels.reading import Reading, read_exports
 from components.import_labels.retrain import count_new_labels, is_known_to_challenger
-from components.import_labels.rule import LABELLED, SKIPPED, Rule, count_alike, judge, last_words
+from components.import_labels.rule import LABELLED, SKIPPED, Rule, judge, last_words
 from components.import_labels.sources import Source, open_source
 from components.lake import Lake, frame, spark_session
 from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
@@ -160,7 +160,6 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, judge_all: bool) 
         _write_labels(lake, judged)
         _close_requests(lake, judged)
         _count(lake, judged, result)
-        result.seen_by_several, result.seen_alike = count_alike(said)
     finally:
         judged.unpersist()
 
@@ -224,11 +223,19 @@ def _conflicts(lake: Lake) -> list[tuple[str, list[int]]]:
 
 
 def _count(lake: Lake, judged: DataFrame, result: ImportResult) -> None:
-    counts = {
-        (row["outcome"], row["label"]): row["count"] for row in judged.groupBy("outcome", "label").count().collect()
-    }
-    result.by_label = {label: count for (outcome, label), count in counts.items() if outcome == LABELLED}
-    result.skipped = counts.get((SKIPPED, None), 0)
+    several = F.col("people") > 1
+    counts = (
+        judged.groupBy("outcome", "label")
+        .agg(
+            F.count("*").alias("images"),
+            F.count_if(several).alias("several"),
+            F.count_if(several & (F.col("classes") == 1)).alias("alike"),
+        )
+        .collect()
+    )
+    result.by_label = {row["label"]: row["images"] for row in counts if row["outcome"] == LABELLED}
+    result.skipped = sum(row["images"] for row in counts if row["outcome"] == SKIPPED)
+    result.seen_by_several, result.seen_alike = (sum(row[name] for row in counts) for name in ("several", "alike"))
     labelled = judged.where(F.col("outcome") == LABELLED)
     asked = (
         lake.read(LABELING_REQUESTS)

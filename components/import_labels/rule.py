@@ -42,7 +42,7 @@ class Rule(StrEnum):
 # By the rule, what one class of an image has more of than the others. Where two have as much of it, people disagree.
 _WEIGHTS: dict[Rule, Callable[[], Column]] = {
     Rule.LATEST: lambda: F.unix_micros("_last.annotated_at"),
-    Rule.MAJORITY: lambda: F.col("_people"),
+    Rule.MAJORITY: lambda: F.size("_people"),
     Rule.UNANIMOUS: lambda: F.lit(0),
 }
 
@@ -62,23 +62,6 @@ def _person() -> Column:
     return F.struct("service", "annotator", F.when(nameless, F.col("annotation_id")))
 
 
-def count_alike(annotations: DataFrame) -> tuple[int, int]:
-    """Return how many images two or more people gave a class, and how many of those they all gave the same.
-
-    Args:
-        annotations: All rows of `annotations` for the images in question.
-    """
-    images = (
-        last_words(annotations)
-        .where("label IS NOT NULL")
-        .groupBy("path")
-        .agg(F.count_distinct(_person()).alias("_people"), F.count_distinct("label").alias("_classes"))
-        .where("_people > 1")
-    )
-    several, alike = images.agg(F.count("*"), F.count_if(F.col("_classes") == 1)).first()
-    return several, alike
-
-
 def judge(annotations: DataFrame, rule: Rule) -> DataFrame:
     """Judge images by their annotations. Who skipped an image says nothing about its class.
 
@@ -88,22 +71,30 @@ def judge(annotations: DataFrame, rule: Rule) -> DataFrame:
 
     Returns:
         Frame of path, outcome (`labelled`, `skipped` or `conflicting`), label (class id, null unless labelled), source
-        (the service) and labeled_at of the last who said that label.
+        (the service) and labeled_at of the last who said that label, people (how many gave the image a class) and
+        classes (how many different ones they gave it).
     """
     classes = (
         last_words(annotations)
         .groupBy("path", "label")
         .agg(
-            F.count_distinct(_person()).alias("_people"),
+            F.collect_set(_person()).alias("_people"),
             F.max(F.struct("annotated_at", "service")).alias("_last"),
         )
         .withColumn("_weight", F.when(F.col("label").isNotNull(), _WEIGHTS[rule]()))
         .withColumn("_most", F.max("_weight").over(Window.partitionBy("path")))
     )
     best = F.col("_weight") == F.col("_most")
+    # Somebody's last words may be two classes.
+    people = F.array_distinct(F.flatten(F.collect_list(F.when(F.col("label").isNotNull(), F.col("_people")))))
     return (
         classes.groupBy("path")
-        .agg(F.count_if(best).alias("_best"), F.max(F.when(best, F.struct("_last", "label"))).alias("_winner"))
+        .agg(
+            F.count_if(best).alias("_best"),
+            F.max(F.when(best, F.struct("_last", "label"))).alias("_winner"),
+            F.size(people).alias("people"),
+            F.count("label").alias("classes"),
+        )
         .withColumn(
             "outcome",
             F.when(F.col("_best") == 1, LABELLED).when(F.col("_best") == 0, SKIPPED).otherwise(CONFLICTING),
@@ -114,5 +105,7 @@ def judge(annotations: DataFrame, rule: Rule) -> DataFrame:
             F.when(F.col("outcome") == LABELLED, F.col("_winner.label")).alias("label"),
             F.col("_winner._last.service").alias("source"),
             F.col("_winner._last.annotated_at").alias("labeled_at"),
+            "people",
+            "classes",
         )
     )

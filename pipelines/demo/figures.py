@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from pathlib import Path
 from typing import Self
 
@@ -89,23 +91,32 @@ def _run(command: str, environment: Mapping[str, str], log: Path, *arguments: st
 
 
 def _read(settings: Settings) -> Figures:
+    # MLflow is imported while Java starts.
+    with ThreadPoolExecutor(1) as pool:
+        models = pool.submit(_models, settings)
+        counts = _count(settings)
+        return Figures(**counts, models=models.result())
+
+
+def _count(settings: Settings) -> dict[str, int]:
+    from pyspark.sql import DataFrame
+    from pyspark.sql import functions as F
+
     from components.lake import Lake, spark_session
     from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINE
 
     spark = spark_session(settings)
     lake = Lake(spark, settings.required("lake"))
-    images, predictions = lake.read(IMAGES), lake.read(PREDICTIONS)
-    figures = Figures(
-        images=images.count(),
-        labelled_by_folder=images.where("label IS NOT NULL").count(),
-        quarantined=lake.read(QUARANTINE).count(),
-        scored=predictions.where("error IS NULL").select("path").distinct().count(),
-        sent=lake.read(LABELING_REQUESTS).select("path").distinct().count(),
-        labelled_by_people=lake.read(LABELS).where("label IS NOT NULL").count(),
-        models=_models(settings),
+    counted = (
+        lake.read(IMAGES).agg(F.count("*").alias("images"), F.count("label").alias("labelled_by_folder")),
+        lake.read(QUARANTINE).agg(F.count("*").alias("quarantined")),
+        lake.read(PREDICTIONS).where("error IS NULL").agg(F.count_distinct("path").alias("scored")),
+        lake.read(LABELING_REQUESTS).agg(F.count_distinct("path").alias("sent")),
+        lake.read(LABELS).agg(F.count("label").alias("labelled_by_people")),
     )
+    counts: dict[str, int] = reduce(DataFrame.crossJoin, counted).first().asDict()
     spark.stop()
-    return figures
+    return counts
 
 
 def _models(settings: Settings) -> list[ModelVersion]:

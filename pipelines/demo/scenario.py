@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,12 @@ class _Demo:
 
     def run(self) -> dict[str, LocalRun]:
         started = time.monotonic()
-        with self._console.status("sample: handwritten digits"):
+        with self._console.status("sample: handwritten digits"), ThreadPoolExecutor(1) as pool:
+            prepared = pool.submit(
+                prepare_tracking, self._folder.artifacts, self._environment, self._folder.log("demo")
+            )
             sample = make_digits(self._folder.sample)
-            prepare_tracking(self._folder.artifacts, self._environment, self._folder.log("demo"))
+            prepared.result()
         self._say(
             f"Sample: {sample.labelled:,} labelled images in {_short(sample.labelled_folder)}, and"
             f" {sample.unlabelled:,} that arrive later in {_short(sample.unlabelled_folder)}."

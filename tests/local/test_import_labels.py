@@ -26,7 +26,7 @@ from components.import_labels.import_answers import ImportResult, import_answers
 from components.import_labels.note import note_path
 from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
-from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, Rule, count_alike, judge
+from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, Rule, judge
 from components.import_labels.sources import open_source
 from components.lake import Lake, frame
 from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
@@ -438,13 +438,17 @@ def test_people_agree_where_the_last_words_of_two_or_more_are_one_class(spark: S
     rows = [("s", str(key), path(image), label, who, NOW, None) for key, (image, who, label) in enumerate(said)]
     changed_mind = [("s", f"late {image}", path(image), 2, "ann", NOW + timedelta(minutes=1), None) for image in (0, 1)]
 
-    before = count_alike(frame(spark, rows, ANNOTATIONS.columns))
-    after = count_alike(frame(spark, [*rows, *changed_mind], ANNOTATIONS.columns))
+    def count_alike(annotations: list[tuple[str, str, str, int | None, str, datetime, None]]) -> tuple[int, int]:
+        judged = judge(frame(spark, annotations, ANNOTATIONS.columns), Rule.UNANIMOUS).where("people > 1").collect()
+        return len(judged), sum(row["classes"] == 1 for row in judged)
+
+    before = count_alike(rows)
+    after = count_alike([*rows, *changed_mind])
 
     # Images 0, 1 and 3: ann alone saw image 2. Then image 0 is seen differently, and image 1 alike.
     assert before == (3, 2)
     assert after == (3, 2)
-    assert count_alike(frame(spark, [*rows, changed_mind[0]], ANNOTATIONS.columns)) == (3, 1)
+    assert count_alike([*rows, changed_mind[0]]) == (3, 1)
 
 
 _said = st.tuples(
