@@ -14,8 +14,6 @@ def rank_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **ONEDNN,
-        # By default MLflow ends a training with a wait of up to a second for one more metric.
-        "MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS": "1",
         **environment,
         # Horovod knows the older Keras only.
         "TF_USE_LEGACY_KERAS": "1",

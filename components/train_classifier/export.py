@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from components.images.lone_image import pair_lone_image
 from components.images.preprocess import preprocess_batch
 
 
@@ -31,8 +32,8 @@ class ExportedClassifier(tf.Module):  # type: ignore[misc]
         self.parameters = [*backbone.variables, *head.variables]
 
         def serve(content: tf.Tensor) -> dict[str, tf.Tensor]:
-            images = preprocess_batch(content, size)
-            scores = tf.nn.softmax(head(backbone(images, training=False), training=False))
+            images = pair_lone_image(preprocess_batch(content, size))
+            scores = tf.nn.softmax(head(backbone(images, training=False), training=False))[: tf.size(content)]
             best = tf.argmax(scores, axis=1)
             return {"label": tf.gather(self.labels, best), "score": tf.reduce_max(scores, axis=1), "scores": scores}
 

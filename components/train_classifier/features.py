@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from components.build_training_set.training_set import TrainingSet
+from components.images.lone_image import pair_lone_image
 from components.images.preprocess import PREPROCESSING_VERSION
 from components.storage import files, uri
 from components.train_classifier.backbones import weights_digest
@@ -59,7 +60,7 @@ class FeatureFeed:
             labels = read_labels(file)
             known = _load(kept, len(labels))
             if known is None:
-                known = _compute(file, source)
+                known = _compute(file, source, len(labels))
                 _save(kept, known)
                 self.computed += len(labels)
             features.append(known)
@@ -99,12 +100,13 @@ def features_folder(directory: str, training_set: TrainingSet, backbone: keras.M
     return uri.join(directory, hashlib.sha256(repr(parts).encode()).hexdigest()[:16])
 
 
-def _compute(file: str, source: FeatureSource) -> npt.NDArray[np.float32]:
+def _compute(file: str, source: FeatureSource, rows: int) -> npt.NDArray[np.float32]:
     share = Share([file], rank=0, ranks=1)
     images = ImageFeed(share, source.size, source.class_ids, source.threads).dataset()
-    batches = images.map(lambda image, _: image).batch(source.batch_size).prefetch(2)
+    batches = images.map(lambda image, _: image).batch(source.batch_size).map(pair_lone_image).prefetch(2)
     features: npt.NDArray[np.float32] = source.backbone.predict(batches, verbose=0)
-    return features
+    # The last batch may have been of one image.
+    return features[:rows]
 
 
 def _load(file: str, rows: int) -> npt.NDArray[np.float32] | None:

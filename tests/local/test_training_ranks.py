@@ -197,6 +197,16 @@ def test_the_model_answers_in_class_ids(two_ranks: Trained, saved_model: Path) -
     assert np.mean(right) > 0.8
 
 
+def test_an_image_alone_gets_the_scores_that_it_gets_among_others(saved_model: Path) -> None:
+    model = Classifier.load(saved_model)
+    contents = [content for content, _ in IMAGES[:3]]
+
+    alone = model.scores(contents[:1])
+
+    assert alone.shape == (1, len(model.labels))
+    np.testing.assert_allclose(alone, model.scores(contents)[:1], rtol=1e-4, atol=1e-6)
+
+
 def test_an_image_that_can_not_be_decoded_does_not_spoil_the_others(saved_model: Path) -> None:
     model = Classifier.load(saved_model)
     good = IMAGES[0][0]
