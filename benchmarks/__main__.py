@@ -50,7 +50,6 @@ def main(
         TemporaryDirectory(prefix="benchmarks-") as temporary,
         closing(Bench((folder or Path(temporary)).resolve())) as bench,
     ):
-        bench.folder.mkdir(parents=True, exist_ok=True)
         results = _measure(figures or FIGURES, bench)
     _print(results)
     if not figures:

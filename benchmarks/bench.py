@@ -36,6 +36,11 @@ class Bench:
     folder: Path
     _trainer: "_TrainerProcess | None" = field(default=None, init=False)
 
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Long before it is asked: TensorFlow is imported while Spark starts.
+        self._start_trainer()
+
     @cached_property
     def spark(self) -> "SparkSession":
         """The one Spark session, with the settings of an installation that names none."""
@@ -99,10 +104,9 @@ class Bench:
         """
 
         def measure(contender: str) -> Any:
-            if self._trainer is None:
-                self._trainer = _TrainerProcess(self.folder / "trainer.log")
+            trainer = self._trainer or self._start_trainer()
             try:
-                return self._trainer.ask([module, arguments, contender])
+                return trainer.ask([module, arguments, contender])
             except RuntimeError:
                 # The next figure has another one.
                 self.close()
@@ -110,8 +114,12 @@ class Bench:
 
         return measure
 
+    def _start_trainer(self) -> "_TrainerProcess":
+        self._trainer = _TrainerProcess(self.folder / "trainer.log")
+        return self._trainer
+
     def close(self) -> None:
-        """End the process of the trainer environment, if there is one."""
+        """End the process of the trainer environment."""
         if self._trainer is not None:
             self._trainer.end()
             self._trainer = None

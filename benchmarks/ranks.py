@@ -18,7 +18,7 @@ from components.train_classifier.launchers import LocalLauncher
 from components.train_classifier.request import REQUEST_FILE, RESULT_FILE, TrainingRequest, TrainingResult
 
 # Side of the input, and images of the training.
-_SIZES = ((96, 640), (224, 320))
+_SIZES = ((96, 512), (224, 256))
 _VALIDATION = 64
 # The first one, in which the graph is made, does not count.
 _EPOCHS = 2
