@@ -29,15 +29,8 @@ def measure(bench: Bench) -> Iterable[Row]:
             {SplitName.TRAIN: images[:train], SplitName.VALIDATION: images[train:]},
             files=2,
         )
-        warm_up = make_training_set(
-            bench.folder / f"frozen-{side}-warm-up",
-            {SplitName.TRAIN: images[:_BATCH], SplitName.VALIDATION: images[-_BATCH:]},
-            files=1,
-        )
         losses: dict[str, list[float]] = {}
-        run = bench.contenders(
-            "frozen_backbone", training_set=members.uri, warm_up=warm_up.uri, size=side, batch=_BATCH
-        )
+        run = bench.contenders("frozen_backbone", training_set=members.uri, size=side, batch=_BATCH)
         names = (OURS, Against.REFERENCE)
         measured = interleave({name: partial(_epochs_an_hour, run, name, losses) for name in names}, _ROUNDS)
         size = f"Xception at {side} x {side}, {train} + {validation} images"

@@ -27,14 +27,13 @@ _REFERENCE_EPOCHS = 2
 _SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
 
 
-def contenders(training_set: str, warm_up: str, size: int, batch: int) -> dict[str, Callable[[], dict[str, Any]]]:
+def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[], dict[str, Any]]]:
     """Return both ways, each as a function that trains from the same start and returns seconds and losses by epoch.
 
     Without dropout and in the files' order, or the curves could not be compared.
 
     Args:
         training_set: URI of the training set.
-        warm_up: URI of one that is trained on before, for the networks to be compiled.
         size: Side of the model's input, in pixels.
         batch: Images of a step.
     """
@@ -50,14 +49,11 @@ def contenders(training_set: str, warm_up: str, size: int, batch: int) -> dict[s
     head = build_head(backbone.output_shape[-1], len(members.classes), request.dropout)
     whole = keras.Sequential([backbone, build_head(backbone.output_shape[-1], len(members.classes), request.dropout)])
     whole.layers[-1].set_weights(head.get_weights())
-    ours = _Training(head, request, lambda members: _features(members, backbone, request))
-    reference = _Training(whole, request, lambda members: _images(members, request))
+    ours = _Training(head, request, lambda: _features(members, backbone, request))
+    reference = _Training(whole, request, lambda: _images(members, request))
     for training in (ours, reference):
-        training.run(TrainingSet.read(warm_up), epochs=1)
-    return {
-        "ours": partial(ours.run, members, _EPOCHS),
-        "reference": partial(reference.run, members, _REFERENCE_EPOCHS),
-    }
+        training.run(epochs=1, steps=1)
+    return {"ours": partial(ours.run, _EPOCHS), "reference": partial(reference.run, _REFERENCE_EPOCHS)}
 
 
 def _normalise(backbone: keras.Model, members: TrainingSet, request: TrainingRequest) -> None:
@@ -81,23 +77,25 @@ def _normalise(backbone: keras.Model, members: TrainingSet, request: TrainingReq
 
 class _Training:
     def __init__(
-        self, model: keras.Model, request: TrainingRequest, feeds: Callable[[TrainingSet], Mapping[SplitName, Any]]
+        self, model: keras.Model, request: TrainingRequest, feeds: Callable[[], Mapping[SplitName, Any]]
     ) -> None:
         self._model = model
         self._state = TrainingState(model, request.learning_rate)
         self._start = Checkpoint(variables=self._state.values())
         self._feeds = feeds
 
-    def run(self, members: TrainingSet, epochs: int) -> dict[str, Any]:
+    def run(self, epochs: int, steps: int | None = None) -> dict[str, Any]:
         progress = Progress()
         self._state.restore(self._start)
 
         def train() -> None:
-            feeds = self._feeds(members)
+            feeds = self._feeds()
             self._model.fit(
                 feeds[SplitName.TRAIN],
                 validation_data=feeds[SplitName.VALIDATION],
                 epochs=epochs,
+                steps_per_epoch=steps,
+                validation_steps=steps,
                 callbacks=[AverageOverRanks(), KeepProgress(progress, [], patience=0)],
                 verbose=0,
             )
