@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import horovod.tensorflow as hvd
+import mlflow
 import tensorflow as tf
 
 from benchmarks.timing import seconds
@@ -44,6 +45,8 @@ def contenders(
         with Tracking.open(request, members, resumed=False) as tracking:
             exported = ExportedClassifier(network, head, [each.label for each in members.classes], request.image_size)
             model_uri, digest = tracking.log_model(exported)
+            # Or what is fitted later in this process would be logged too.
+            mlflow.tensorflow.autolog(disable=True)
             return {"run_id": tracking.run_id, "model_uri": model_uri, "digest": digest}
 
     side = request.image_size
