@@ -6,8 +6,9 @@ from components.images.tensorflow_without_keras import tf
 def pair_lone_image(images: tf.Tensor) -> tf.Tensor:
     """Return a batch of images, with its only one twice.
 
-    A convolution of one image alone is done by another algorithm, whose last step, the normalisation, is not compiled.
-    Of Xception at 299 x 299, on one core with AVX2, one image took 3.9 s and two took 0.4 s.
+    For a convolution of one image alone oneDNN takes another algorithm (`gemm:jit`), which is slow once TensorFlow has
+    fused the normalisation with it. Of Xception at 299 x 299, on one core with AVX2, one image took 3.9 s and two took
+    0.4 s.
 
     Args:
         images: Batch x height x width x channels.
