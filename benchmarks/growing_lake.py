@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 
@@ -37,13 +36,11 @@ def measure(bench: Bench) -> Iterable[Row]:
         f"importing {_NEW} new labels": _GrowingLake.label,
     }
     registry, _ = make_champion(bench, bench.settings("growing"), "small", 0)
-    # Sends the champion to the workers, which two runs can't do at the same time.
-    score_lake(bench.lake("growing"), registry, require_champion(registry))
     large = _GrowingLake(bench, registry)
     for size in _SIZES:
+        large.grow(_TIMES * size)
         first = _GrowingLake(bench, registry)
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(_GrowingLake.grow, (large, first), (_TIMES * size, size)))
+        first.grow(size)
         # Another one for each round, because the new images would make one that is kept several times larger.
         small = [first, *(first.copy() for _ in range(1, _ROUNDS))]
         for name, run in runs.items():
