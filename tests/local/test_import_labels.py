@@ -434,6 +434,7 @@ def test_people_agree_where_the_last_words_of_two_or_more_are_one_class(spark: S
         *((1, "ann", 1), (1, "bob", 2)),
         *((2, "ann", 1), (2, "ann", 1)),
         *((3, "", 2), (3, "", 2)),
+        *((4, "ann", 1), (4, "ann", 2)),
     )
     rows = [("s", str(key), path(image), label, who, NOW, None) for key, (image, who, label) in enumerate(said)]
     changed_mind = [("s", f"late {image}", path(image), 2, "ann", NOW + timedelta(minutes=1), None) for image in (0, 1)]
@@ -445,7 +446,7 @@ def test_people_agree_where_the_last_words_of_two_or_more_are_one_class(spark: S
     before = count_alike(rows)
     after = count_alike([*rows, *changed_mind])
 
-    # Images 0, 1 and 3: ann alone saw image 2. Then image 0 is seen differently, and image 1 alike.
+    # Images 0, 1 and 3: ann alone saw images 2 and 4. Then image 0 is seen differently, and image 1 alike.
     assert before == (3, 2)
     assert after == (3, 2)
     assert count_alike([*rows, changed_mind[0]]) == (3, 1)
