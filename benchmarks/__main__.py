@@ -26,6 +26,7 @@ FIGURES = (
     "frozen_backbone",
     "scoring",
     "ranks",
+    "more_ranks",
     "ingest",
     "full_loop",
 )

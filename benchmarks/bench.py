@@ -44,7 +44,7 @@ class Bench:
     @cached_property
     def spark(self) -> "SparkSession":
         """The one Spark session, with the settings of an installation that names none."""
-        from components.lake import spark_session
+        from components.spark.session import spark_session
 
         session = spark_session(self.settings("spark"))
         session.sparkContext.setLogLevel("ERROR")
@@ -86,7 +86,7 @@ class Bench:
         from components.lake import Lake
 
         settings = self.settings("empty")
-        Lake.open(self.spark, settings)
+        Lake.open_or_create(self.spark, settings)
         return settings.required("lake")
 
     def place(self, name: str) -> Path:

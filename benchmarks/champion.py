@@ -7,9 +7,10 @@ from benchmarks.bench import Bench
 from benchmarks.images import digits
 from benchmarks.results import Against
 from benchmarks.training_set import make_training_set
-from components.build_training_set.training_set import SplitName
-from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
+from components.registry.model_registry import CHAMPION, ModelRegistry
+from components.registry.tags import DIGEST_TAG
 from components.settings import Settings
+from components.training_set.manifest import SplitName
 
 
 def make_champion(

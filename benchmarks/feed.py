@@ -8,7 +8,7 @@ from benchmarks.images import photographs
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave
 from benchmarks.training_set import make_training_set
-from components.build_training_set.training_set import SplitName
+from components.training_set.manifest import SplitName
 
 _IMAGES = 256
 _FILES = 8

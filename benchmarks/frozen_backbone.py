@@ -9,7 +9,7 @@ from benchmarks.images import photographs
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured, Spread, interleave
 from benchmarks.training_set import make_training_set
-from components.build_training_set.training_set import SplitName
+from components.training_set.manifest import SplitName
 
 # Side of the input, and images of both splits: whole batches, or the reference's way alone would work on what fills
 # them up.

@@ -1,145 +1,170 @@
-"""A run that finds 100 new images, in a lake and in one that is 100 times larger."""
+"""Growth: runs over 100 new images in lakes and landing folders of 10 thousand, 100 thousand and 1 million images."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from itertools import count
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from benchmarks.bench import Bench
 from benchmarks.champion import make_champion
-from benchmarks.images import digits
-from benchmarks.lakes import image_path, insert_classes, insert_images, insert_labels
+from benchmarks.filled_lake import FilledLake
+from benchmarks.images import digits, write
+from benchmarks.memory import PeakMemory
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
-from benchmarks.timing import interleave, seconds
-from components.import_labels.import_answers import import_into
-from components.import_labels.sources import open_source
-from components.lake.tables import IMAGES, TABLES
-from components.register_model.registry import ModelRegistry
-from components.score_images.score import require_champion, score_lake
-from components.settings import Settings
+from benchmarks.timing import Measured, seconds, take_turns
+from components.export_for_labeling.export import export_batch
+from components.import_labels.import_annotations import import_into
+from components.ingest_images.ingest import ingest_folder
+from components.labeling.sources import open_source
+from components.parameters import Choice
+from components.registry.champion import read_succession, require_champion
+from components.registry.model_registry import ModelRegistry
+from components.score_images.score import score_lake
+from components.storage import uri
+from components.storage.open_folder import open_folder
+from tests.support.spark_io import SparkIO
 
-# Images of the smaller lake; the small images are what makes the larger one feasible.
-_SIZES = (10, 25)
-_TIMES = 100
+# Images of each lake, and files of its landing folder.
+SIZES = (10_000, 100_000, 1_000_000)
 _NEW = 100
-# One image in so many has a label of people before.
-_ONE_IN = 10
+_EXPORTED = 50
 _ROUNDS = 2
-_LAKES = count()
+_SECONDS = Goal(direction=Direction.AT_MOST, value=1.3)
+_HEAP = Goal(direction=Direction.AT_MOST, value=1.1)
+_HOW = (
+    "a run of the step in a warm session, in a lake that was filled by writing its tables (100 images a day in the last"
+    " 30 days, the others over up to 335 earlier days; the first twentieth labeled by folders, the others scored),"
+    " beside the same run in a lake of 10,000 images, also ours; ingest has a landing folder with a file for each image"
+)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """The cost of a run of a step.
+
+    Attributes:
+        seconds: Duration, without the samples of memory.
+        bytes: Bytes that the JVM and its Python workers read.
+        heap: Peak of the live heap of the driver in bytes; 0 if it was not sampled, like the others.
+        jvm: Peak of the resident memory of the JVM in bytes.
+        workers: Peak of the memory of the Python workers in bytes.
+    """
+
+    seconds: float
+    bytes: int
+    heap: int = 0
+    jvm: int = 0
+    workers: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.bytes / 1e6:,.1f} MB read, JVM {self.jvm / 2**20:,.0f} MiB resident, workers"
+            f" {self.workers / 2**20:,.0f} MiB"
+        )
 
 
 def measure(bench: Bench) -> Iterable[Row]:
-    """Measure the seconds of a run of scoring, and of one of import_labels."""
-    runs = {
-        f"scoring {_NEW} new images": _GrowingLake.score,
-        f"importing {_NEW} new labels": _GrowingLake.label,
-    }
+    """Measure the seconds and the driver's heap of each step."""
     registry, _ = make_champion(bench, bench.settings("growing"), "small", 0)
-    large = _GrowingLake(bench, registry)
-    for size in _SIZES:
-        large.grow(_TIMES * size)
-        first = _GrowingLake(bench, registry)
-        first.grow(size)
-        # Another one for each round, because the new images would make one that is kept several times larger.
-        small = [first, *(first.copy() for _ in range(1, _ROUNDS))]
-        for name, run in runs.items():
-            measured = interleave(
-                {OURS: partial(run, large), Against.REFERENCE: partial(_in_next, run, iter(small))}, _ROUNDS
-            )
+    lakes = {size: _GrowingLake(bench, registry, size) for size in SIZES}
+    # Compiles code, lists the landing folders as a whole, and sets the watermarks.
+    first = {size: lake.run_steps() for size, lake in lakes.items()}
+    timed = take_turns({str(size): lake.run_steps for size, lake in lakes.items()}, _ROUNDS)
+    sampled = {size: lake.run_steps(sample=True) for size, lake in lakes.items()}
+    smallest, *larger = SIZES
+    for size in larger:
+        for step in sampled[size]:
+            costs = sampled[size][step], sampled[smallest][step]
+            runs = [[run[step].seconds for run in timed[str(each)]] for each in (size, smallest)]
             yield make_row(
-                measured, Against.REFERENCE, name=name, unit="s",
-                size=f"a lake of {_TIMES * size:,} beside one of {size}, before the new",
-                goal=Goal(direction=Direction.AT_MOST, value=1.2),
-                how="score_lake (import_into) in a warm session, in a lake of digits of 32 x 32, all scored and a"
-                " tenth or more labelled by people, beside the same run in one of a hundredth of the images, also"
-                " ours",
+                Measured({OURS: runs[0], Against.REFERENCE: runs[1]}), Against.REFERENCE,
+                name=step, size=f"a lake of {size:,}", unit="s", goal=_SECONDS, how=_HOW,
                 beside={
-                    "bytes read": f"{large.kilobytes_read:,.0f} kB beside {small[-1].kilobytes_read:,.0f} kB",
-                    "files in the tables": f"{large.files()} beside {small[-1].files()}",
+                    "ours": str(costs[0]),
+                    "lake of 10,000": str(costs[1]),
+                    "first run, which has no watermark": f"{first[size][step].seconds:.1f} s",
                 },
+            )  # fmt: skip
+            heaps = [[cost.heap / 2**20] for cost in costs]
+            yield make_row(
+                Measured({OURS: heaps[0], Against.REFERENCE: heaps[1]}), Against.REFERENCE,
+                name=f"{step}: driver heap", size=f"a lake of {size:,}", unit="MiB", goal=_HEAP,
+                how="the same run; the peak of the heap after garbage collections, about four a second",
             )  # fmt: skip
 
 
-def _in_next(run: Callable[["_GrowingLake"], float], lakes: Iterator["_GrowingLake"]) -> float:
-    return run(next(lakes))
-
-
 class _GrowingLake:
-    """A lake whose images were all scored.
-
-    Attributes:
-        kilobytes_read: By Spark's tasks in the last run.
+    """A filled lake into which images come, and are scored, exported and labeled.
 
     Args:
         bench: The run.
-        registry: Has the champion.
+        registry: The registry of the champion.
+        images: Images of the lake and files of its landing folder at first.
     """
 
-    def __init__(self, bench: Bench, registry: ModelRegistry) -> None:
-        name = f"growing-{next(_LAKES)}"
-        self.kilobytes_read = 0.0
-        self._bench = bench
-        self._lake = bench.lake(name)
+    def __init__(self, bench: Bench, registry: ModelRegistry, images: int) -> None:
+        name = f"growing-{images}"
+        self._lake, self._settings = bench.lake(name), bench.settings(name)
         self._registry = registry
         self._folder = bench.place(name)
-        self._images = self._labelled = 0
+        self._landing = self._folder / "landing"
+        self._images = images
+        FilledLake(self._lake, self._landing, images, require_champion(registry)).fill()
 
-    def copy(self) -> "_GrowingLake":
-        """Return another lake that has come as far, and that the session knows as well."""
-        other = _GrowingLake(self._bench, self._registry)
-        shutil.copytree(self._folder / "lake", other._folder / "lake", dirs_exist_ok=True)
-        # It knows its table by an id, which is copied with it, and is named by the table's URI.
-        (other._folder / "lake" / self._checkpoint()).rename(other._folder / "lake" / other._checkpoint())
-        other._images, other._labelled = self._images, self._labelled
-        other.files()
-        return other
+    def run_steps(self, sample: bool = False) -> dict[str, _Cost]:
+        """Let new files arrive, and return the cost of each step that handles them, by the step's name.
 
-    def _checkpoint(self) -> str:
-        return self._lake.checkpoint("score", self._lake.path(IMAGES)).removeprefix(f"{self._lake.root}/")
+        Args:
+            sample: Whether to sample memory, which makes the seconds too long.
+        """
+        numbers = range(self._images, self._images + _NEW)
+        self._images += _NEW
+        folder = self._landing / f"{datetime.now(UTC):%Y/%m/%d}"
+        write(folder, digits(_NEW, numbers.start), numbers.start)
+        paths = [uri.column_spelling(uri.normalize(f"{folder}/{number:06}.jpg", "path")) for number in numbers]
+        steps: dict[str, tuple[Callable[[], int], int]] = {
+            f"ingest of {_NEW} new images": (self._ingest, _NEW),
+            f"scoring {_NEW} new images": (self._score, _NEW),
+            f"export of {_EXPORTED} images": (self._export, _EXPORTED),
+            f"import of {_NEW} labels": (lambda: self._import(paths, 1), _NEW),
+            f"change of {_NEW} labels": (lambda: self._import(paths, 2), _NEW),
+        }
+        return {name: self._cost(name, step, expected, sample) for name, (step, expected) in steps.items()}
 
-    def grow(self, images: int) -> None:
-        """Let images come in until there are so many, be scored, and a part of them have labels."""
-        first = self._images
-        insert_classes(self._lake)
-        self._insert(images - first)
-        score_lake(self._lake, self._registry, require_champion(self._registry))
-        insert_labels(self._lake, range(first, images, _ONE_IN))
-        self._labelled = images
+    def _ingest(self) -> int:
+        return ingest_folder(self._lake, uri.normalize(str(self._landing), "source"), labeled=False).ingested
 
-    def score(self) -> float:
-        """Let images come in, and return the seconds that scoring them takes."""
-        self._insert(_NEW)
-        return self._counted(lambda: score_lake(self._lake, self._registry, require_champion(self._registry)).scored)
+    def _score(self) -> int:
+        return score_lake(self._lake, self._registry, require_champion(self._registry)).scored
 
-    def label(self) -> float:
-        """Let people label images that came in later, and return the seconds that importing their answers takes."""
-        numbers = range(self._labelled, self._labelled + _NEW)
-        self._labelled += _NEW
-        lines = [json.dumps({"path": image_path(each), "label": 1, "annotation_id": f"{each}"}) for each in numbers]
-        answers = self._folder / "answers.jsonl"
-        answers.write_text("\n".join(lines))
-        source = open_source(str(answers), Settings.load())
-        return self._counted(lambda: import_into(self._lake, self._registry, source).imported)
+    def _export(self) -> int:
+        destination = open_folder(str(self._folder / "exports"), "destination", self._settings)
+        succession = read_succession(self._registry, require_champion(self._registry))
+        choice = Choice(threshold=1, budget=_EXPORTED, audit_fraction=0)
+        exported = export_batch(self._lake, self._settings, destination, succession, choice)
+        return exported.count
 
-    def files(self) -> int:
-        """Return how many data files the tables have."""
-        return sum(self._lake.delta(table).detail().select("numFiles").first()[0] for table in TABLES)
+    def _import(self, paths: list[str], label: int) -> int:
+        """Import annotations of one person, whose latest annotation of an image counts."""
+        annotation = {"label": label, "annotator": "person", "annotated_at": datetime.now(UTC).isoformat()}
+        lines = [json.dumps(annotation | {"path": path}) for path in paths]
+        annotations = self._folder / "annotations.jsonl"
+        annotations.write_text("\n".join(lines))
+        return import_into(self._lake, self._registry, open_source(str(annotations), self._settings)).imported
 
-    def _insert(self, images: int) -> None:
-        insert_images(self._lake, digits(images, self._images), self._images)
-        self._images += images
-
-    def _counted(self, run: Callable[[], int]) -> float:
-        found = []
-        before = self._read()
-        taken = seconds(lambda: found.append(run()))
-        self.kilobytes_read = (self._read() - before) / 1000
-        if found != [_NEW]:
-            raise RuntimeError(f"{found} of {_NEW} images were found")
-        return taken
-
-    def _read(self) -> int:
-        """Return the bytes that Spark's tasks have read so far."""
-        executors = self._lake.spark.sparkContext._jsc.sc().statusStore().executorList(True)
-        return sum(executors.apply(number).totalInputBytes() for number in range(executors.size()))
+    def _cost(self, name: str, step: Callable[[], int], expected: int, sample: bool) -> _Cost:
+        spark = self._lake.spark
+        counts: list[int] = []
+        before = SparkIO.now(spark)
+        if sample:
+            # The snapshots of the other lakes.
+            spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+            with PeakMemory(spark) as peak:
+                taken = seconds(lambda: counts.append(step()))
+        else:
+            taken = seconds(lambda: counts.append(step()))
+        read = (SparkIO.now(spark) - before).read
+        if counts != [expected]:
+            raise RuntimeError(f"{name}: {counts} instead of {expected}")
+        print(f"{self._folder.name}: {name}: {taken:.2f} s, {read / 1e6:.1f} MB read", flush=True)
+        return _Cost(taken, read, peak.heap, peak.jvm, peak.workers) if sample else _Cost(taken, read)

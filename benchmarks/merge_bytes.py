@@ -16,11 +16,11 @@ from benchmarks.bench import Bench
 from benchmarks.lakes import image_path, insert_classes, insert_images
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured
-from components.import_labels.import_answers import import_into
-from components.import_labels.sources import open_source
-from components.lake import Lake, frame
+from components.import_labels.import_annotations import import_into
+from components.labeling.sources import open_source
+from components.lake import Lake
 from components.lake.tables import IMAGES, PREDICTIONS
-from components.register_model.registry import ModelRegistry
+from components.registry.model_registry import ModelRegistry
 from components.settings import Settings
 
 _SIZES = (200, 800)
@@ -45,17 +45,19 @@ def _row(bench: Bench, lake: Lake, registry: ModelRegistry, count: int) -> Row:
     insert_classes(lake)
     folder = bench.place(f"merge-{count}")
     wide = _wide_table(lake, folder / "image_data")
-    ours = _kilobytes_written(folder / "lake", partial(_merge_narrow, lake, registry, folder / "answers.jsonl", count))
+    ours = _kilobytes_written(
+        folder / "lake", partial(_merge_narrow, lake, registry, folder / "annotations.jsonl", count)
+    )
     theirs = _kilobytes_written(wide, partial(_merge_wide, lake, wide, count))
     return make_row(
         Measured({OURS: [ours], Against.REFERENCE: [theirs]}),
         Against.REFERENCE,
-        name="bytes written by scoring and labelling",
+        name="bytes written by scoring and labeling",
         size=f"{count:,} images of {_BYTES // 1000} kB, {count // _ONE_IN} labels",
         unit="kB",
         goal=Goal(direction=Direction.AT_MOST, value=0.01),
         how="what grows on the disk, logs and checkpoints of the tables among it, when `predictions` gets a row for"
-        " each image and import_labels takes in answers about a tenth of them, beside two MERGEs into one table"
+        " each image and import_labels imports annotations of a tenth of them, beside two MERGEs into one table"
         " that has the images' content and the same columns",
     )
 
@@ -71,29 +73,38 @@ def _bytes(folder: Path) -> int:
 
 
 def _predictions(lake: Lake, count: int) -> DataFrame:
-    now = datetime.now(UTC)
-    rows = [
-        (image_path(number), "model", "1", 1 + number % 2, number % 97 / 97, 0.5, 0.5, now, None)
-        for number in range(count)
-    ]
-    return frame(lake.spark, rows, PREDICTIONS.columns)
+    """Return a prediction for each image, in the columns of `predictions`."""
+    values = {
+        "model_digest": F.lit("digest"),
+        "model_name": F.lit("model"),
+        "model_version": F.lit("1"),
+        "predicted_label": F.lit(1),
+        "predicted_score": F.rand(count).cast("float"),
+        "margin": F.lit(0.5).cast("float"),
+        "entropy": F.lit(0.5).cast("float"),
+        "scored_at": F.lit(datetime.now(UTC)),
+        "error": F.lit(None).cast("string"),
+    }
+    images = lake.current_images().select("path", "content_sha256").withColumns(values)
+    # Persisted, because a MERGE reads its source twice.
+    return images.select(PREDICTIONS.schema.fieldNames()).persist()
 
 
-def _merge_narrow(lake: Lake, registry: ModelRegistry, answers: Path, count: int) -> None:
+def _merge_narrow(lake: Lake, registry: ModelRegistry, annotations: Path, count: int) -> None:
     lake.insert_new(PREDICTIONS, _predictions(lake, count))
     lines = [json.dumps({"path": image_path(number), "label": 1}) for number in range(0, count, _ONE_IN)]
-    answers.write_text("\n".join(lines))
-    imported = import_into(lake, registry, open_source(str(answers), Settings.load()))
+    annotations.write_text("\n".join(lines))
+    imported = import_into(lake, registry, open_source(str(annotations), Settings.load()))
     if imported.imported != len(lines):
         raise RuntimeError(f"{imported.imported} of {len(lines)} labels were imported: {imported.rejected[:1]}")
 
 
 def _wide_table(lake: Lake, folder: Path) -> Path:
     """Make the reference's table of the same images."""
-    columns = ("path", "modificationTime", "length", "content", "label", "load_date")
-    lake.read(IMAGES).select(*columns).withColumn("predicted_label", F.lit(None).cast("int")).write.format(
-        "delta"
-    ).save(str(folder))
+    none = F.lit(None).cast("int")
+    columns = ("path", "modificationTime", "length", "content", none.alias("label"), "load_date")
+    rows = lake.read(IMAGES).select(*columns, none.alias("predicted_label"))
+    rows.write.format("delta").save(str(folder))
     return folder
 
 

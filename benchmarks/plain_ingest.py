@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.ingest_images.limits import Limits
-from components.workers.threads import limit_tensorflow_threads
+from components.spark.tensorflow_threads import limit_tensorflow_threads
 
 _ROWS = 64
 
@@ -42,7 +42,7 @@ def ingest_plainly(pool: ProcessPoolExecutor, landing: Path) -> int:
 
 
 def _ingest_part(paths: Sequence[Path], target: Path) -> int:
-    from components.images.verdict import verdict
+    from components.preprocessing.validation import validation_error
 
     schema = pa.schema([("path", pa.string()), ("content", pa.binary()), ("content_sha256", pa.string())])
     limits = Limits()
@@ -52,7 +52,7 @@ def _ingest_part(paths: Sequence[Path], target: Path) -> int:
             rows = []
             for path in paths[start : start + _ROWS]:
                 content = path.read_bytes()
-                if verdict(content, limits.pixels) is None:
+                if validation_error(content, limits.pixels) is None:
                     row = {"path": str(path), "content": content, "content_sha256": hashlib.sha256(content).hexdigest()}
                     rows.append(row)
             writer.write_table(pa.Table.from_pylist(rows, schema))

@@ -12,10 +12,11 @@ from benchmarks.images import photographs
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured, take_turns
 from benchmarks.training_set import make_training_set
-from components.build_training_set.training_set import SplitName, TrainingSet
-from components.storage import files, uri
-from components.train_classifier.launchers import LocalLauncher
+from components.storage import uri
+from components.storage.files import Files
+from components.train_classifier.local_launcher import LocalLauncher
 from components.train_classifier.request import REQUEST_FILE, RESULT_FILE, TrainingRequest, TrainingResult
+from components.training_set.manifest import SplitName, TrainingSet
 
 # Side of the input, and images of the training.
 _SIZES = ((96, 512), (224, 256))
@@ -53,6 +54,7 @@ class _Trainings:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._settings = bench.settings("ranks")
+        self._files = Files.of(self._settings)
         self._members = [_members(bench, side, number) for side, number in _SIZES]
         self._launches = count()
 
@@ -65,31 +67,30 @@ class _Trainings:
         ]
         written = [uri.join(request.run_directory, REQUEST_FILE) for request in requests]
         for request, request_uri in zip(requests, written, strict=True):
-            request.write(request_uri)
+            request.write(request_uri, self._files)
         listed = uri.join(folder, "requests.json")
-        files.write_text(listed, json.dumps(written))
+        self._files.write_text(listed, json.dumps(written))
         with _cores(ranks):
-            LocalLauncher(TRAINER_PYTHON, worker="benchmarks.trainer.ranks").launch(listed, ranks)
-        return [_rate(request) for request in requests]
+            LocalLauncher(TRAINER_PYTHON, self._files, worker="benchmarks.trainer.ranks").launch(listed, ranks)
+        return [self._rate(request) for request in requests]
 
     def _request(self, members: TrainingSet, side: int, ranks: int, run_directory: str) -> TrainingRequest:
         return TrainingRequest.make(
-            training_set=members.uri, backbone="small", image_size=side, learning_rate=0.002, epochs=_EPOCHS,
-            patience=0, ranks=ranks, mlflow_tracking_uri=self._settings.mlflow_tracking_uri, experiment="ranks",
-            run_directory=run_directory, features_directory="unused",
+            self._files, training_set=members.uri, backbone="small", image_size=side, learning_rate=0.002,
+            epochs=_EPOCHS, patience=0, ranks=ranks, mlflow_tracking_uri=self._settings.mlflow_tracking_uri,
+            experiment="ranks", run_directory=run_directory, features_directory="unused",
         )  # fmt: skip
+
+    def _rate(self, request: TrainingRequest) -> float:
+        result_uri = uri.join(request.run_directory, RESULT_FILE)
+        last = TrainingResult.model_validate_json(self._files.read_text(result_uri)).history[-1]
+        return last.images / last.seconds
 
 
 def _members(bench: Bench, side: int, number: int) -> TrainingSet:
     images = photographs(number + _VALIDATION, side, side)
     splits = {SplitName.TRAIN: images[_VALIDATION:], SplitName.VALIDATION: images[:_VALIDATION]}
     return make_training_set(bench.folder / f"ranks-{side}", splits, files=2)
-
-
-def _rate(request: TrainingRequest) -> float:
-    result = TrainingResult.model_validate_json(files.read_text(uri.join(request.run_directory, RESULT_FILE)))
-    last = result.history[-1]
-    return last.images / last.seconds
 
 
 @contextmanager

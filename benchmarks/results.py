@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from benchmarks.timing import Measured, Spread
-from pipelines.generated import fill
+from pipelines.generate import fill
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
@@ -53,7 +53,7 @@ class Row(BaseModel):
         ours: What this project comes to.
         reference: What the reference system's way comes to; None where it is not what we are compared with.
         limit: What no way could beat on these cores; None where it is not what we are compared with.
-        ratio: Ours over the one that the goal is about, round by round.
+        ratio: Ours over the one that the goal is about, round by round, or what `how` has in its place.
         goal: What the ratio is to come to.
         how: How it was measured, in one sentence.
         beside: What else was counted, as bytes read.

@@ -9,7 +9,8 @@ from benchmarks.images import photographs
 from benchmarks.lakes import insert_images
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import interleave, seconds
-from components.score_images.score import require_champion, score_lake
+from components.registry.champion import require_champion
+from components.score_images.score import score_lake
 
 _SIZES = (64, 256)
 _ROUNDS = 2

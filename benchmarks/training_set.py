@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from components.build_training_set.training_set import SplitName, TrainingSet
-from tests.local import training_set_factory
+from components.training_set.manifest import SplitName, TrainingSet
+from tests.support import training_set_factory
 
 _CLASSES = (1, 2)
 
@@ -17,8 +17,8 @@ def make_training_set(folder: Path, images: Mapping[SplitName, Sequence[bytes]],
         images: JPEG files by split.
         files: Parquet files of each split, each one row group.
     """
-    labelled = {
+    labeled = {
         split: [(content, _CLASSES[number % len(_CLASSES)]) for number, content in enumerate(members)]
         for split, members in images.items()
     }
-    return training_set_factory.make_training_set(folder, labelled, files, name=folder.name)
+    return training_set_factory.make_training_set(folder, labeled, files, name=folder.name)

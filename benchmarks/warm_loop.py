@@ -5,17 +5,17 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from components.build_training_set.build import build_training_set
 from components.evaluate_classifier.evaluate import Challenger, evaluate
-from components.export_for_labeling.choice import Choice
-from components.export_for_labeling.destinations import open_destination
 from components.export_for_labeling.export import export_batch
-from components.import_labels.import_answers import import_into
-from components.import_labels.sources import open_source
+from components.import_labels.import_annotations import import_into
 from components.ingest_images.ingest import ingest_folder
-from components.ingest_images.labels import LabelPattern
+from components.labeling.sources import open_source
+from components.parameters import Choice
 from components.register_model.register import Candidate, register
-from components.register_model.registry import ModelRegistry
-from components.score_images.score import require_champion, score_lake
+from components.registry.champion import read_succession, require_champion
+from components.registry.model_registry import ModelRegistry
+from components.score_images.score import score_lake
 from components.storage import uri
+from components.storage.open_folder import open_folder
 from components.train_classifier.train import train
 from pipelines.demo import people
 from pipelines.demo.scenario import SCORING, TRAINING
@@ -42,21 +42,23 @@ class WarmLoop:
 
     def run(self) -> None:
         """Go once around, by the calls that the tasks' components make."""
-        self._ingest(self._sample.labelled_folder, LabelPattern())
+        self._ingest(self._sample.labeled_folder, labeled=True)
         self._train()
-        self._ingest(self._sample.unlabelled_folder, None)
-        score_lake(self._lake, self._registry, require_champion(self._registry))
-        to_label, answers = self._folder / "to_label", self._folder / "labels.csv"
-        destination = open_destination(uri.normalize(str(to_label), "destination"), self._settings)
-        sent = export_batch(self._lake, self._settings, destination, Choice(**SCORING))
-        if people.answer(to_label, self._sample.answers, answers) != sent.count:
-            raise RuntimeError("not all images that were sent were answered for")
-        if not import_into(self._lake, self._registry, open_source(str(answers), self._settings)).retrain:
+        self._ingest(self._sample.unlabeled_folder, labeled=False)
+        champion = require_champion(self._registry)
+        score_lake(self._lake, self._registry, champion)
+        to_label, annotations = self._folder / "to_label", self._folder / "labels.csv"
+        destination = open_folder(str(to_label), "destination", self._settings)
+        succession = read_succession(self._registry, champion)
+        sent = export_batch(self._lake, self._settings, destination, succession, Choice(**SCORING))
+        if people.annotate(to_label, self._sample.true_labels, annotations) != sent.count:
+            raise RuntimeError("people did not annotate all exported images")
+        if not import_into(self._lake, self._registry, open_source(str(annotations), self._settings)).retrain:
             raise RuntimeError("there was nothing to train on again")
         self._train()
 
-    def _ingest(self, folder: Path, labels: LabelPattern | None) -> None:
-        ingest_folder(self._lake, uri.normalize(str(folder), "source"), "*.jpg", labels)
+    def _ingest(self, folder: Path, labeled: bool) -> None:
+        ingest_folder(self._lake, uri.normalize(str(folder), "source"), labeled=labeled)
 
     def _train(self) -> None:
         members = build_training_set(self._lake, _FILES).training_set

@@ -1,4 +1,4 @@
-"""The container images that the compiled pipelines name."""
+"""The container images of the compiled pipelines."""
 
 import re
 from typing import Self
@@ -8,32 +8,46 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from components.errors import InputError
 from components.settings import ENVIRONMENT_PREFIX
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
+
+# Suffixes of the trainer image's tag, which images/build.sh appends.
+_CPU, _GPU = "-cpu", "-gpu"
 
 _REGISTRY = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+# Registries allow 128 characters. The suffix takes four of them.
+_TAG = re.compile(r"\w[\w.-]{0,123}", re.ASCII)
 
 
 class ContainerImages(BaseSettings):
     """Full names of the images, read from `IMAGE_PIPELINES_<FIELD>`.
 
-    What the environment says when a pipeline is compiled is written into it, as image of its tasks and as their
-    environment: so a task starts others of the very images that it was compiled for.
+    A compiled pipeline contains the names that the environment had when it was compiled, both as the image of its tasks
+    and in their environment. So tasks start pods with the same images.
 
     Attributes:
-        spark_image: Of the tasks and of Spark's executors.
-        trainer_image: Of the Horovod ranks.
+        spark_image: Image of the tasks and of Spark's executors.
+        trainer_image: Image of Horovod ranks on CPUs.
+        trainer_gpu_image: Image of Horovod ranks on GPUs.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, frozen=True)
 
-    # The names say `python` because kfp.local warns about every base image that does not.
+    # The names contain `python` because kfp.local warns about any other base image.
     spark_image: str = f"image-pipelines/spark-python:{VERSION}"
-    trainer_image: str = f"image-pipelines/trainer-python:{VERSION}"
+    trainer_image: str = f"image-pipelines/trainer-python:{VERSION}{_CPU}"
+    trainer_gpu_image: str = f"image-pipelines/trainer-python:{VERSION}{_GPU}"
+
+    def trainer_for(self, gpus: int) -> str:
+        """Return the image of ranks.
+
+        Args:
+            gpus: Number of GPUs of each rank.
+        """
+        return self.trainer_gpu_image if gpus else self.trainer_image
 
     @classmethod
     def committed(cls) -> Self:
-        """Return the images that the committed files name, whatever the environment says."""
+        """Return the images of the committed files, regardless of the environment."""
         return cls.model_validate({name: field.default for name, field in cls.model_fields.items()})
 
     @classmethod
@@ -41,23 +55,31 @@ class ContainerImages(BaseSettings):
         """Return the images of a registry.
 
         Args:
-            registry: As in `registry.example.com/team`.
-            tag: The images' tag; empty for this version's.
+            registry: Registry and path, e.g. `registry.example.com/team`.
+            tag: Tag of the images, without the trainer's suffix. Empty: this version.
 
         Raises:
-            InputError: The registry or the tag is none.
+            InputError: The registry or the tag is invalid.
         """
         if not _REGISTRY.fullmatch(registry):
             raise InputError(
-                f"registry: '{registry}' is not the start of an image's name. Write it without a scheme and without a"
-                " slash at its end, as in registry.example.com/team."
+                f"registry: '{registry}' can't begin an image name. Write it without a scheme and a final slash, e.g."
+                " registry.example.com/team."
             )
         if tag and not _TAG.fullmatch(tag):
-            raise InputError(f"tag: '{tag}' is no image's tag. Use letters, digits, dots, hyphens and underscores.")
-        names = ((name, field.default.partition(":")[0]) for name, field in cls.model_fields.items())
-        return cls.model_validate({name: f"{registry}/{image}:{tag or VERSION}" for name, image in names})
+            raise InputError(
+                f"tag: '{tag}' is invalid. Use letters, digits, dots, hyphens and underscores, at most 124 of them."
+            )
+        committed = cls.committed().model_dump()
+        return cls.model_validate(
+            {
+                name: f"{registry}/{image.replace(f':{VERSION}', f':{tag or VERSION}')}"
+                for name, image in committed.items()
+            }
+        )
 
 
 _IMAGES = ContainerImages()
 SPARK = _IMAGES.spark_image
 TRAINER = _IMAGES.trainer_image
+TRAINER_GPU = _IMAGES.trainer_gpu_image

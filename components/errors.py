@@ -1,21 +1,9 @@
-"""The error that a user can mend, and the check of shares, which many fields are."""
-
-from collections.abc import Mapping
+"""Errors that the user can fix, and errors that a retry may fix."""
 
 
 class InputError(ValueError):
-    """Bad input, told in one sentence: the field or file first, the way out last."""
+    """Bad input that the user can fix. The message names the field or file first, and the remedy last."""
 
 
-def check_shares(shares: Mapping[str, float]) -> None:
-    """Refuse shares that are not within 0 and 1.
-
-    Args:
-        shares: By the names of their fields.
-
-    Raises:
-        InputError: One of them is not.
-    """
-    for name, value in shares.items():
-        if not 0 <= value <= 1:
-            raise InputError(f"{name}: {value:g} is not within 0..1. Give a share of 1, as in 0.1 for a tenth.")
+class TransientError(RuntimeError):
+    """A failure that a retry may fix, e.g. an unreachable or overloaded server, or a lost lock."""

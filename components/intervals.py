@@ -1,4 +1,4 @@
-"""How sure a share is that was counted on a sample, and the difference of two shares on the same sample."""
+"""Confidence intervals of a fraction, and of the difference of two fractions that were counted on the same sample."""
 
 import math
 from statistics import NormalDist
@@ -17,30 +17,32 @@ class Interval(NamedTuple):
     high: float
 
 
-def share_interval(hits: int, total: int, confidence: float = 0.95) -> Interval:
-    """Return the interval of a share, within 0..1, also where there are no hits or nothing else.
+def fraction_interval(hits: int, total: int, confidence: float = 0.95) -> Interval:
+    """Return the confidence interval of a fraction, within 0..1.
+
+    The interval is valid for fractions of 0 and 1, too.
 
     Wilson's score interval: E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal
     of the American Statistical Association 22 (1927). Recommended by L. D. Brown, T. T. Cai and A. DasGupta, Interval
     estimation for a binomial proportion, Statistical Science 16 (2001).
 
     Args:
-        hits: How many of the sample.
-        total: Size of the sample, 1 at least.
-        confidence: Of both ends together, 0..1.
+        hits: Number of hits in the sample.
+        total: Size of the sample, at least 1.
+        confidence: Two-sided confidence, 0..1.
     """
     squared = _deviations(confidence) ** 2
-    share = hits / total
-    middle = share + squared / (2 * total)
-    half = math.sqrt(squared * (share * (1 - share) / total + squared / (4 * total**2)))
+    fraction = hits / total
+    middle = fraction + squared / (2 * total)
+    half = math.sqrt(squared * (fraction * (1 - fraction) / total + squared / (4 * total**2)))
     scale = 1 + squared / total
     return Interval(max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale))
 
 
 def gain_interval(won: int, lost: int, total: int, confidence: float = 0.95) -> Interval:
-    """Return the interval of the difference of two shares that were counted on the same sample, within -1..1.
+    """Return the confidence interval of the difference of two fractions, within -1..1.
 
-    What both or neither of them hit tells nothing of the difference, and cancels out.
+    Both fractions are of the same sample. Items that count for both or for neither cancel out.
 
     The adjusted Wald interval of D. G. Bonett and R. M. Price, Adjusted Wald confidence interval for a difference of
     binomial proportions based on paired data, Journal of Educational and Behavioral Statistics 37 (2012). Recommended
@@ -48,10 +50,10 @@ def gain_interval(won: int, lost: int, total: int, confidence: float = 0.95) -> 
     proportions, Statistics in Medicine 33 (2014).
 
     Args:
-        won: How many of the sample the first alone hit.
-        lost: How many of the sample the second alone hit.
-        total: Size of the sample, 1 at least.
-        confidence: Of both ends together, 0..1; at 0 they meet.
+        won: Number of items that count for the first fraction only.
+        lost: Number of items that count for the second fraction only.
+        total: Size of the sample, at least 1.
+        confidence: Two-sided confidence, 0..1; at 0 the interval is a point.
     """
     size = total + 2
     first, second = (won + 1) / size, (lost + 1) / size
@@ -61,5 +63,5 @@ def gain_interval(won: int, lost: int, total: int, confidence: float = 0.95) -> 
 
 
 def _deviations(confidence: float) -> float:
-    """Return how many standard deviations to both sides hold so much of the normal distribution."""
+    """Return the half-width of the central normal interval, in standard deviations."""
     return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -1,7 +1,7 @@
-"""Run a compiled pipeline on this machine with kfp.local, and tell what happens meanwhile.
+"""Run a compiled pipeline on this machine with kfp.local, and report events of the run.
 
-The run has a process of its own (this module run as a program), because kfp.local prints what its tasks print, and
-that belongs into a log file.
+The run has a process of its own, which executes this module. kfp.local prints the output of the tasks there, and the
+parent process writes it to a log file.
 """
 
 import json
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,27 +21,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from components.pipeline_run import RUN_ID_VARIABLE
+from pipelines.error_lines import error_sentence
+from pipelines.errors import RunFailed
+
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"INFO - Executing task '(?P<task>[^']+)'")
 _FINISHED = re.compile(r"(INFO|ERROR) - Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
-# What components raise for people to read, as the last line of a traceback; Spark puts its own around it.
-_ERROR = re.compile(r"^\s*(components\.errors\.InputError|TimeoutError|RuntimeError): (?P<sentence>.+)")
 _STOP_SECONDS = 10
-
-
-class PipelineFailed(RuntimeError):  # noqa: N818 - reads as what happened, like subprocess.TimeoutExpired
-    """A local run failed; the message says which task, why if it said so, and where the log is."""
+# A local run has no page in a UI.
+_NO_PAGE = {"IMAGE_PIPELINES_UI_ENDPOINT": "", "KF_PIPELINES_UI_ENDPOINT": ""}
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run.
+    """An event of a run.
 
     Attributes:
-        kind: What.
-        task: The task's name, as in `ingest-images`; empty before the first one.
-        text: The line that was printed, or the status that a task ended with.
-        seconds: How long the task took, when it has finished.
+        kind: Kind of the event.
+        task: Name of the task, e.g. `ingest-images`; empty before the first task.
+        text: The printed line, or the final status of a task.
+        seconds: Duration of a finished task.
     """
 
     kind: Literal["task_started", "task_finished", "line"]
@@ -50,13 +51,13 @@ class Event:
 
 
 @dataclass(frozen=True)
-class TaskRun:
+class FinishedTask:
     """A task that succeeded.
 
     Attributes:
-        seconds: How long it took.
-        outputs: Its output parameters by name.
-        folder: Where its artifacts are.
+        seconds: Duration.
+        outputs: Output parameters by name.
+        folder: Folder of its artifacts.
     """
 
     seconds: float
@@ -66,15 +67,15 @@ class TaskRun:
 
 @dataclass
 class LocalRun:
-    """A pipeline's run.
+    """A finished run.
 
     Attributes:
-        folder: Where its tasks' folders are.
-        tasks: The tasks that ran, by name, in order.
+        folder: Folder with a folder for each task.
+        tasks: Finished tasks by name, in order.
     """
 
     folder: Path = Path()
-    tasks: dict[str, TaskRun] = field(default_factory=dict)
+    tasks: dict[str, FinishedTask] = field(default_factory=dict)
 
 
 class _Request(BaseModel):
@@ -94,18 +95,18 @@ def run_compiled(
     """Run a compiled pipeline to its end.
 
     Args:
-        pipeline: The compiled YAML.
+        pipeline: Path of the compiled YAML.
         arguments: Pipeline parameters; the others keep their defaults.
-        pipeline_root: The run's artifacts go into a folder of its own below it.
-        environment: Added to this process' environment; settings are read from it.
-        log_file: Gets all that the tasks print; appended to.
+        pipeline_root: Folder in which the run creates a folder for its artifacts.
+        environment: Environment variables to add, e.g. settings.
+        log_file: File to which the output of the tasks is appended.
         on_event: Called with each event, in order.
 
     Returns:
-        What ran.
+        The finished run.
 
     Raises:
-        PipelineFailed: A task failed.
+        RunFailed: A task failed.
     """
     pipeline_root.mkdir(parents=True, exist_ok=True)
     root = Path(mkdtemp(prefix=f"{pipeline.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-", dir=pipeline_root))
@@ -119,7 +120,7 @@ def run_compiled(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment, **_NO_PAGE, RUN_ID_VARIABLE: root.name},
         start_new_session=True,
     )
     try:
@@ -132,13 +133,13 @@ def run_compiled(
         _stop(process)
     if code != 0:
         where = f"task '{reader.failed}'" if reader.failed else "the pipeline"
-        raise PipelineFailed(f"{where} failed. {reader.sentence or ''} See {log_file}.".replace("  ", " "))
+        raise RunFailed(f"{where} failed. {reader.sentence or ''} See {log_file}.".replace("  ", " "))
     (folder,) = root.iterdir()
-    return LocalRun(folder, {name: _task_run(folder / name, seconds) for name, seconds in reader.seconds.items()})
+    return LocalRun(folder, {name: _finished_task(folder / name, seconds) for name, seconds in reader.seconds.items()})
 
 
 class _LogReader:
-    """Makes events of what kfp.local prints."""
+    """A parser of kfp.local's output that reports events."""
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self.seconds: dict[str, float] = {}
@@ -152,6 +153,9 @@ class _LogReader:
         text = _COLOR.sub("", line)
         if match := _STARTED.search(text):
             self._task, self._started = match["task"], time.monotonic()
+            if not self.failed:
+                # A task that succeeded may have printed the error of an earlier attempt.
+                self.sentence = ""
             self._on_event(Event("task_started", self._task, ""))
         elif match := _FINISHED.search(text):
             seconds = time.monotonic() - self._started
@@ -161,14 +165,14 @@ class _LogReader:
                 self.failed = match["task"]
             self._on_event(Event("task_finished", match["task"], match["status"], seconds))
         else:
-            # The last one before the task's end is the outermost, and nearest to what a person can do about it.
-            if (match := _ERROR.search(text)) and not self.failed:
-                self.sentence = match["sentence"]
+            # The last error before the end of a task is the outermost one, which people can act on.
+            if (sentence := error_sentence(text)) and not self.failed:
+                self.sentence = sentence
             self._on_event(Event("line", self._task, text.strip()))
 
 
 def _stop(process: "subprocess.Popen[str]") -> None:
-    """End the run's processes, Spark's and Horovod's among them, if this process is on its way out before them."""
+    """End all processes of the run, e.g. Spark's and Horovod's, if it still runs."""
     if process.poll() is not None:
         return
     os.killpg(process.pid, signal.SIGTERM)
@@ -179,19 +183,32 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.wait()
 
 
-def _task_run(folder: Path, seconds: float) -> TaskRun:
+def _finished_task(folder: Path, seconds: float) -> FinishedTask:
     output = folder / "executor_output.json"
     values = json.loads(output.read_text()).get("parameterValues", {}) if output.exists() else {}
-    return TaskRun(seconds, values, folder)
+    return FinishedTask(seconds, values, folder)
 
 
 def main() -> None:
-    """Run the pipeline of the request that is the first argument."""
+    """Run the pipeline that the first argument requests."""
     from kfp import components, local
 
     request = _Request.model_validate_json(sys.argv[1])
+    # The tasks request CPU and memory, which only a cluster grants.
+    warnings.filterwarnings("ignore", "Task '.*': settings .* have no effect in the current local runner")
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(request.root))
-    components.load_component_from_file(str(request.pipeline))(**request.arguments)
+    pipeline = components.load_component_from_file(str(request.pipeline))
+    # The property pipeline_spec is a copy. A single component, e.g. for `rescore`, has neither a graph nor retries.
+    if (graph := pipeline.component_spec.implementation.graph) is not None:
+        _clear_retries(graph)
+    pipeline(**request.arguments)
+
+
+def _clear_retries(specification: Any) -> None:
+    """Disable retries of tasks. There are no pods to lose, and tasks retry temporary errors."""
+    for group in (specification.root, *specification.components.values()):
+        for task in group.dag.tasks.values():
+            task.ClearField("retry_policy")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What every task of the compiled pipelines gets on a cluster: pool, resources, retries, time limit, settings, labels.
+"""The pool, resources, retries, time limit, settings and labels of each task on a cluster.
 
-It is compiled in, because an overlay of the manifests can't reach the pods that KFP makes for tasks.
+They are compiled into the pipelines, because an overlay of the manifests can't change the pods that KFP creates.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from pydantic import SecretStr
 
-from components.cluster.labels import LABELS
-from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
+from components.cluster.pod import FIELD_PATHS, LABELS, POD_ENVIRONMENT_PREFIX
 from components.container_images import ContainerImages
-from components.settings import ENVIRONMENT_PREFIX, Settings
+from components.pipeline_run import RUN_ID_FIELD_PATH, RUN_ID_VARIABLE
+from components.settings import ENVIRONMENT_PREFIX, RENAMED, Settings, variable
 
 CONFIG_MAP = "image-pipelines-settings"
 SECRET = "image-pipelines-secrets"  # noqa: S105 - the name of a Secret
@@ -21,58 +21,87 @@ SECRET = "image-pipelines-secrets"  # noqa: S105 - the name of a Secret
 CPU_NODE_SELECTOR = {"pool": "cpu"}
 CPU_TOLERATIONS: list[dict[str, str]] = []
 
-GPU_NODE_SELECTOR = {"pool": "gpu"}
-GPU_TOLERATIONS = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
-GPUS_PER_RANK = 1
+# Maximum number of pods that Argo starts for a task after the first one, if its retry policy allows a retry.
+RETRIES = 2
+BACKOFF_SECONDS = 5
+BACKOFF_FACTOR = 2
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a task may use.
+    """The resources, the time limit and the retries of a task.
 
     Attributes:
-        cpu: Cores requested; there is no limit, so that idle ones are used.
-        memory: Requested and limited, as in `4Gi`.
-        timeout_seconds: After this long the task is ended.
+        cpu: Requested cores. There is no limit, so that the task can use idle cores.
+        memory: Request and limit, e.g. `4Gi`.
+        timeout_seconds: Time after which Kubernetes ends a pod of the task.
+        retries: Maximum number of pods after the first one, 0 or more.
     """
 
     cpu: str
     memory: str
     timeout_seconds: int
+    retries: int = RETRIES
 
 
+# The size of check_parameters. It depends on its inputs only, so a retry would fail, too.
+CHECK = Size(cpu="250m", memory="512Mi", timeout_seconds=600, retries=0)
 SMALL = Size(cpu="500m", memory="1Gi", timeout_seconds=600)
 MODEL = Size(cpu="2", memory="6Gi", timeout_seconds=4 * 3600)
 SPARK = Size(cpu="2", memory="6Gi", timeout_seconds=12 * 3600)
-# Of each rank: the task passes it on to its job. No pipeline parameters, because KFP's compiler does not hand those
-# that are resources down into the group of an exit handler, and a run fails.
-RANK = Size(cpu="2", memory="6Gi", timeout_seconds=48 * 3600)
+# The size of train_classifier, which submits the ranks and watches them. The size of the ranks is a parameter of the
+# component. It can't be the size of the task: KFP's compiler does not pass pipeline parameters for a task's resources
+# into the group of an exit handler.
+SUBMITTER = Size(cpu="250m", memory="1Gi", timeout_seconds=48 * 3600)
 
-RETRIES = 2
+# A pod can wait for a node for a day, e.g. in a queue for GPUs. Its time limit starts only when it has a node.
+WAIT_FOR_NODE_SECONDS = 24 * 3600
+
+
+def retry_window_seconds(timeout_seconds: int) -> int:
+    """Return the time in which a task may be retried, in seconds from the start of its first pod.
+
+    Argo ends the last pod when this time is over. So the time covers the waits and the time limits of all pods.
+
+    Args:
+        timeout_seconds: Time limit of one pod.
+    """
+    backoffs: int = sum(BACKOFF_SECONDS * BACKOFF_FACTOR**retry for retry in range(RETRIES))
+    return (RETRIES + 1) * (timeout_seconds + WAIT_FOR_NODE_SECONDS) + backoffs
 
 
 def _environment(secret: bool) -> dict[str, str]:
-    """Return the environment variable of each setting, by its key in the ConfigMap or the Secret: the same name."""
-    names = (
-        ENVIRONMENT_PREFIX + name.upper()
-        for name, field in Settings.model_fields.items()
-        if (field.annotation == SecretStr | None) is secret
-    )
-    return {name: name for name in names}
+    """Return the variables of the settings by key of the ConfigMap or the Secret.
+
+    A variable has the name of its key. The keys include the old names of settings, so that `Settings` refuses them
+    and names the new ones. A task would ignore other keys.
+    """
+    settings = {name: name for name in Settings.model_fields} | RENAMED
+    return {
+        variable(key): variable(key)
+        for key, name in settings.items()
+        if (Settings.model_fields[name].annotation == SecretStr | None) is secret
+    }
 
 
 def configure(task: PipelineTask, size: Size, node_selector: Any, tolerations: Any) -> PipelineTask:
-    """Set on a task what every task gets.
+    """Set the size, the pool, the settings and the labels of a task.
 
     Args:
         task: The task.
-        size: Its resources and time limit.
-        node_selector: Pipeline parameter with the labels of its pool's nodes.
-        tolerations: Pipeline parameter with the tolerations of its pool's taints.
+        size: Resources, time limit and retries of the task.
+        node_selector: Pipeline parameter with the labels of the nodes in the task's pool.
+        tolerations: Pipeline parameter with the tolerations of the pool's taints.
     """
     task.set_cpu_request(size.cpu).set_memory_request(size.memory).set_memory_limit(size.memory)
-    task.set_retry(RETRIES, backoff_duration="5s", backoff_factor=2, backoff_max_duration="60s")
-    # What a task returns depends on the lake and the registry, not only on its inputs.
+    if size.retries:
+        task.set_retry(
+            size.retries,
+            backoff_duration=f"{BACKOFF_SECONDS}s",
+            backoff_factor=BACKOFF_FACTOR,
+            backoff_max_duration=f"{retry_window_seconds(size.timeout_seconds)}s",
+        )
+    # The outputs of a task depend on the lake and the registry, not only on its inputs.
     task.set_caching_options(False)
     kubernetes.set_timeout(task, size.timeout_seconds)
     kubernetes.add_node_selector_json(task, node_selector)
@@ -81,6 +110,7 @@ def configure(task: PipelineTask, size: Size, node_selector: Any, tolerations: A
         kubernetes.add_pod_label(task, key, value)
     for name, path in FIELD_PATHS.items():
         kubernetes.use_field_path_as_env(task, POD_ENVIRONMENT_PREFIX + name.upper(), path)
+    kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, RUN_ID_FIELD_PATH)
     for name, image in ContainerImages().model_dump().items():
         task.set_env_variable(ENVIRONMENT_PREFIX + name.upper(), image)
     kubernetes.use_config_map_as_env(task, CONFIG_MAP, _environment(secret=False), optional=True)

@@ -1,122 +1,74 @@
-"""The training pipeline: ingest labelled images, train on all of them, and promote the model if it is better."""
+"""The training pipeline: ingest labeled images, train on all of them, and promote the model if it is better."""
 
 from kfp import dsl
 
+from components.check_parameters.component import check_parameters
 from components.ingest_images.component import ingest_images
 from components.notify.component import notify
+from components.parameters import GateOptions, IngestOptions, Placement, TrainingForm, TrainingOptions, describe
 from pipelines import platform
-from pipelines.training_tasks import Training, add_training_tasks
+from pipelines.training_tasks import add_training_tasks
 
 
 @dsl.pipeline(name="image-training")
+@describe(TrainingForm)
 def training(
     source: str = "",
-    glob: str = "*.jpg",
-    label_pattern: str = r"^(\d{3})\.",
     lake: str = "",
     model_name: str = "",
-    mlflow_tracking_uri: str = "",
     backbone: str = "xception",
-    weights: str = "imagenet",
-    image_size: int = 0,
-    epochs: int = 0,
-    batch_size: int = 32,
-    learning_rate: float = 0.016,
-    dropout: float = 0.5,
-    patience: int = 3,
-    seed: int = 0,
+    epochs: int = 12,
     ranks: int = 2,
-    launcher: str = "",
-    timeline: bool = False,
     promote: str = "auto",
-    minimum_accuracy: float = 0.0,
-    minimum_gain: float = 0.0,
-    gain_confidence: float = 0.8,
-    minimum_class_recall: float = 0.0,
-    minimum_class_images: int = 20,
     notify_to: str = "",
     cpu_node_selector: dict = platform.CPU_NODE_SELECTOR,
     cpu_tolerations: list = platform.CPU_TOLERATIONS,
-    gpu_node_selector: dict = platform.GPU_NODE_SELECTOR,
-    gpu_tolerations: list = platform.GPU_TOLERATIONS,
-    gpus_per_rank: int = platform.GPUS_PER_RANK,
-    slots_per_worker: int = 1,
+    ingest_options: dict = IngestOptions().model_dump(),
+    training_options: dict = TrainingOptions().model_dump(),
+    gate_options: dict = GateOptions().model_dump(),
+    placement: dict = Placement().model_dump(),
 ) -> None:
-    r"""Ingest labelled images, train a classifier on all labelled images of the lake, evaluate and register it.
+    """Ingest labeled images, train a classifier on all labeled images of the lake, evaluate and register it.
 
-    The defaults are meant to be left as they are. The settings are the ConfigMap image-pipelines-settings.
-
-    Args:
-        source: Folder with labelled images, one folder a class; empty takes labelled_source of the settings.
-        glob: Pattern of the file names that count, in upper or lower case. Files and folders whose names begin with
-            `_` or `.` never do: writers name them so until they are done.
-        label_pattern: Regular expression whose one group is the class' number, searched in the folder's name.
-        lake: Root URI of the lake; empty takes it from the settings.
-        model_name: Name of the registered model; empty takes it from the settings.
-        mlflow_tracking_uri: MLflow server; empty takes it from the settings.
-        backbone: `xception`, frozen, or `small`, a small network trained from scratch.
-        weights: Xception's weights: `imagenet`, the path of a file of weights, or `none` for random ones.
-        image_size: Width and height in pixels that images are fitted into; 0 takes the backbone's own.
-        epochs: Epochs at most; 0 means 12 divided by the number of ranks, rounded up.
-        batch_size: Images that a rank takes in a step.
-        learning_rate: Learning rate of the Nadam optimiser, above 0.
-        dropout: Part of the features that is dropped before the last layer, 0..1.
-        patience: Epochs without a better validation accuracy before training stops; 0 never stops it.
-        seed: Seed of the initial weights and of shuffling.
-        ranks: Horovod ranks that share the work.
-        launcher: How ranks are started; empty takes it from the settings.
-        timeline: Whether Horovod's timeline is recorded, to see where the time goes.
-        promote: `auto` makes a better model the champion; `manual` leaves that to a person.
-        minimum_accuracy: Accuracy on the test images that a champion has at least, 0..1.
-        minimum_gain: Accuracy that it has above the champion before it, -1..1; below 0, it may be a little worse.
-        gain_confidence: How sure it has to be that its gain is above the minimum, 0.5 (as counted) up to, without, 1.
-        minimum_class_recall: Part of a class' test images that it finds at least, 0..1, unless the champion before it
-            found no more of them.
-        minimum_class_images: Test images that a class has at least for its recall to count.
-        notify_to: E-mail address that hears of the outcome; empty for the log only.
-        cpu_node_selector: Labels of the nodes that the tasks run on; {} takes any node.
-        cpu_tolerations: Tolerations of those nodes' taints; [] is for nodes without any.
-        gpu_node_selector: Labels of the nodes that the ranks run on, with the launcher mpijob.
-        gpu_tolerations: Tolerations of those nodes' taints.
-        gpus_per_rank: GPUs of each rank, with the launcher mpijob; 0 for training on CPUs.
-        slots_per_worker: Ranks in each worker pod, with the launcher mpijob.
+    The defaults suit most installations. The ConfigMap image-pipelines-settings holds the settings.
     """
     pool = cpu_node_selector, cpu_tolerations
-    notified = platform.configure(
-        notify(to=notify_to, lake=lake, pipeline="training", ingests="labelled"), platform.SMALL, *pool
-    )
+    notified = platform.configure(notify(to=notify_to, lake=lake, pipeline="training"), platform.SMALL, *pool)
     with dsl.ExitHandler(notified, name="training"):
-        ingested = ingest_images(source=source, glob=glob, labelled=True, label_pattern=label_pattern, lake=lake)
+        checked = check_parameters(
+            pipeline="training",
+            source=source,
+            lake=lake,
+            model_name=model_name,
+            backbone=backbone,
+            epochs=epochs,
+            ranks=ranks,
+            promote=promote,
+            notify_to=notify_to,
+            cpu_node_selector=cpu_node_selector,
+            cpu_tolerations=cpu_tolerations,
+            ingest_options=ingest_options,
+            training_options=training_options,
+            gate_options=gate_options,
+            placement=placement,
+        )
+        platform.configure(checked, platform.CHECK, *pool)
+
+        ingested = ingest_images(source=source, labeled=True, ingest_options=ingest_options, lake=lake)
+        ingested.after(checked)
         platform.configure(ingested, platform.SPARK, *pool)
+
         add_training_tasks(
-            Training(
-                lake=lake,
-                model_name=model_name,
-                mlflow_tracking_uri=mlflow_tracking_uri,
-                backbone=backbone,
-                weights=weights,
-                image_size=image_size,
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                dropout=dropout,
-                patience=patience,
-                seed=seed,
-                ranks=ranks,
-                launcher=launcher,
-                timeline=timeline,
-                promote=promote,
-                minimum_accuracy=minimum_accuracy,
-                minimum_gain=minimum_gain,
-                gain_confidence=gain_confidence,
-                minimum_class_recall=minimum_class_recall,
-                minimum_class_images=minimum_class_images,
-                node_selector=cpu_node_selector,
-                tolerations=cpu_tolerations,
-                gpu_node_selector=gpu_node_selector,
-                gpu_tolerations=gpu_tolerations,
-                gpus_per_rank=gpus_per_rank,
-                slots_per_worker=slots_per_worker,
-            ),
             after=ingested,
+            lake=lake,
+            model_name=model_name,
+            backbone=backbone,
+            epochs=epochs,
+            ranks=ranks,
+            promote=promote,
+            cpu_node_selector=cpu_node_selector,
+            cpu_tolerations=cpu_tolerations,
+            training_options=training_options,
+            gate_options=gate_options,
+            placement=placement,
         )

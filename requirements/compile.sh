@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Compile requirements/*.in into hashed *.txt; versions that are pinned there already stay.
+# Compile requirements/*.in into *.txt with hashes. Versions that a *.txt file already pins stay the same.
 #
-#   compile.sh [--upgrade]
+#   compile.sh [--upgrade]     With --upgrade, all versions become the newest.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -11,7 +11,7 @@ compile() {
     cp --preserve=timestamps "$name.txt" "$before" 2>/dev/null || :
     ../.venv/tools/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
         --generate-hashes --no-emit-index-url --no-header "$name.in" --output-file "$name.txt" "$@"
-    # A file that is as it was stays as old as it was: make would make the environments anew.
+    # An unchanged file keeps its modification time. Otherwise make would rebuild the environments.
     if cmp --silent "$before" "$name.txt"; then
         touch --reference "$before" "$name.txt"
     fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Install what Debian and Ubuntu machines may lack, or say how, for who is not root.
+# Install the missing system packages on Debian or Ubuntu. If the user is not root, print the command instead.
 #
-#   system_packages.sh [test]     with what only the tests need
+#   system_packages.sh [test]     With `test`, include the packages of the tests.
 set -euo pipefail
 
 missing=()
@@ -26,10 +26,13 @@ need npm npm --version
 ((${#missing[@]})) || exit 0
 install="apt-get install --yes --no-install-recommends ${missing[*]}"
 if ((EUID != 0)); then
-    echo "Some packages of the system are missing. Run: sudo apt-get update && sudo $install" >&2
+    echo "Missing system packages: ${missing[*]}. Run: sudo apt-get update && sudo $install" >&2
     exit 1
 fi
-echo "Installing with apt: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-apt-get update --quiet --quiet
-$install --quiet --quiet >/dev/null
+show=$(dirname "$0")/show_progress.sh
+"$show" 'package lists (apt)' 's/^Get:[0-9]+ (\S+).*/\1/p' apt-get update --quiet
+# shellcheck disable=SC2086 # the words of the command
+"$show" 'packages (apt)' \
+    's/^Get:[0-9]+ \S+ \S+ \S+ (\S+).* \[(.*)\]$/downloading \1, \2/p; s/^(Unpacking|Setting up) (\S+).*/\l\1 \2/p' \
+    $install --quiet

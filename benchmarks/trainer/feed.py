@@ -14,10 +14,11 @@ from petastorm.tf_utils import make_petastorm_dataset
 from PIL import Image
 
 from benchmarks.timing import seconds
-from components.build_training_set.training_set import SplitName, TrainingSet
-from components.images.preprocess import preprocess
-from components.train_classifier.feed import ImageFeed, Share, reader_options
-from components.train_classifier.steps import in_steps
+from components.preprocessing.preprocess import preprocess
+from components.storage.files import Files
+from components.train_classifier.rank.feed import ImageFeed, Shard, reader_options
+from components.train_classifier.rank.steps import in_steps
+from components.training_set.manifest import SplitName, TrainingSet
 
 _BATCH = 32
 
@@ -29,7 +30,7 @@ def contenders(training_set: str, size: int) -> dict[str, Callable[[], float]]:
         training_set: URI of the training set.
         size: Side of the model's input, in pixels.
     """
-    members = TrainingSet.read(training_set)
+    members = TrainingSet.read(training_set, Files())
     count = members.counts[SplitName.TRAIN]
     ways: dict[str, Callable[[], int]] = {
         "ours": _ours(members, size),
@@ -51,8 +52,8 @@ def _rate(way: Callable[[], int], images: int) -> float:
 
 
 def _ours(members: TrainingSet, size: int) -> Callable[[], int]:
-    share = Share.of(members, SplitName.TRAIN, rank=0, ranks=1)
-    feed = ImageFeed(share, size, [each.label for each in members.classes], _cores())
+    shard = Shard.of(members, SplitName.TRAIN, rank=0, ranks=1, files=Files())
+    feed = ImageFeed(shard, size, [each.label for each in members.classes], _cores())
     images = members.counts[SplitName.TRAIN]
     batches = in_steps(feed.dataset(lambda: 0), images, -(-images // _BATCH), _BATCH)
     return lambda: int(sum(tf.reduce_sum(weights).numpy() for _, _, weights in batches))
@@ -60,8 +61,8 @@ def _ours(members: TrainingSet, size: int) -> Callable[[], int]:
 
 def _decode_and_resize(members: TrainingSet, size: int) -> Callable[[], int]:
     """Return a pass over files that are in memory: nothing is read, and no label comes with them."""
-    share = Share.of(members, SplitName.TRAIN, rank=0, ranks=1)
-    contents = tf.constant(np.concatenate([contents for contents, _ in share.rows()]).tolist(), tf.string)
+    shard = Shard.of(members, SplitName.TRAIN, rank=0, ranks=1, files=Files())
+    contents = tf.constant(np.concatenate([contents for contents, _ in shard.rows()]).tolist(), tf.string)
     batches = (
         tf.data.Dataset.from_tensor_slices(contents)
         .map(lambda content: preprocess(content, size), num_parallel_calls=_cores(), deterministic=True)

@@ -10,16 +10,17 @@ import horovod.tensorflow as hvd
 from tensorflow import keras
 
 from benchmarks.timing import seconds
-from components.build_training_set.training_set import SplitName, TrainingSet
 from components.storage import uri
-from components.train_classifier.backbones import build_backbone, build_head
-from components.train_classifier.callbacks import AverageOverRanks, KeepProgress
-from components.train_classifier.checkpoint import Checkpoint, Progress
-from components.train_classifier.features import FeatureFeed, FeatureSource
-from components.train_classifier.feed import ImageFeed, Share
+from components.storage.files import Files
+from components.train_classifier.rank.backbones import build_backbone, build_head
+from components.train_classifier.rank.callbacks import AverageOverRanks, ProgressRecorder
+from components.train_classifier.rank.checkpoint import Checkpoint, Progress
+from components.train_classifier.rank.features import FeatureFeed, FeatureSource
+from components.train_classifier.rank.feed import ImageFeed, Shard
+from components.train_classifier.rank.state import TrainingState, WarmUp
+from components.train_classifier.rank.steps import in_steps
 from components.train_classifier.request import TrainingRequest
-from components.train_classifier.state import TrainingState
-from components.train_classifier.steps import in_steps
+from components.training_set.manifest import SplitName, TrainingSet
 
 _EPOCHS = 12
 # Each costs the same, and what is done once is small beside them: so few tell the rate.
@@ -38,26 +39,29 @@ def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[
         batch: Images of a step.
     """
     hvd.init()
-    members = TrainingSet.read(training_set)
+    members = TrainingSet.read(training_set, Files())
     request = TrainingRequest.make(
-        training_set=training_set, weights="none", image_size=size, batch_size=batch, epochs=_EPOCHS, dropout=0,
-        mlflow_tracking_uri="unused", experiment="unused", run_directory="unused", features_directory="unused",
+        Files(), training_set=training_set, weights="none", image_size=size, batch_size=batch, epochs=_EPOCHS,
+        dropout=0, mlflow_tracking_uri="unused", experiment="unused", run_directory="unused",
+        features_directory="unused",
     )  # fmt: skip
     keras.utils.set_random_seed(request.seed)
-    backbone = build_backbone(request)
-    _normalise(backbone, members, request)
+    backbone = build_backbone(request, Files())
+    _normalize(backbone, members, request)
     head = build_head(backbone.output_shape[-1], len(members.classes), request.dropout)
     whole = keras.Sequential([backbone, build_head(backbone.output_shape[-1], len(members.classes), request.dropout)])
     whole.layers[-1].set_weights(head.get_weights())
-    ours = _Training(head, request, lambda: _features(members, backbone, request))
-    reference = _Training(whole, request, lambda: _images(members, request))
+    steps = _EPOCHS * -(-members.counts[SplitName.TRAIN] // batch)
+    schedule = WarmUp(steps, request.ranks, request.learning_rate)
+    ours = _Training(head, schedule, lambda: _features(members, backbone, request))
+    reference = _Training(whole, schedule, lambda: _images(members, request))
     for training in (ours, reference):
         training.run(epochs=1, steps=1)
     return {"ours": partial(ours.run, _EPOCHS), "reference": partial(reference.run, _REFERENCE_EPOCHS)}
 
 
-def _normalise(backbone: keras.Model, members: TrainingSet, request: TrainingRequest) -> None:
-    """Give the averages of batch normalisation the values of some images.
+def _normalize(backbone: keras.Model, members: TrainingSet, request: TrainingRequest) -> None:
+    """Give the averages of batch normalization the values of some images.
 
     With those it begins with, random weights make features near 0: the loss would stay where it is, and so would any
     two of its curves.
@@ -76,11 +80,9 @@ def _normalise(backbone: keras.Model, members: TrainingSet, request: TrainingReq
 
 
 class _Training:
-    def __init__(
-        self, model: keras.Model, request: TrainingRequest, feeds: Callable[[], Mapping[SplitName, Any]]
-    ) -> None:
+    def __init__(self, model: keras.Model, schedule: WarmUp, feeds: Callable[[], Mapping[SplitName, Any]]) -> None:
         self._model = model
-        self._state = TrainingState(model, request.learning_rate)
+        self._state = TrainingState(model, schedule)
         self._start = Checkpoint(variables=self._state.values())
         self._feeds = feeds
 
@@ -96,7 +98,7 @@ class _Training:
                 epochs=epochs,
                 steps_per_epoch=steps,
                 validation_steps=steps,
-                callbacks=[AverageOverRanks(), KeepProgress(progress, [], patience=0)],
+                callbacks=[AverageOverRanks(), ProgressRecorder(progress, [], patience=0)],
                 verbose=0,
             )
 
@@ -116,7 +118,9 @@ def _features(members: TrainingSet, backbone: keras.Model, request: TrainingRequ
             _cores(),
         )
         return {
-            split: _in_steps(FeatureFeed(Share.of(members, split, 0, 1), source).dataset(), members, split, request)
+            split: _in_steps(
+                FeatureFeed(Shard.of(members, split, 0, 1, Files()), source).dataset(), members, split, request
+            )
             for split in _SPLITS
         }
 
@@ -125,7 +129,7 @@ def _images(members: TrainingSet, request: TrainingRequest) -> Mapping[SplitName
     class_ids = [each.label for each in members.classes]
     return {
         split: _in_steps(
-            ImageFeed(Share.of(members, split, 0, 1), request.image_size, class_ids, _cores()).dataset(),
+            ImageFeed(Shard.of(members, split, 0, 1, Files()), request.image_size, class_ids, _cores()).dataset(),
             members,
             split,
             request,

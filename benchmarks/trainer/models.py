@@ -8,12 +8,13 @@ import mlflow
 import tensorflow as tf
 
 from benchmarks.timing import seconds
-from components.build_training_set.training_set import TrainingSet
 from components.storage import uri
-from components.train_classifier.backbones import build_backbone, build_head
-from components.train_classifier.export import ExportedClassifier
+from components.storage.files import Files
+from components.train_classifier.rank.backbones import build_backbone, build_head
+from components.train_classifier.rank.export import ExportedClassifier
+from components.train_classifier.rank.tracking import Tracking
 from components.train_classifier.request import TrainingRequest
-from components.train_classifier.tracking import Tracking
+from components.training_set.manifest import TrainingSet
 
 _BATCH = 32
 
@@ -32,17 +33,17 @@ def contenders(
         folder: Where the training's run is kept.
     """
     hvd.init()
-    members = TrainingSet.read(training_set)
+    members = TrainingSet.read(training_set, Files())
     request = TrainingRequest.make(
-        training_set=training_set, backbone=backbone, weights="none", image_size=image_size,
+        Files(), training_set=training_set, backbone=backbone, weights="none", image_size=image_size,
         mlflow_tracking_uri=tracking_uri, experiment="benchmarks", run_directory=uri.normalize(folder, "folder"),
         features_directory="unused",
     )  # fmt: skip
-    network = build_backbone(request)
+    network = build_backbone(request, Files())
     head = build_head(network.output_shape[-1], len(members.classes), request.dropout)
 
     def log() -> dict[str, str]:
-        with Tracking.open(request, members, resumed=False) as tracking:
+        with Tracking.open(request, members, resumed=False, files=Files()) as tracking:
             exported = ExportedClassifier(network, head, [each.label for each in members.classes], request.image_size)
             model_uri, digest = tracking.log_model(exported)
             # Or what is fitted later in this process would be logged too.

@@ -9,9 +9,10 @@ import warnings
 
 from horovod import tensorflow as hvd
 
-from components.storage import files
+from components.settings import Settings
+from components.storage.files import Files
+from components.train_classifier.rank.worker import Worker
 from components.train_classifier.request import TrainingRequest
-from components.train_classifier.worker import Worker
 
 
 def main(list_uri: str) -> None:
@@ -22,8 +23,10 @@ def main(list_uri: str) -> None:
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     hvd.init()
+    settings = Settings.load()
+    files = Files.of(settings)
     for request_uri in json.loads(files.read_text(list_uri)):
-        Worker(TrainingRequest.read(request_uri), timeline=None).run()
+        Worker(TrainingRequest.read(request_uri, files), settings, timeline=None).run()
 
 
 if __name__ == "__main__":

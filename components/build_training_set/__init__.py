@@ -1,1 +1,1 @@
-"""Freeze the labelled images of the lake into a training set."""
+"""Freeze the labeled images of the lake into a training set."""

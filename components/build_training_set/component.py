@@ -6,23 +6,25 @@ from kfp import dsl
 from kfp.dsl import HTML, Output
 
 from components import container_images
+from components.parameters import TrainingForm, describe
 
 
 @dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
+@describe(TrainingForm)
 def build_training_set(
     report: Output[HTML],
     lake: str = "",
     files: int = 16,
 ) -> NamedTuple("Outputs", [("training_set", str), ("training_set_id", str), ("images", int)]):
-    """Freeze the labelled images of the lake into a training set of Parquet files, divided by a hash of their content.
+    """Write the labeled images of the lake as an immutable training set with a split.
 
-    The same images are the same training set: a second run returns what the first one wrote.
+    The training set consists of Parquet files. A hash of the content assigns each image to train, validation or test.
+    The same images give the same training set: a second run returns the first one's.
 
     Args:
-        report: Page with the images by class and split, and what was left out.
-        lake: Root URI of the lake; empty takes it from the settings.
-        files: Parquet files in each split: at least as many as there will be ranks. There are fewer if there are fewer
-            images, and a multiple if a file would be larger than 128 MiB.
+        report: Page with the images by class and split, and the images that were left out.
+        files: Parquet files in each split, at least one per rank. Fewer images give fewer files; a file that would
+            exceed 128 MiB is divided.
 
     Returns:
         training_set: URI of the training set.
@@ -32,8 +34,12 @@ def build_training_set(
     from components.build_training_set.build import build
     from components.build_training_set.report import write_report
     from components.settings import Settings
+    from components.task import run_task
 
-    result = build(Settings.load(lake=lake), files)
-    write_report(result, report.path)
-    made = result.training_set
-    return made.uri, made.id, sum(made.counts.values())
+    def step() -> tuple[str, str, int]:
+        result = build(Settings.load(lake=lake), files)
+        write_report(result, report.path)
+        made = result.training_set
+        return made.uri, made.id, sum(made.counts.values())
+
+    return run_task(step)

@@ -1,1 +1,4 @@
-"""What a task knows of the cluster that it runs on. Imports neither pyspark nor TensorFlow."""
+"""Access to the cluster that a task runs in.
+
+It imports neither pyspark nor TensorFlow.
+"""

@@ -1,4 +1,4 @@
-"""The Kubernetes API: whose it is, and patience with it."""
+"""The Kubernetes API: a client, and calls that are retried."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,23 +9,22 @@ from kubernetes.config.config_exception import ConfigException
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from components.errors import InputError
+from components.transient import is_transient_status
 
-# An API server that is restarted, or whose leader changes, is back within these.
-PATIENCE_SECONDS = 300
+# Maximum duration of the retries of a call. A restart of the API server or a change of its leader takes less.
+RETRY_SECONDS = 300
 
-# To connect, and to answer.
+# Timeouts of connecting and of reading, in seconds.
 TIMEOUTS_SECONDS = (5, 30)
-
-_PASSING = (429, 500, 502, 503, 504)
 
 Result = TypeVar("Result")
 
 
 def api_client() -> client.ApiClient:
-    """Return a client of the cluster that this pod runs in, or of the one that KUBECONFIG names.
+    """Return a client of this pod's cluster, or else of the cluster in KUBECONFIG.
 
     Raises:
-        InputError: There is neither.
+        InputError: This process is not in a pod, and KUBECONFIG names no cluster.
     """
     configuration = client.Configuration()
     try:
@@ -35,34 +34,34 @@ def api_client() -> client.ApiClient:
             config.load_kube_config(client_configuration=configuration)
         except ConfigException as error:
             raise InputError(
-                f"KUBECONFIG: no cluster to be reached ({error}). Run this in a pod, or name a configuration."
+                f"KUBECONFIG: no cluster found ({error}). Run this in a pod, or set KUBECONFIG to a configuration file."
             ) from error
     return client.ApiClient(configuration)
 
 
-def patiently(call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
-    """Call the API, and again while it can't be reached or says that it is busy.
+def call_with_retries(call: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
+    """Call the API, and retry for five minutes while it is unreachable or overloaded.
 
     Args:
-        call: A method of a Kubernetes client.
-        *arguments: Its arguments.
-        **named: Likewise.
+        call: Method of a Kubernetes client.
+        *arguments: Positional arguments of the method.
+        **named: Keyword arguments of the method.
 
     Raises:
-        ApiException: It refuses.
-        urllib3.exceptions.HTTPError: It can't be reached for minutes.
+        ApiException: The API rejects the call.
+        urllib3.exceptions.HTTPError: The API is unreachable.
     """
     retrying = Retrying(
-        retry=retry_if_exception(is_passing),
-        stop=stop_after_delay(PATIENCE_SECONDS),
+        retry=retry_if_exception(is_transient_error),
+        stop=stop_after_delay(RETRY_SECONDS),
         wait=wait_exponential(multiplier=0.25, max=5),
         reraise=True,
     )
     return retrying(call, *arguments, _request_timeout=TIMEOUTS_SECONDS, **named)
 
 
-def is_passing(error: BaseException) -> bool:
-    """Return whether an error is about the connection or the server's state, and not about what was asked."""
+def is_transient_error(error: BaseException) -> bool:
+    """Return whether the connection or the server caused an error, not the request."""
     if isinstance(error, client.ApiException):
-        return error.status in _PASSING
+        return is_transient_status(error.status)
     return isinstance(error, urllib3.exceptions.HTTPError | OSError)

@@ -1,4 +1,7 @@
-"""The pod that a task runs in, as the compiled pipelines tell each task by its environment."""
+"""The pod that a task runs in.
+
+Compiled pipelines set these fields in the environment of each task.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,7 +15,12 @@ from components.settings import ENVIRONMENT_PREFIX
 
 POD_ENVIRONMENT_PREFIX = f"{ENVIRONMENT_PREFIX}POD_"
 
-# Kubernetes' downward API, by field.
+# Labels of all pods that the pipelines start. Network policies and cloud identities select by them.
+LABELS: Mapping[str, str] = MappingProxyType(
+    {"app.kubernetes.io/part-of": "image-pipelines", "azure.workload.identity/use": "true"}
+)
+
+# Field paths of Kubernetes' downward API by field of `Pod`.
 FIELD_PATHS: Mapping[str, str] = MappingProxyType(
     {"name": "metadata.name", "namespace": "metadata.namespace", "uid": "metadata.uid", "ip": "status.podIP"}
 )
@@ -22,10 +30,10 @@ class Pod(BaseSettings):
     """The task's own pod, read from `IMAGE_PIPELINES_POD_<FIELD>`.
 
     Attributes:
-        name: Its name.
-        namespace: The namespace that it, and all that it makes, lives in.
-        uid: Its unique id, for owner references.
-        ip: Its address, that executors reach the driver by.
+        name: Name of the pod.
+        namespace: Namespace of the pod, and of all objects that the task creates.
+        uid: Unique id of the pod, for owner references.
+        ip: IP address of the pod, at which executors reach Spark's driver.
     """
 
     model_config = SettingsConfigDict(env_prefix=POD_ENVIRONMENT_PREFIX, env_ignore_empty=True, frozen=True)
@@ -40,13 +48,13 @@ class Pod(BaseSettings):
         """Return this task's pod.
 
         Raises:
-            InputError: The environment does not tell it.
+            InputError: The environment lacks a field.
         """
         try:
             return cls()
         except ValidationError as error:
             variable = f"{POD_ENVIRONMENT_PREFIX}{error.errors()[0]['loc'][0]}".upper()
             raise InputError(
-                f"{variable}: not set, so this task does not know its pod. Run it from a compiled pipeline, or set it"
-                " by a fieldRef in the pod's environment."
+                f"{variable}: not set. Run this task in a compiled pipeline, or set the variable with a fieldRef in the"
+                " pod's environment."
             ) from error

@@ -1,30 +1,34 @@
-"""Evaluate: the challenger and the champion on the test images of one training set.
+"""Evaluate the challenger and the champion on the test images of one training set.
 
-Which side an image is on is decided by its content, for ever: the champion was not trained on these images either.
+A hash of its content assigns each image to a split permanently, so the champion was not trained on these images either.
 """
 
 import heapq
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
-from components.evaluate_classifier.gate import Champion, Decision, Gate, decide
+from components.evaluate_classifier.gate import Decision, EvaluatedChampion, decide
 from components.evaluate_classifier.tally import Paired, Tally
-from components.register_model.registry import ModelRegistry
+from components.parameters import Gate
+from components.preprocessing.classifier_process import ClassifierProcess
+from components.preprocessing.prediction import Prediction
+from components.registry.model_registry import ModelRegistry
 from components.settings import Settings
-from components.storage import files
-
-if TYPE_CHECKING:
-    from components.images.classifier import Classifier, Prediction
+from components.storage.files import Files
+from components.training_set.manifest import SplitName, TrainingSet
 
 _BATCH_ROWS = 32
 _BUFFER_BYTES = 2**20
-_MISTAKES = 24
+_MAXIMUM_MISTAKES = 24
+_MAXIMUM_FAILURES = 24
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,9 @@ class Challenger:
     """The new model.
 
     Attributes:
-        run_id: MLflow run that trained it.
-        model_uri: The logged model.
-        digest: SHA-256 of its SavedModel.
+        run_id: MLflow run that trained the model.
+        model_uri: URI of the logged model.
+        digest: SHA-256 of the model's SavedModel.
     """
 
     run_id: str
@@ -43,14 +47,14 @@ class Challenger:
 
 
 class Mistake(NamedTuple):
-    """An image that the challenger classified wrong. They are ordered by its score, low to high.
+    """An image that the challenger misclassified. Mistakes are ordered by score.
 
     Attributes:
-        score: The wrong class' score, 0..1.
-        path: Which image it is.
-        true: Its class id.
-        predicted: The predicted class id.
-        content: Its file.
+        score: Probability that the challenger assigns to the predicted class, 0..1.
+        path: Key of the image in the lake.
+        true: True class id.
+        predicted: Predicted class id.
+        content: The image file.
     """
 
     score: float
@@ -62,16 +66,17 @@ class Mistake(NamedTuple):
 
 @dataclass
 class EvaluationResult:
-    """What an evaluation found.
+    """Predictions of both models, and the gate's decision.
 
     Attributes:
-        training_set: Where the images are from.
-        decision: What the gate says.
-        challenger: What the challenger said of the images.
-        champion: What the champion said of them; None if there is none.
-        paired: How the challenger did on them beside the champion; None if there is none.
-        compared_with: Version of the champion; empty if there is none.
-        mistakes: The challenger's mistakes of the highest scores, highest first.
+        training_set: The training set whose test images were used.
+        decision: The gate's decision.
+        challenger: The challenger's predictions.
+        champion: The champion's predictions; None without a champion.
+        paired: Images that only one of the models predicts correctly; None without a champion.
+        compared_with: Version of the champion; empty without a champion.
+        mistakes: The challenger's mistakes with the highest scores, highest first, at most 24.
+        failures: Path and error of images that the challenger could not score, at most 24.
     """
 
     training_set: TrainingSet
@@ -81,19 +86,23 @@ class EvaluationResult:
     paired: Paired | None
     compared_with: str
     mistakes: list[Mistake] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def champion_accuracy(self) -> float:
-        """The champion's accuracy, 0..1; 0 if there is no champion."""
+        """The champion's accuracy, 0..1; 0 without a champion."""
         return self.champion.accuracy if self.champion else 0.0
 
     def class_name(self, label: int) -> str:
-        """Return a class' name, with its id where others have the same name or it is not of this training set."""
+        """Return the unique name of a class, or its id if it has no name."""
         return class_names(self.training_set).get(label, str(label))
 
 
 def class_names(training_set: TrainingSet) -> dict[int, str]:
-    """Return the classes' names by class id, with the id where others have the same name."""
+    """Return unique class names by class id.
+
+    A name that several classes share is followed by the id.
+    """
     names = Counter(item.name for item in training_set.classes)
     return {
         item.label: item.name if names[item.name] == 1 else f"{item.name} ({item.label})"
@@ -113,89 +122,113 @@ def evaluate(
     challenger: Challenger,
     gate: Gate = Gate(),  # noqa: B008 - frozen
 ) -> EvaluationResult:
-    """Compare a new model with the champion, if there is one, and decide whether it takes its place.
+    """Compare a new model with the champion, and decide about its promotion.
 
     Args:
-        settings: Name the registry and the model.
-        training_set: URI of the training set whose test images are taken.
+        settings: Settings that name the registry and the model.
+        training_set: URI of the training set with the test images.
         challenger: The new model.
-        gate: The thresholds.
+        gate: Thresholds of the decision.
 
     Raises:
-        InputError: There are no test images, or a model's files are not those that were registered.
+        InputError: The training set has no test images, or a model's files differ from the registered ones.
     """
-    return evaluate_challenger(ModelRegistry.open(settings), TrainingSet.read(training_set), challenger, gate)
+    files = Files.of(settings)
+    members = TrainingSet.read(training_set, files)
+    return evaluate_challenger(ModelRegistry.open(settings), members, challenger, gate, files)
 
 
 def evaluate_challenger(
-    registry: ModelRegistry, training_set: TrainingSet, challenger: Challenger, gate: Gate
+    registry: ModelRegistry, training_set: TrainingSet, challenger: Challenger, gate: Gate, files: Files
 ) -> EvaluationResult:
-    """Do what `evaluate` does, in a registry that is open."""
+    """Compare a new model with the champion as `evaluate` does, in an open registry."""
     if training_set.counts.get(SplitName.TEST, 0) == 0:
         raise InputError(
-            f"training_set: '{training_set.uri}' has no test images to compare models on. Ingest more labelled images."
+            f"training_set: '{training_set.uri}' has no test images to compare models on. Ingest more labeled images."
         )
     champion = registry.champion()
     is_challenger = champion is not None and champion.digest == challenger.digest
-    challenger_model = registry.load(challenger.model_uri, challenger.digest)
-    champion_model = registry.load(champion.model_uri, champion.digest) if champion and not is_challenger else None
-
-    said = _run(training_set, challenger_model, champion_model)
-    against = None
+    with ExitStack() as stack:
+        challenger_model = _start(registry, challenger.model_uri, challenger.digest, stack)
+        champion_model = None
+        if champion and not is_challenger:
+            champion_model = _start(registry, champion.model_uri, champion.digest, stack)
+        predictions = _predict_test_images(training_set, challenger_model, champion_model, files)
+    evaluated_champion = None
     if champion is not None:
-        against = Champion(champion.version, said.by_champion, said.paired, is_challenger)
-    decision = decide(gate, said.by_challenger, against, class_names(training_set))
+        evaluated_champion = EvaluatedChampion(
+            champion.version, predictions.champion, predictions.paired, is_challenger
+        )
+    decision = decide(gate, predictions.challenger, evaluated_champion, class_names(training_set))
     registry.log_metrics(
-        challenger.run_id, {"test_accuracy": said.by_challenger.accuracy, "test_images": said.by_challenger.total}
+        challenger.run_id,
+        {"test_accuracy": predictions.challenger.accuracy, "test_images": predictions.challenger.total},
     )
     return EvaluationResult(
         training_set,
         decision,
-        said.by_challenger,
-        said.by_champion if champion else None,
-        said.paired if champion else None,
+        predictions.challenger,
+        predictions.champion if champion else None,
+        predictions.paired if champion else None,
         champion.version if champion else "",
-        sorted(said.mistakes, reverse=True),
+        sorted(predictions.mistakes, reverse=True),
+        predictions.failures,
     )
 
 
-@dataclass
-class _Said:
-    """What the models said of the test images. Without a champion, its part says what the challenger's does."""
+def _start(registry: ModelRegistry, model_uri: str, digest: str, stack: ExitStack) -> ClassifierProcess:
+    """Download a model, and return its process. Both are removed when the stack is closed."""
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    saved_model = registry.download(model_uri, digest, folder)
+    # A new interpreter, since this process may have used TensorFlow.
+    return stack.enter_context(ClassifierProcess.of(saved_model, fork=False))
 
-    by_challenger: Tally = field(default_factory=Tally)
-    by_champion: Tally = field(default_factory=Tally)
+
+@dataclass
+class _TestPredictions:
+    """Predictions for the test images.
+
+    Without a separate champion model, `champion` repeats the challenger's predictions.
+    """
+
+    challenger: Tally = field(default_factory=Tally)
+    champion: Tally = field(default_factory=Tally)
     paired: Paired = field(default_factory=Paired)
     mistakes: list[Mistake] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _run(training_set: TrainingSet, challenger: "Classifier", champion: "Classifier | None") -> _Said:
-    """Let both models classify the test images."""
-    said = _Said()
-    for images in _read_images(training_set):
+def _predict_test_images(
+    training_set: TrainingSet, challenger: ClassifierProcess, champion: ClassifierProcess | None, files: Files
+) -> _TestPredictions:
+    """Predict the classes of the test images with both models."""
+    predictions = _TestPredictions()
+    for images in _read_images(training_set, files):
         contents = [image.content for image in images]
-        ours = challenger.predict(contents)
-        theirs = champion.predict(contents) if champion is not None else ours
-        for image, our, their in zip(images, ours, theirs, strict=True):
-            said.by_challenger.add(image.label, our.label)
-            said.by_champion.add(image.label, their.label)
-            said.paired.add(image.label, our.label, their.label)
-            if (mistake := _mistake(image, our)) is not None:
-                push = heapq.heappush if len(said.mistakes) < _MISTAKES else heapq.heappushpop
-                push(said.mistakes, mistake)
-        print(f"progress: {said.by_challenger.total:,} test images", flush=True)
-    return said
+        challenger_predictions = challenger.predict(contents)
+        champion_predictions = champion.predict(contents) if champion is not None else challenger_predictions
+        for image, ours, theirs in zip(images, challenger_predictions, champion_predictions, strict=True):
+            predictions.challenger.add(image.label, ours.label)
+            predictions.champion.add(image.label, theirs.label)
+            predictions.paired.add(image.label, ours.label, theirs.label)
+            if (mistake := _mistake(image, ours)) is not None:
+                push = heapq.heappush if len(predictions.mistakes) < _MAXIMUM_MISTAKES else heapq.heappushpop
+                push(predictions.mistakes, mistake)
+            if ours.error is not None and len(predictions.failures) < _MAXIMUM_FAILURES:
+                predictions.failures.append((image.path, ours.error))
+        print(f"progress: {predictions.challenger.total:,} test images", flush=True)
+    return predictions
 
 
-def _mistake(image: _TestImage, prediction: "Prediction") -> Mistake | None:
+def _mistake(image: _TestImage, prediction: Prediction) -> Mistake | None:
     if prediction.label is None or prediction.score is None or prediction.label == image.label:
         return None
     return Mistake(prediction.score, image.path, image.label, prediction.label, image.content)
 
 
-def _read_images(training_set: TrainingSet) -> Iterator[list[_TestImage]]:
+def _read_images(training_set: TrainingSet, files: Files) -> Iterator[list[_TestImage]]:
     for url in training_set.file_urls(SplitName.TEST):
-        # A file is one row group: without these two it would be in memory as a whole.
+        # Each file is one row group. Without these two options, PyArrow would read a whole file into memory.
         with (
             files.open_file(url) as source,
             pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,

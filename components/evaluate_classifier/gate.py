@@ -1,84 +1,38 @@
-"""The gate: whether a new model becomes the champion. Thresholds are data, the rule is one function.
+"""Decide whether a challenger becomes the champion.
 
-A model that is no better than the champion does little harm in its place; a better one that is kept out costs every
-day. So by default the gain has to be surer than not (80 %), rather than beyond doubt (95 %).
+Thresholds are data, and each rule is one function.
+
+Promoting a challenger that only equals the champion does little harm, but rejecting a better challenger costs accuracy
+every day. Therefore a gain needs a confidence of only 80 % by default. A high accuracy can hide a class that gets
+worse. Therefore the gate tests each class by default. If both models are equally good, this test rejects the challenger
+with a probability of at most 5 %.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-from components.errors import InputError, check_shares
+from components.evaluate_classifier.significance import holm, paired_p_values
 from components.evaluate_classifier.tally import Paired, Tally
 from components.intervals import gain_interval
+from components.parameters import Gate
+from components.parameters.gate import Promotion
 
-# More of them make a sentence that nobody reads.
-_CLASSES_NAMED = 3
-
-
-class Mode(StrEnum):
-    """Who promotes.
-
-    Attributes:
-        AUTO: The gate.
-        MANUAL: A person.
-    """
-
-    AUTO = "auto"
-    MANUAL = "manual"
+CLASS_SIGNIFICANCE = 0.05
+# Tolerance for rounding, because a p-value can equal its level exactly, e.g. 0.5.
+_ROUNDING = 1e-9
+# Maximum number of classes that a reason names.
+_MAXIMUM_NAMED_CLASSES = 3
 
 
 @dataclass(frozen=True)
-class Gate:
-    """The thresholds.
+class EvaluatedChampion:
+    """The champion's predictions for the test images.
 
     Attributes:
-        promote: Who promotes: `auto` or `manual`.
-        minimum_accuracy: Accuracy that a champion has at least, 0..1.
-        minimum_gain: Accuracy that a champion has above the one before it, -1..1; a little below 0, it may be a little
-            worse.
-        gain_confidence: How sure it has to be that the gain is above the minimum, 0.5..1 without 1; at 0.5 the gain on
-            the test images counts as it is.
-        minimum_class_recall: Part of a class' images that a champion finds at least, 0..1. A class that the champion
-            before it found no better does not count.
-        minimum_class_images: Test images that a class has at least for its recall to count.
-
-    Raises:
-        InputError: A threshold makes no sense.
-    """
-
-    promote: str = Mode.AUTO
-    minimum_accuracy: float = 0.0
-    minimum_gain: float = 0.0
-    gain_confidence: float = 0.8
-    minimum_class_recall: float = 0.0
-    minimum_class_images: int = 20
-
-    def __post_init__(self) -> None:
-        if self.promote not in tuple(Mode):
-            raise InputError(f"promote: '{self.promote}' is none of {', '.join(Mode)}. Give one of them.")
-        check_shares({name: getattr(self, name) for name in ("minimum_accuracy", "minimum_class_recall")})
-        if not -1 <= self.minimum_gain <= 1:
-            raise InputError(f"minimum_gain: {self.minimum_gain:g} is not within -1..1. Give 0.01 for one point more.")
-        if not 0.5 <= self.gain_confidence < 1:
-            raise InputError(
-                f"gain_confidence: {self.gain_confidence:g} is not from 0.5 up to, but without 1. Give 0.8 for 80 %."
-            )
-        if self.minimum_class_images < 1:
-            raise InputError(
-                f"minimum_class_images: {self.minimum_class_images} is less than 1. Give a number of test images."
-            )
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The champion, on the same images.
-
-    Attributes:
-        version: Its version.
-        tally: What it said of them.
-        paired: How the challenger did on them beside it.
-        is_challenger: Whether the challenger is this very model.
+        version: Number of the version.
+        tally: The champion's predictions.
+        paired: Images that only the challenger or only the champion predicts correctly.
+        is_challenger: Whether challenger and champion are the same model.
     """
 
     version: str
@@ -89,31 +43,31 @@ class Champion:
 
 @dataclass(frozen=True)
 class Check:
-    """A threshold, and whether a challenger passed it.
+    """One rule of the gate, and whether a challenger passes it.
 
     Attributes:
-        threshold: What is asked for.
-        needed: How much of it.
-        found: How much there is.
-        passed: Whether that is enough.
-        sentence: All of this in words that go on from "it is promoted, or not, because".
+        rule: The rule in words.
+        required: The value that the rule requires.
+        measured: The measured value.
+        passed: Whether the challenger passes.
+        clause: The result, to follow "it is promoted because" or "it is not promoted because".
     """
 
-    threshold: str
-    needed: str
-    found: str
+    rule: str
+    required: str
+    measured: str
     passed: bool
-    sentence: str
+    clause: str
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says.
+    """The gate's decision.
 
     Attributes:
-        promote: Whether the challenger shall become the champion.
-        reason: Why, or why not.
-        checks: The thresholds it was held against.
+        promote: Whether the gate promotes the challenger.
+        reason: Reason for the decision, as a clause.
+        checks: The rules that were checked.
     """
 
     promote: bool
@@ -122,86 +76,191 @@ class Decision:
 
 
 def decide(
-    gate: Gate, challenger: Tally, champion: Champion | None, names: Mapping[int, str] | None = None
+    gate: Gate, challenger: Tally, champion: EvaluatedChampion | None, names: Mapping[int, str] | None = None
 ) -> Decision:
     """Decide whether a challenger becomes the champion.
 
     Args:
-        gate: The thresholds.
-        challenger: What the challenger said of the test images.
-        champion: The champion on the same images; None if there is none.
-        names: Names of classes for the reason, by class id.
+        gate: Thresholds of the decision.
+        challenger: The challenger's predictions for the test images, at least one.
+        champion: The champion's predictions for the same images; None without a champion.
+        names: Class names for the reason, by class id. A class without a name appears with its id.
     """
     if champion is not None and champion.is_challenger:
         return Decision(False, f"it is the champion already, as version {champion.version}")
-    checks = (
-        _check_accuracy(gate, challenger, champion is None),
-        *((_check_gain(gate, challenger, champion),) if champion is not None else ()),
-        _check_classes(gate, challenger, champion, names or {}),
+    class_names = {**{label: str(label) for label in challenger.labels()}, **(names or {})}
+    comparison = (
+        _check_majority(gate, challenger, class_names) if champion is None else _check_gain(gate, challenger, champion)
     )
-    failed = [check.sentence for check in checks if not check.passed]
+    checks = (
+        _check_accuracy(gate, challenger),
+        comparison,
+        *((_check_worse_classes(gate, champion, class_names),) if champion is not None else ()),
+        _check_recall(gate, challenger, champion, class_names),
+    )
+    failed = [check.clause for check in checks if not check.passed]
     if failed:
         return Decision(False, "; ".join(failed), checks)
-    merit = checks[1 if champion is not None else 0].sentence
-    if gate.promote == Mode.MANUAL:
-        return Decision(False, f"promotion is manual; {merit}", checks)
-    return Decision(True, merit, checks)
+    if gate.promote == Promotion.MANUAL:
+        return Decision(False, f"promotion is manual; {comparison.clause}", checks)
+    return Decision(True, comparison.clause, checks)
 
 
-def _check_accuracy(gate: Gate, challenger: Tally, is_first: bool) -> Check:
+def _check_accuracy(gate: Gate, challenger: Tally) -> Check:
     accuracy = challenger.accuracy
     passed = accuracy >= gate.minimum_accuracy
-    sentence = f"its accuracy of {accuracy:.2%} is {'not ' if passed else ''}under the minimum of"
     return Check(
         "Accuracy",
         f"{gate.minimum_accuracy:.2%}",
         f"{accuracy:.2%}",
         passed,
-        f"{'there is no champion yet, and ' if is_first and passed else ''}{sentence} {gate.minimum_accuracy:.2%}",
+        f"its accuracy of {accuracy:.2%} {'reaches' if passed else 'is below'} the minimum of"
+        f" {gate.minimum_accuracy:.2%}",
     )
 
 
-def _check_gain(gate: Gate, challenger: Tally, champion: Champion) -> Check:
+def _check_majority(gate: Gate, challenger: Tally, names: Mapping[int, str]) -> Check:
+    """Compare a first model with always predicting the most frequent class.
+
+    Two cases need no significance test. A model without mistakes passes for any number of images. If all images are of
+    one class, no model can beat always predicting that class. Then a single correct prediction suffices.
+    """
+    total, correct = challenger.total, challenger.correct
+    images = {label: scores.images for label, scores in challenger.scores_by_class().items()}
+    majority = max(images, key=lambda label: images[label])
+    fraction = images[majority] / total
+    majority_correct = challenger.pairs[majority, majority]
+    p_value = float(paired_p_values(correct - majority_correct, images[majority] - majority_correct))
+    rule = "Accuracy of a first champion, compared with always predicting the most frequent class"
+    if correct == total or images[majority] == total:
+        one_class = images[majority] == total
+        right = f"all {total:,}" if correct == total else f"{correct:,} of the {total:,}"
+        return Check(
+            rule,
+            "more than 0 images, because all are of one class"
+            if one_class
+            else f"more than {fraction:.2%}, or no mistake",
+            f"{correct:,} of {total:,} images",
+            correct > 0,
+            f"there is no champion yet, and it classifies {right} test images correctly"
+            f"{' (all are of one class)' if one_class else ''}",
+        )
+    passed = p_value <= 1 - gate.gain_confidence + _ROUNDING
+    accuracy = f"{challenger.accuracy:.2%}"
+    return Check(
+        rule,
+        f"more than {fraction:.2%}, p at most {1 - gate.gain_confidence:.2g}",
+        f"{accuracy}, p {p_value:.2g}",
+        passed,
+        f"there is no champion yet, and its accuracy of {accuracy} on {total:,} images is"
+        f" {'' if passed else 'not '}above the {fraction:.2%} of always predicting class {names[majority]}, the most"
+        f" frequent one ({gate.gain_confidence:.0%} confidence)",
+    )
+
+
+def _check_gain(gate: Gate, challenger: Tally, champion: EvaluatedChampion) -> Check:
     paired = champion.paired
-    # One end of the interval counts: half of what is outside of it is on the other side.
+    # The interval is two-sided, and only its lower end counts. At a confidence of 2c - 1, a probability of 1 - c is
+    # below that end.
     low = gain_interval(paired.won, paired.lost, paired.total, 2 * gate.gain_confidence - 1).low
     passed = low > gate.minimum_gain
-    sure = f"{gate.gain_confidence:.0%} sure"
+    confidence = f"{gate.gain_confidence:.0%} confidence"
     return Check(
-        f"Gain over the champion, {sure}",
+        f"Gain over the champion, {confidence}",
         f"more than {_points(gate.minimum_gain)}",
         f"{_points(paired.gain)}, at least {_points(low)}",
         passed,
-        f"its accuracy of {challenger.accuracy:.2%} on {paired.total:,} images, beside the"
-        f" {champion.tally.accuracy:.2%} of version {champion.version}, the champion, is a gain of at least"
-        f" {_points(low)} ({sure}), which is {'' if passed else 'not '}above the minimum of"
+        f"its accuracy is {challenger.accuracy:.2%} on {paired.total:,} images, and version {champion.version}, the"
+        f" champion, has {champion.tally.accuracy:.2%}: a gain of at least {_points(low)} ({confidence}), which is"
+        f" {'' if passed else 'not '}above the minimum of"
         f" {_points(gate.minimum_gain)}",
     )
 
 
-def _check_classes(gate: Gate, challenger: Tally, champion: Champion | None, names: Mapping[int, str]) -> Check:
-    under = []
-    lowest: tuple[float, int] | None = None
-    for label in challenger.labels():
-        ours = challenger.class_scores(label)
-        if ours.recall is None or ours.images < gate.minimum_class_images:
-            continue
-        lowest = min(lowest or (ours.recall, label), (ours.recall, label))
-        theirs = champion.tally.class_scores(label).recall if champion is not None else None
-        if ours.recall < gate.minimum_class_recall and (theirs is None or ours.recall < theirs):
-            under.append((ours.recall, label))
-    named = [f"{recall:.2%} of class {names.get(label, label)}" for recall, label in sorted(under)[:_CLASSES_NAMED]]
-    more = f" and too little of {len(under) - len(named)} other classes" if len(under) > len(named) else ""
+@dataclass(frozen=True)
+class _ComparedClass:
+    name: str
+    images: int
+    recall: float
+    champion_recall: float
+    p_value: float
+
+    def __str__(self) -> str:
+        return f"{self.name} (recall {self.recall:.2%} instead of {self.champion_recall:.2%} on {self.images:,} images)"
+
+
+def _check_worse_classes(gate: Gate, champion: EvaluatedChampion, names: Mapping[int, str]) -> Check:
+    """Test for each class whether its recall is lower than the champion's.
+
+    A class that the champion does not have can't get worse. If the challenger never predicts a class, each image of
+    the class that the champion predicts correctly counts against the challenger.
+    """
+    compared = _compare_classes(gate, champion, names)
+    worse = [compared_class for compared_class in compared if compared_class.p_value <= CLASS_SIGNIFICANCE]
+    named = ", ".join(map(str, worse[:_MAXIMUM_NAMED_CLASSES]))
+    more = f" and {len(worse) - _MAXIMUM_NAMED_CLASSES:,} more" if len(worse) > _MAXIMUM_NAMED_CLASSES else ""
+    classes = "class" if len(worse) == 1 else "classes"
+    verb = "is" if len(worse) == 1 else "are"
     return Check(
-        f"Recall of each class of {gate.minimum_class_images:,} test images or more",
-        f"{gate.minimum_class_recall:.2%}",
-        f"{lowest[0]:.2%} of class {names.get(lowest[1], lowest[1])}" if lowest else "no class has so many",
-        not under,
-        f"it finds {', '.join(named)}{more}, under the minimum of {gate.minimum_class_recall:.2%}"
-        if under
-        else "no class is under the minimum",
+        f"No class of {gate.minimum_class_images:,} test images or more significantly worse than under the champion",
+        f"p above {CLASS_SIGNIFICANCE:.2g}, corrected for {len(compared):,} classes (Holm)",
+        f"lowest p {compared[0].p_value:.2g}: class {compared[0]}" if compared else "no class has that many images",
+        not worse,
+        f"{classes} {named}{more} {verb} significantly worse than under version {champion.version}, the champion"
+        if worse
+        else f"no class is significantly worse than under version {champion.version}, the champion",
     )
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f} points"
+def _compare_classes(gate: Gate, champion: EvaluatedChampion, names: Mapping[int, str]) -> list[_ComparedClass]:
+    """Compare the classes with enough images, lowest p-value first."""
+    counts = {
+        label: paired
+        for label, paired in champion.paired.by_class().items()
+        if paired.total >= gate.minimum_class_images
+    }
+    p_values = paired_p_values([paired.lost for paired in counts.values()], [paired.won for paired in counts.values()])
+    compared = []
+    for (label, paired), p_value, corrected in zip(counts.items(), p_values, holm(p_values), strict=True):
+        champion_correct = champion.tally.pairs[label, label]
+        compared.append(
+            (
+                p_value,
+                _ComparedClass(
+                    names[label],
+                    paired.total,
+                    (champion_correct + paired.won - paired.lost) / paired.total,
+                    champion_correct / paired.total,
+                    float(corrected),
+                ),
+            )
+        )
+    return [compared_class for _, compared_class in sorted(compared, key=lambda pair: pair[0])]
+
+
+def _check_recall(gate: Gate, challenger: Tally, champion: EvaluatedChampion | None, names: Mapping[int, str]) -> Check:
+    champion_scores = champion.tally.scores_by_class() if champion is not None else {}
+    under = []
+    lowest: tuple[float, int] | None = None
+    for label, scores in challenger.scores_by_class().items():
+        if scores.recall is None or scores.images < gate.minimum_class_images:
+            continue
+        lowest = min(lowest or (scores.recall, label), (scores.recall, label))
+        champion_recall = champion_scores[label].recall if champion is not None else None
+        if scores.recall < gate.minimum_class_recall and (champion_recall is None or scores.recall < champion_recall):
+            under.append((scores.recall, label))
+    named = [f"{recall:.2%} for class {names[label]}" for recall, label in sorted(under)[:_MAXIMUM_NAMED_CLASSES]]
+    more = f" and too low for {len(under) - len(named):,} more classes" if len(under) > len(named) else ""
+    return Check(
+        f"Recall of each class of {gate.minimum_class_images:,} test images or more",
+        f"{gate.minimum_class_recall:.2%}",
+        f"{lowest[0]:.2%} for class {names[lowest[1]]}" if lowest else "no class has that many images",
+        not under,
+        f"its recall is {', '.join(named)}{more}, below the minimum of {gate.minimum_class_recall:.2%}"
+        if under
+        else f"the recall of each class reaches the minimum of {gate.minimum_class_recall:.2%}",
+    )
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f} points"

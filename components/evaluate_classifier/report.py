@@ -1,4 +1,4 @@
-"""The page and the KFP artifacts about an evaluation."""
+"""The report and the KFP artifacts of an evaluation."""
 
 from pathlib import Path
 from typing import Protocol
@@ -8,30 +8,31 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import PercentFormatter
 
 from components.evaluate_classifier.evaluate import EvaluationResult
-from components.evaluate_classifier.tally import Tally
-from components.intervals import share_interval
+from components.evaluate_classifier.gate import CLASS_SIGNIFICANCE
+from components.evaluate_classifier.tally import UNSEEN, Tally
+from components.intervals import fraction_interval
 from components.report import Cell, Picture, Report, new_figure, percent, percent_range, short
 from components.report.metrics import MetricsArtifact
 
-# More can't be read, neither on a page nor in KFP's UI.
+# A larger matrix is not legible on a page or in KFP's UI.
 MAXIMUM_CLASSES = 40
 _OTHERS = "other classes"
-# Of larger ones the counts can't be read any more, the shades can.
-_MOST_COUNTS = 15
-_CONFUSIONS = 20
-# Exponent that makes a mistake on one image in a hundred visible beside a diagonal of 90 %.
-_SHADE = 0.5
+# The cells of a larger matrix are too small for counts.
+_MAXIMUM_CLASSES_WITH_COUNTS = 15
+_MAXIMUM_CONFUSIONS = 20
+# Exponent of the shades. With it, a mistake on 1 % of the images is visible next to a diagonal of 90 %.
+_SHADE_EXPONENT = 0.5
 
 
 class ConfusionArtifact(Protocol):
-    """KFP's `ClassificationMetrics`."""
+    """The method of KFP's `ClassificationMetrics` that an evaluation calls."""
 
     def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None:
         """Log a confusion matrix."""
 
 
 def log_metrics(result: EvaluationResult, metrics: MetricsArtifact, confusion: ConfusionArtifact) -> None:
-    """Log the figures and the challenger's confusion matrix as KFP artifacts."""
+    """Log the metrics and the challenger's confusion matrix as KFP artifacts."""
     metrics.log_metric("accuracy", result.challenger.accuracy)
     metrics.log_metric("test_images", result.challenger.total)
     if result.champion is not None:
@@ -42,9 +43,10 @@ def log_metrics(result: EvaluationResult, metrics: MetricsArtifact, confusion: C
 
 
 def confusion_matrix(result: EvaluationResult) -> tuple[list[str], list[list[int]]]:
-    """Return names and rows of the challenger's confusion matrix.
+    """Return the names and the rows of the challenger's confusion matrix.
 
-    Of many classes, those with the most mistakes are shown, and one row and column stand for the others.
+    With more than `MAXIMUM_CLASSES` classes, the matrix has the classes with the most mistakes, and one row and one
+    column for all other classes.
     """
     tally = result.challenger
     labels = tally.most_confused(MAXIMUM_CLASSES)
@@ -54,54 +56,75 @@ def confusion_matrix(result: EvaluationResult) -> tuple[list[str], list[list[int
 
 
 def write_report(result: EvaluationResult, path: str) -> None:
-    """Write the page: the decision, both models, the confusion matrix, the classes and the worst mistakes."""
+    """Write the HTML report of an evaluation."""
     decision = result.decision
-    report = Report("Challenger and champion", f"on the test images of training set {result.training_set.id}")
+    report = Report(
+        "Challenger and champion", f"Test images of training set {result.training_set.id}", _summary(result)
+    )
     report.figures(
         {
             "Challenger's accuracy": f"{result.challenger.accuracy:.2%}",
-            f"Champion's accuracy{_version(result)}": f"{result.champion.accuracy:.2%}" if result.champion else None,
+            f"Accuracy of the champion{_version(result)}": f"{result.champion.accuracy:.2%}"
+            if result.champion
+            else None,
             "Test images": result.challenger.total,
-            "Promote": "yes" if decision.promote else "no",
+            "Promoted": "yes" if decision.promote else "no",
         }
     )
-    report.text(f"{'To be promoted' if decision.promote else 'Not to be promoted'}: {decision.reason}.")
+    report.text(f"The challenger is {'' if decision.promote else 'not '}promoted because {decision.reason}.")
     if decision.checks:
         report.table(
-            "The gate",
-            ("Threshold", "Needed", "Found", "Passed"),
-            [(check.threshold, check.needed, check.found, check.passed) for check in decision.checks],
+            "Gate",
+            ("Rule", "Required", "Measured", "Passed"),
+            [(check.rule, check.required, check.measured, check.passed) for check in decision.checks],
         )
     if result.paired is not None:
+        same = result.paired.total - result.paired.won - result.paired.lost
         report.text(
-            f"On {result.paired.won:,} images only the challenger is right, on {result.paired.lost:,} only the"
-            f" champion; on the other {result.paired.total - result.paired.won - result.paired.lost:,} they are equal."
+            f"Only the challenger is right on {result.paired.won:,} images, only the champion on"
+            f" {result.paired.lost:,}. On the other {same:,} images, both are right or both are wrong."
         )
     models: list[tuple[str, Tally]] = [("challenger", result.challenger)]
     if result.champion is not None:
         models.append((f"champion{_version(result)}", result.champion))
     report.table(
-        "The models on the same images",
-        ("Model", "Images", "Right", "Wrong", "Of these not decodable", "Accuracy, %", "95% interval"),
-        [(name, *_counts(each)) for name, each in models],
+        "Both models on the same images" if result.champion is not None else "The model on the test images",
+        ("Model", "Images", "Right", "Wrong", "Not scored", "Accuracy, %", "95% interval"),
+        [(name, *_counts(tally)) for name, tally in models],
     )
+    if result.failures:
+        report.text(f"Images that could not be scored count as wrong. The challenger's first {len(result.failures)}:")
+        report.table("Images that could not be scored", ("Image", "Error"), result.failures)
     _add_matrix(report, result)
     _add_confusions(report, result)
     _add_classes(report, result)
     pictures = [
         Picture(
-            each.content,
-            f"{result.class_name(each.predicted)}, {each.score:.1%}; in truth {result.class_name(each.true)}",
-            each.path,
+            mistake.content,
+            f"{result.class_name(mistake.predicted)}, {mistake.score:.1%}; true class"
+            f" {result.class_name(mistake.true)}",
+            mistake.path,
         )
-        for each in result.mistakes
+        for mistake in result.mistakes
     ]
-    report.gallery("The challenger's mistakes of the highest scores", pictures)
+    report.gallery("The challenger's mistakes with the highest scores", pictures)
     report.write(Path(path))
 
 
+def _summary(result: EvaluationResult) -> str:
+    outcome = "is promoted" if result.decision.promote else "is not promoted"
+    if result.champion is None:
+        comparison = "there is no champion to compare with"
+    else:
+        comparison = f"the champion{_version(result)} reaches {result.champion.accuracy:.2%}"
+    return (
+        f"The challenger {outcome}: its accuracy is {result.challenger.accuracy:.2%} on"
+        f" {result.challenger.total:,} test images, and {comparison}."
+    )
+
+
 def _version(result: EvaluationResult) -> str:
-    return f", version {result.compared_with}" if result.champion is not None else ""
+    return f" (version {result.compared_with})" if result.champion is not None else ""
 
 
 def _counts(tally: Tally) -> tuple[Cell, ...]:
@@ -109,9 +132,9 @@ def _counts(tally: Tally) -> tuple[Cell, ...]:
         tally.total,
         tally.correct,
         tally.total - tally.correct,
-        tally.undecodable,
+        tally.unscored,
         100 * tally.accuracy,
-        percent_range(share_interval(tally.correct, tally.total)),
+        percent_range(fraction_interval(tally.correct, tally.total)),
     )
 
 
@@ -119,38 +142,39 @@ def _add_matrix(report: Report, result: EvaluationResult) -> None:
     names, counts = confusion_matrix(result)
     matrix = np.array(counts)
     images = matrix.sum(axis=1, keepdims=True)
-    # By the share of each class, because the counts of large classes, and of all others together, outshine the rest.
-    shares = np.divide(matrix, images, out=np.zeros(matrix.shape), where=images > 0)
+    # Shades show fractions of each class, because the counts of large classes would make all other cells look empty.
+    fractions = np.divide(matrix, images, out=np.zeros(matrix.shape), where=images > 0)
     side = min(2.4 + 0.32 * len(names), 9.0)
-    size = 9.0 if len(names) <= _MOST_COUNTS else 6.5
+    size = 9.0 if len(names) <= _MAXIMUM_CLASSES_WITH_COUNTS else 6.5
     with new_figure(width=side + 1.2, height=side) as (figure, axes):
-        image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(_SHADE, 0, 1))
+        image = axes.imshow(fractions, cmap="Blues", norm=PowerNorm(_SHADE_EXPONENT, 0, 1))
         axes.grid(visible=False)
         shown = [short(name) for name in names]
         axes.set_xticks(range(len(names)), shown, rotation=90, fontsize=size)
         axes.set_yticks(range(len(names)), shown, fontsize=size)
-        if len(names) <= _MOST_COUNTS:
+        if len(names) <= _MAXIMUM_CLASSES_WITH_COUNTS:
             for (row, column), count in np.ndenumerate(matrix):
                 if count:
-                    shade = "white" if shares[row, column] > 0.35 else "#3d454d"
+                    shade = "white" if fractions[row, column] > 0.35 else "#3d454d"
                     axes.text(column, row, f"{count:,}", ha="center", va="center", color=shade)
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
-        bar = figure.colorbar(image, shrink=0.6, label="share of the true class' images", format=PercentFormatter(1))
+        bar = figure.colorbar(image, shrink=0.6, label="fraction of the true class", format=PercentFormatter(1))
         bar.outline.set_visible(False)
     tally = result.challenger
     total = len(tally.labels())
-    some = f": the {MAXIMUM_CLASSES} of {total:,} classes that mistakes are about most" if len(names) < total else ""
+    extent = f": the {MAXIMUM_CLASSES} of {total:,} classes with the most mistakes" if len(names) < total else ""
     report.chart(
-        f"Confusion matrix of the challenger{some}",
+        f"Confusion matrix of the challenger{extent}",
         figure,
-        alt="Images by true class, from top to bottom, and by predicted class, from left to right; of all classes"
-        f" {tally.correct:,} of {tally.total:,} images are on the diagonal, where both are the same",
+        alt="Images by true class, from top to bottom, and by predicted class, from left to right."
+        f" {tally.correct:,} of {tally.total:,} images of all classes are on the diagonal, where both are the same",
     )
 
 
 def _add_confusions(report: Report, result: EvaluationResult) -> None:
     tally = result.challenger
+    scores = tally.scores_by_class()
     mistakes = [
         (true, predicted, count)
         for (true, predicted), count in tally.pairs.most_common()
@@ -158,40 +182,51 @@ def _add_confusions(report: Report, result: EvaluationResult) -> None:
     ]
     report.table(
         "The challenger's most frequent mistakes",
-        ("True class", "Predicted class", "Images", "Of the true class, %"),
+        ("True class", "Predicted class", "Images", "Fraction of the true class, %"),
         [
             (
                 result.class_name(true),
                 result.class_name(predicted),
                 count,
-                percent(count / tally.class_scores(true).images),
+                percent(count / scores[true].images),
             )
-            for true, predicted, count in mistakes[:_CONFUSIONS]
+            for true, predicted, count in mistakes[:_MAXIMUM_CONFUSIONS]
         ],
     )
 
 
 def _add_classes(report: Report, result: EvaluationResult) -> None:
-    labels = sorted(result.challenger.labels(), key=lambda label: result.challenger.class_scores(label).recall or 0)
+    scores = result.challenger.scores_by_class()
+    champion_scores = result.champion.scores_by_class() if result.champion is not None else {}
+    paired = result.paired.by_class() if result.paired is not None else {}
     columns = ["Label", "Class", "Images", "Precision, %", "Recall, %"]
     if result.champion is not None:
-        columns += ["Champion's precision, %", "Champion's recall, %"]
+        columns += ["Champion's precision, %", "Champion's recall, %", "Only challenger right", "Only champion right"]
     rows = []
-    for label in labels:
-        ours = result.challenger.class_scores(label)
+    for label, challenger in sorted(scores.items(), key=lambda item: item[1].recall or 0):
         row: list[Cell] = [
             str(label),
             result.class_name(label),
-            ours.images,
-            percent(ours.precision),
-            percent(ours.recall),
+            challenger.images,
+            percent(challenger.precision),
+            percent(challenger.recall),
         ]
         if result.champion is not None:
-            theirs = result.champion.class_scores(label)
-            row += [percent(theirs.precision), percent(theirs.recall)]
+            champion = champion_scores.get(label, UNSEEN)
+            counts = paired.get(label)
+            row += [percent(champion.precision), percent(champion.recall)]
+            row += [counts.won, counts.lost] if counts is not None else [0, 0]
         rows.append(row)
-    report.table("Classes, those that are found least first", columns, rows)
+    report.table("Classes, lowest recall first", columns, rows)
     report.text(
-        "Precision is the share of the images that a model says are of the class that are; recall is the share of the"
-        " class' images that it finds."
+        "Precision: of the images predicted as the class, the fraction that belongs to it. Recall: of the images of the"
+        " class, the fraction that is predicted as the class."
     )
+    if result.champion is not None:
+        report.text(
+            "A class is significantly worse if the champion recognizes more of its images than the challenger, and if"
+            " chance does not explain the difference. The test is an exact one-sided sign test on the images that only"
+            f" one of the models classifies correctly, at p = {CLASS_SIGNIFICANCE:.2g} with Holm's correction for the"
+            f" number of classes. A challenger as good as the champion fails the test in at most"
+            f" {CLASS_SIGNIFICANCE:.0%} of evaluations."
+        )

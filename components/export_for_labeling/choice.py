@@ -1,119 +1,115 @@
-"""Which images people are asked about."""
+"""The selection of images for labeling: uncertain ones, and a random sample for audits."""
 
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from components.doubtful import DEFAULT_THRESHOLD, is_doubtful
-from components.errors import InputError, check_shares
+from components.labeling.requests import AUDIT, UNCERTAIN
+from components.labeling.uncertain import is_uncertain
 from components.lake import Lake
-from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS
+from components.lake.tables import LABELING_REQUESTS, LABELS, PREDICTIONS
+from components.lake.views import current_predictions
+from components.parameters import Choice
+from components.succession import Succession
 
-DOUBTFUL = "doubtful"
-AUDIT = "audit"
-
-# Hexadecimal digits of a hash that a double holds exactly.
+# Number of hexadecimal digits that a double represents exactly: 13 * 4 bits are fewer than its 53.
 _DIGITS = 13
 
 
-@dataclass(frozen=True)
-class Choice:
-    """How images are chosen.
+def candidates(lake: Lake, succession: Succession, choice: Choice, now: datetime) -> DataFrame:
+    """Return the images that have a current prediction, but no label and no request.
 
-    A hash of seed and content decides which images belong to a fraction, so the next run decides alike: what was left
-    out once is not sent bit by bit.
+    Each content appears once. A label or a request under any path of a content excludes the content.
 
-    Attributes:
-        threshold: Best score under which an image is doubtful, 0..1.
-        fraction: Part of the doubtful images to send, 0..1.
-        budget: How many doubtful images to send, lowest score first; 0 takes the fraction.
-        audit_fraction: Part of the images that are new since the last request to send whatever their score, 0..1.
-        seed: Mixed into the hash.
+    Predictions that are older than `candidate_days` do not count, so the cost grows with the images of these days, not
+    with the lake. The files of recent predictions also bound the paths that are looked up in `files`.
 
-    Raises:
-        InputError: A value is out of its range.
-    """
+    Only images that were first scored after the last request can be audited. Earlier exports have removed the uncertain
+    ones among the older images, so a sample of the rest would overestimate the model's accuracy.
 
-    threshold: float = DEFAULT_THRESHOLD
-    fraction: float = 0.1
-    budget: int = 0
-    audit_fraction: float = 0.01
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_shares({name: getattr(self, name) for name in ("threshold", "fraction", "audit_fraction")})
-        if self.budget < 0:
-            raise InputError(
-                f"budget: {self.budget} is less than 0. Give a number of images, or 0 for none in particular."
-            )
-
-
-def candidates(lake: Lake, choice: Choice) -> DataFrame:
-    """Return the images that a model scored, that nobody labelled and that nobody was asked about, each content once.
-
-    A content that has a label or a request under one path is none under any other.
-
-    Only what was scored since the last request can become an audit. What is older has been chosen from: its doubtful
-    images are gone, and a sample of the rest, by a larger fraction or another seed, would flatter the model.
+    Args:
+        lake: The lake.
+        succession: The models whose predictions count.
+        choice: Rules by which images are selected.
+        now: The time of this export, in UTC.
 
     Returns:
-        Frame of path (of a content's paths the first), content_sha256, predicted_label, predicted_score (0..1) and
-        model_version of the newest prediction, and the booleans doubtful and audit.
+        Frame of path (the first path of the content), content_sha256, predicted_label, predicted_score (0..1) and
+        model_version of the current prediction, and the booleans uncertain and audit.
     """
-    images = lake.read(IMAGES).select("path", "content_sha256", "label")
-    labelled = lake.read(LABELS).where("label IS NOT NULL").select("path")
-    settled = labelled.union(lake.read(LABELING_REQUESTS).select("path")).distinct().withColumn("settled", F.lit(True))
-    said = ("predicted_label", "predicted_score", "model_version")
-    newest = F.max_by(F.struct(*said), F.struct("scored_at", "model_version"))
-    predicted = (
-        lake.read(PREDICTIONS)
-        .where("error IS NULL")
-        .groupBy("path")
-        .agg(newest.alias("newest"), F.min("scored_at").alias("first_scored_at"))
+    predictions = lake.read(PREDICTIONS)
+    images = lake.current_images()
+    is_new = F.lit(True)
+    if choice.candidate_days:
+        since = now - timedelta(days=choice.candidate_days)
+        predictions = predictions.where(F.col("scored_at") >= since)
+        # An older image has a prediction that the filter above removes, so its first one is unknown.
+        is_new = F.col("ingested_at") >= since
+    current = current_predictions(predictions, succession)
+    first_path, last_path = current.agg(F.min("path"), F.max("path")).first()
+    # Predictions of withdrawn versions count too: earlier exports selected by them.
+    first_scored = (
+        predictions.where("error IS NULL")
+        .groupBy("path", "content_sha256")
+        .agg(F.min("scored_at").alias("first_scored_at"))
     )
     last_request = lake.read(LABELING_REQUESTS).agg(F.max("requested_at").alias("last_requested_at"))
-    scored_path = F.when(F.col("newest").isNotNull(), F.col("path"))
     return (
-        images.join(settled, "path", "left")
-        .join(predicted, "path", "left")
+        # Literals, because Delta skips files by literals only.
+        images.where(F.col("path").between(F.lit(first_path), F.lit(last_path)) & F.col("folder_label").isNull())
+        .select("path", "content_sha256", is_new.alias("is_new"))
+        .join(current, ["path", "content_sha256"])
+        .join(first_scored, ["path", "content_sha256"])
         .groupBy("content_sha256")
         .agg(
-            F.bool_or(F.col("label").isNotNull() | F.col("settled").isNotNull()).alias("settled"),
-            F.min_by(F.struct("path", "newest.*"), scored_path).alias("first"),
+            F.min(F.struct("path", "predicted_label", "predicted_score", "model_version")).alias("first"),
             F.min("first_scored_at").alias("first_scored_at"),
+            F.bool_and("is_new").alias("is_new"),
         )
-        .where("NOT settled AND first IS NOT NULL")
+        .join(_settled_contents(lake), "content_sha256", "left_anti")
         .crossJoin(F.broadcast(last_request))
         .select(
             "first.*",
             "content_sha256",
-            is_doubtful("first.predicted_score", choice.threshold).alias("doubtful"),
+            is_uncertain("first.predicted_score", choice.threshold).alias("uncertain"),
             (
                 (_position(AUDIT, choice.seed) < choice.audit_fraction)
+                & F.col("is_new")
                 & F.coalesce(F.col("first_scored_at") > F.col("last_requested_at"), F.lit(True))
             ).alias("audit"),
         )
     )
 
 
-def choose(candidates: DataFrame, choice: Choice) -> DataFrame:
-    """Return those of the candidates that people shall see, with the reason.
+def _settled_contents(lake: Lake) -> DataFrame:
+    """Return the contents that have a label or a request under any path, possibly with duplicates."""
+    labeled_by_people = lake.read(LABELS).where("label IS NOT NULL")
+    labeled_by_folder = lake.current_images().where("folder_label IS NOT NULL")
+    frames = (labeled_by_people, labeled_by_folder, lake.read(LABELING_REQUESTS))
+    first, *others = (rows.select("content_sha256") for rows in frames)
+    for other in others:
+        first = first.union(other)
+    return first
 
-    What the audit's hash hits is an audit, doubtful or not: so the audits are a fair sample of all new images, and a
-    model's accuracy on them is its accuracy in use.
+
+def choose(candidates: DataFrame, choice: Choice) -> DataFrame:
+    """Return the candidates to export, with the reason of the request.
+
+    An image that is drawn for audit is an audit even if it is uncertain. So the audits are a random sample of all new
+    images, and the accuracy on them estimates the accuracy in the field.
     """
-    rest = candidates.where("doubtful AND NOT audit")
-    doubtful = (
+    rest = candidates.where("uncertain AND NOT audit")
+    uncertain = (
         rest.orderBy("predicted_score", "path").limit(choice.budget)
         if choice.budget
-        else rest.where(_position(DOUBTFUL, choice.seed) < choice.fraction)
+        else rest.where(_position(UNCERTAIN, choice.seed) < choice.fraction)
     )
     audits = candidates.where("audit").withColumn("reason", F.lit(AUDIT))
-    return audits.unionByName(doubtful.withColumn("reason", F.lit(DOUBTFUL)))
+    return audits.unionByName(uncertain.withColumn("reason", F.lit(UNCERTAIN)))
 
 
 def _position(purpose: str, seed: int) -> Column:
-    """Return where from 0 to 1 a content stands; for another purpose it stands independently of that."""
+    """Return a pseudorandom number from 0 to 1 for each content, independent for each purpose and seed."""
     digest = F.sha2(F.concat(F.lit(f"{purpose}:{seed}:"), "content_sha256"), 256)
     return F.conv(F.substring(digest, 1, _DIGITS), 16, 10).cast("double") / float(16**_DIGITS)

@@ -6,46 +6,46 @@ from kfp import dsl
 from kfp.dsl import HTML, Output
 
 from components import container_images
+from components.parameters import ScoringForm, describe
 
 
 @dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
+@describe(ScoringForm)
 def export_for_labeling(
     report: Output[HTML],
     lake: str = "",
+    model_name: str = "",
     destination: str = "",
     threshold: float = 0.95,
-    fraction: float = 0.1,
     budget: int = 0,
-    audit_fraction: float = 0.01,
-    seed: int = 0,
+    export_options: dict = {},  # noqa: B006 - KFP copies this function's source, without any constant outside
 ) -> NamedTuple("Outputs", [("batch", str), ("count", int), ("manifest", str)]):
-    """Copy the images that the model doubts, and a sample of all others, to where people label them.
+    """Copy images with uncertain predictions, and a random sample, to where people label them.
 
-    No image is sent twice, nor is its content under another path. A batch that an earlier run left unfinished is
-    finished first.
+    The current prediction of an image decides: the champion's, or that of one of the two previous champions while the
+    champion has none. Predictions of a withdrawn version do not count.
+
+    Each image is exported once, and so is each content. If an earlier run left a batch unfinished, that batch is
+    completed first.
 
     Args:
         report: Page with counts by reason and some of the images.
-        lake: Root URI of the lake; empty takes it from the settings.
-        destination: Folder, as in file:///..., or Azure Blob container, as in
-            https://account.blob.core.windows.net/container/folder; empty takes labeling_destination of the settings.
-        threshold: Best score under which an image is doubtful, 0..1.
-        fraction: Part of the doubtful images that people get, 0..1. One that was left out once stays out.
-        budget: How many doubtful images people get, the most doubtful first; 0 takes the fraction.
-        audit_fraction: Part of the images that people get whatever their score, 0..1.
-        seed: Of the choice of images.
 
     Returns:
-        batch: Name of the batch that was sent; empty if there was nothing to send.
+        batch: Name of the exported batch; empty if there was nothing to export.
         count: Images in it.
-        manifest: URI of its manifest, a line of JSON for each image; empty if there was nothing to send.
+        manifest: URI of its manifest, one line of JSON per image; empty if there was nothing to export.
     """
-    from components.export_for_labeling.choice import Choice
     from components.export_for_labeling.export import export
     from components.export_for_labeling.report import write_report
+    from components.parameters import Choice, parse_inputs
     from components.settings import Settings
+    from components.task import run_task
 
-    choice = Choice(threshold, fraction, budget, audit_fraction, seed)
-    result = export(Settings.load(lake=lake), destination, choice)
-    write_report(result, report.path)
-    return result.batch, result.count, result.manifest
+    def step() -> tuple[str, int, str]:
+        choice = parse_inputs(Choice, threshold=threshold, budget=budget, export_options=export_options)
+        result = export(Settings.load(lake=lake, model_name=model_name), destination, choice)
+        write_report(result, report.path)
+        return result.batch, result.count, result.manifest
+
+    return run_task(step)

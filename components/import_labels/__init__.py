@@ -1,1 +1,1 @@
-"""Take in what people answered, and tell whether that is enough to train again."""
+"""Import people's annotations, and decide whether there are enough new labels to train again."""

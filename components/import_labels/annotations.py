@@ -1,92 +1,103 @@
-"""Answers as rows of `annotations`, each once."""
+"""Rows of the table `annotations`: each annotation is inserted exactly once."""
 
 from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from components.import_labels.formats import DEFAULT_SERVICE, Rejected
-from components.import_labels.reading import Reading, Said
-from components.import_labels.rule import last_words
-from components.lake import Lake, frame
+from components.import_labels.reading import ExportedAnnotation, Reading
+from components.import_labels.rule import latest_annotations
+from components.labeling.formats import DEFAULT_SERVICE, Rejection
+from components.lake import Lake
 from components.lake.tables import ANNOTATIONS
+from components.spark.frames import frame
 
-REPEATED_ID = "its annotation_id stands for another answer that came before"
+REPEATED_ID = "annotation_id: another annotation already has this id. Give each annotation an id of its own."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def drop_superseded(lake: Lake, reading: Reading, named: DataFrame) -> None:
-    """Of answers without id and time, keep what the newest export says, where that is news.
+    """Drop annotations without id and time that an export or the lake supersedes.
 
-    Such exports hold all that was ever answered, as it is when they are made.
+    An export without ids and times is a snapshot: it contains the current annotations of all its images. So only the
+    newest export of an image and a person counts, and only if it differs from what the lake has.
 
     Args:
         lake: The lake.
-        reading: What was read, each answer with its label.
-        named: Frame of the paths of all images in it.
+        reading: The annotations that were read, with their labels.
+        named: Frame of path and content_sha256 of all images in the reading.
     """
-    newest: dict[tuple[str, str, str], tuple[datetime, set[int | None]]] = {}
+    newest: dict[tuple[str, str, str, str], tuple[datetime, set[int | None]]] = {}
     # The newest export comes first.
-    for each in reading.said:
-        if _is_timeless(each):
-            at, labels = newest.setdefault(_person(each), (each.at, set()))
-            if each.at == at:
-                labels.add(each.label)
+    for exported in reading.annotations:
+        if _has_no_time(exported):
+            time, labels = newest.setdefault(_person(exported), (exported.annotated_at, set()))
+            if exported.annotated_at == time:
+                labels.add(exported.label)
     if not newest:
         return
-    words = (
-        last_words(lake.read(ANNOTATIONS).join(named, "path", "left_semi"))
-        .groupBy("path", "service", "annotator", F.unix_micros("annotated_at").alias("at"))
-        # A list of labels has no null in it.
+    rows = (
+        latest_annotations(lake.read(ANNOTATIONS).join(named, ["path", "content_sha256"], "left_semi"))
+        .groupBy("path", "content_sha256", "service", "annotator", F.unix_micros("annotated_at").alias("time"))
+        # collect_set drops nulls.
         .agg(F.collect_set("label").alias("labels"), F.count_if(F.col("label").isNull()).alias("skipped"))
         .collect()
     )
-    known = {
-        (row["path"], row["service"], row["annotator"]): (
-            _EPOCH + row["at"] * _MICROSECOND,
+    existing = {
+        (row["path"], row["content_sha256"], row["service"], row["annotator"]): (
+            _EPOCH + row["time"] * _MICROSECOND,
             {*row["labels"], *([None] if row["skipped"] else [])},
         )
-        for row in words
+        for row in rows
     }
 
-    def is_news(said: Said) -> bool:
-        at, labels = newest[_person(said)]
-        known_at, known_labels = known.get(_person(said), (_EPOCH, set()))
-        return said.at == at and known_at <= at and labels != known_labels
+    def is_current(exported: ExportedAnnotation) -> bool:
+        time, labels = newest[_person(exported)]
+        existing_time, existing_labels = existing.get(_person(exported), (_EPOCH, set()))
+        return exported.annotated_at == time and existing_time <= time and labels != existing_labels
 
-    reading.said = [each for each in reading.said if not _is_timeless(each) or is_news(each)]
-
-
-def _is_timeless(said: Said) -> bool:
-    return not said.answer.annotation_id and said.answer.annotated_at is None
+    reading.annotations = [
+        exported for exported in reading.annotations if not _has_no_time(exported) or is_current(exported)
+    ]
 
 
-def _person(said: Said) -> tuple[str, str, str]:
-    """Return image, service and person of an answer."""
-    return said.answer.path, said.answer.service or DEFAULT_SERVICE, said.answer.annotator
+def _has_no_time(exported: ExportedAnnotation) -> bool:
+    return not exported.annotation.annotation_id and exported.annotation.annotated_at is None
+
+
+def _person(exported: ExportedAnnotation) -> tuple[str, str, str, str]:
+    """Return the path, the content, the service and the person of an annotation."""
+    annotation = exported.annotation
+    service = annotation.service or DEFAULT_SERVICE
+    return annotation.path, exported.content_sha256, service, annotation.annotator
 
 
 def annotation_rows(lake: Lake, reading: Reading) -> DataFrame:
-    """Return the rows of `annotations` for what was read, and the column _where of the place where each was read."""
-    rows: dict[tuple[str, str], Said] = {}
-    for said in reading.said:
-        first = rows.setdefault(said.key, said)
-        if first.answer != said.answer:
-            reading.rejected.append(Rejected(said.located.where, REPEATED_ID))
+    """Return the rows of `annotations` for a reading, and reject annotations that repeat an id.
+
+    Returns:
+        Frame of the columns of `annotations`, and _place (the file and line of the annotation).
+    """
+    rows: dict[tuple[str, str], ExportedAnnotation] = {}
+    for exported in reading.annotations:
+        first = rows.setdefault(exported.key, exported)
+        if first.annotation != exported.annotation:
+            reading.rejected.append(Rejection(exported.located.place, REPEATED_ID))
     return frame(
         lake.spark,
         [
             (
                 *key,
-                each.answer.path,
-                each.label,
-                each.answer.annotator,
-                each.at,
-                each.answer.batch or None,
-                each.located.where,
+                exported.annotation.path,
+                exported.content_sha256,
+                exported.label,
+                exported.annotation.annotator,
+                exported.annotated_at,
+                exported.annotation.batch or None,
+                exported.located.place,
             )
-            for key, each in rows.items()
+            for key, exported in rows.items()
         ],
-        f"{ANNOTATIONS.columns}, _where STRING",
+        f"{ANNOTATIONS.columns}, _place STRING",
     )

@@ -1,78 +1,94 @@
-"""The classes that answers name. One that nobody knew is a new class of the lake, so the next training has it."""
+"""The classes that annotations name. Import adds unknown classes to the lake, so the next training learns them."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 
-from components.import_labels.formats import Answer, Rejected
-from components.import_labels.reading import Reading, Said
-from components.lake import Lake, frame
-from components.lake.tables import CLASSES
+from components.import_labels.reading import ExportedAnnotation, Reading
+from components.labeling.formats import Annotation, Rejection
+from components.lake import Lake
+from components.lake.tables import CLASSES, FOLDER_LABELS_END, PEOPLE
+from components.spark.frames import frame
 
-# A class that people name gets a number of four digits: those of folders have three, and one that lands later would
-# have that class' name with its own images.
-FIRST_NEW_LABEL = 1000
+# Above the numbers of landing folders: a folder that arrives later could otherwise have the number of a class that
+# people named, and mix its images into that class.
+FIRST_NEW_LABEL = FOLDER_LABELS_END
 
 _LONGEST_NAME = 200
-# What a spreadsheet or a page would run. Neither is let in with an export that somebody tampered with or broke.
+# Text that a spreadsheet or a browser would execute: an export may have been tampered with.
 _FORMULA_OR_MARKUP = re.compile(r"[=+@-]|.*(<[A-Za-z/!]|[\x00-\x1f\x7f])", re.DOTALL)
 
 
-def give_labels(lake: Lake, reading: Reading) -> dict[int, str]:
-    """Give each answer the number of its class, and the lake the classes that are new.
+def assign_labels(lake: Lake, reading: Reading) -> dict[int, str]:
+    """Set the class id of each annotation, and add new classes to the lake.
 
     Args:
         lake: The lake.
-        reading: Of which each answer gets its label. One whose name is that of several classes, or can't be that of a
-            new one, is left out.
+        reading: The annotations. One is rejected if several classes have its name, or if its name is not allowed for a
+            new class.
 
     Returns:
-        Name by class id of the new classes.
+        Name of each new class by class id.
     """
-    known = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
-    names = {*known.values()}
+    # Two imports could otherwise give one number to two classes.
+    with lake.writer("class_numbers"):
+        existing = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
+        names = {*existing.values()}
 
-    def check(said: Said) -> Said | Rejected:
-        answer = said.answer
-        if answer.label in known or answer.name in names or is_plain(answer.name):
-            return said
-        return Rejected(said.located.where, f"'{answer.name[:_LONGEST_NAME]}' can't be the name of a new class")
+        def check(exported: ExportedAnnotation) -> ExportedAnnotation | Rejection:
+            annotation = exported.annotation
+            if annotation.label in existing or annotation.name in names or is_plain_text(annotation.name):
+                return exported
+            reason = (
+                f"name: '{annotation.name[:_LONGEST_NAME]}' is not allowed for a new class. Use one line of at most"
+                f" {_LONGEST_NAME} characters without markup, which does not begin with =, +, - or @."
+            )
+            return Rejection(exported.located.place, reason)
 
-    reading.keep(check)
-    new = new_classes([each.answer for each in reading.said], known)
-    if new:
-        # Before the answers: a run that is cut off between the two leaves a class that the next one finds.
-        rows = [(label, text or None, None) for label, text in new.items()]
-        lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
+        reading.resolve(check)
+        new = find_new_classes([exported.annotation for exported in reading.annotations], existing)
+        if new:
+            # Before the annotations: if the run is killed between the two writes, the next run finds the classes.
+            rows = [(label, name or None, None, PEOPLE) for label, name in new.items()]
+            lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
     labels: dict[str, list[int]] = {}
-    for label, text in (known | new).items():
-        labels.setdefault(text, []).append(label)
+    for label, name in (existing | new).items():
+        labels.setdefault(name, []).append(label)
 
-    def find(said: Said) -> Said | Rejected:
-        answer = said.answer
-        found = [answer.label] if answer.label is not None or not answer.name else labels[answer.name]
-        if len(found) > 1:
-            reason = f"{len(found)} classes have the name '{answer.name}'"
-            return Rejected(said.located.where, reason, waits=True)
-        return replace(said, label=found[0])
+    def assign(exported: ExportedAnnotation) -> ExportedAnnotation | Rejection:
+        annotation = exported.annotation
+        has_label = annotation.label is not None or not annotation.name
+        matching = [annotation.label] if has_label else labels[annotation.name]
+        if len(matching) > 1:
+            reason = f"name: {len(matching)} classes have the name '{annotation.name}'. Give the class id as label."
+            return Rejection(exported.located.place, reason, retryable=True)
+        return replace(exported, label=matching[0])
 
-    reading.keep(find)
-    return {label: text or str(label) for label, text in new.items()}
+    reading.resolve(assign)
+    return {label: name or str(label) for label, name in new.items()}
 
 
-def is_plain(name: str) -> bool:
-    """Tell whether a name may be that of a new class: a line of text that is no formula and has no markup in it."""
+def is_plain_text(name: str) -> bool:
+    """Return whether a name is one line of limited length, without a formula or markup."""
     return len(name) <= _LONGEST_NAME and not _FORMULA_OR_MARKUP.match(name)
 
 
-def new_classes(answers: list[Answer], known: Mapping[int, str | None]) -> dict[int, str]:
-    """Return the classes that answers name and that are not known: name, empty if there is none, by class id."""
+def find_new_classes(annotations: list[Annotation], existing: Mapping[int, str | None]) -> dict[int, str]:
+    """Return the classes that annotations name and the lake lacks.
+
+    Args:
+        annotations: The annotations.
+        existing: Name of each class of the lake by class id.
+
+    Returns:
+        Name by class id; empty for a class without a name.
+    """
     new: dict[int, str] = {}
-    for answer in answers:
-        if answer.label is not None and answer.label not in known:
-            new[answer.label] = new.get(answer.label) or answer.name
-    named = {answer.name for answer in answers if answer.label is None and answer.name}
-    free = (label for label in count(FIRST_NEW_LABEL) if label not in known and label not in new)
-    # In the order of their names: so the numbers do not depend on the order of files.
-    return new | {next(free): name for name in sorted(named - {*known.values(), *new.values()})}
+    for annotation in annotations:
+        if annotation.label is not None and annotation.label not in existing:
+            new[annotation.label] = new.get(annotation.label) or annotation.name
+    names = {annotation.name for annotation in annotations if annotation.label is None and annotation.name}
+    free = (label for label in count(FIRST_NEW_LABEL) if label not in existing and label not in new)
+    # Sorted, so the class ids do not depend on the order of the files.
+    return new | {next(free): name for name in sorted(names - {*existing.values(), *new.values()})}

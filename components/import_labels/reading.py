@@ -1,124 +1,156 @@
-"""What exports say, as far as the lake knows what they speak of."""
+"""The annotations of exported files, resolved to images that the lake has."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from components.export_for_labeling.copies import copy_name
-from components.import_labels.copies import images_by_copy, original
-from components.import_labels.formats import Answer, Located, Rejected, parse
-from components.import_labels.sources import Export, Source
-from components.lake import Lake, frame
-from components.lake.tables import IMAGES, LABELING_REQUESTS
+from components.labeling.batches import batch_of_copy, copy_name, images_by_copy, resolve_copy
+from components.labeling.formats import Annotation, LocatedAnnotation, Rejection, parse
+from components.labeling.sources import Export, Source
+from components.lake import Lake
+from components.lake.tables import LABELING_REQUESTS
+from components.spark.frames import frame
 from components.storage import uri
 
-UNKNOWN_PATH = "the lake has no such image"
+UNKNOWN_PATH = "path: the lake has no image with this path. Correct the path, or ingest the image."
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer, and the export that it was read in.
+class ExportedAnnotation:
+    """An annotation, and the export that contains it.
 
     Attributes:
-        located: The answer, and where in the export it is.
+        located: The annotation and its place in the export.
         export: The export.
+        content_sha256: The content that the person saw; empty until it is looked up.
         label: Class id; None if the image was skipped.
     """
 
-    located: Located
+    located: LocatedAnnotation
     export: Export
+    content_sha256: str = ""
     label: int | None = None
 
     @property
-    def answer(self) -> Answer:
-        """The answer."""
-        return self.located.answer
+    def annotation(self) -> Annotation:
+        """The annotation without its place."""
+        return self.located.annotation
 
     @property
-    def at(self) -> datetime:
-        """When it was said, in UTC: when it was exported, if the service does not tell."""
-        return self.answer.annotated_at or self.export.modified_at
+    def annotated_at(self) -> datetime:
+        """Time of the annotation in UTC, or of its export if the service does not record it."""
+        return self.annotation.annotated_at or self.export.modified_at
 
     @property
     def key(self) -> tuple[str, str]:
         """Service and annotation id."""
-        return self.answer.key(self.at)
+        return self.annotation.key(self.annotated_at)
 
 
 @dataclass
 class Reading:
-    """What was read.
+    """The content of the exports that a run reads.
 
     Attributes:
-        said: What makes sense, of the newest export first.
-        rejected: What was left out.
-        waiting: Exports of which something was left out that the lake may know later.
+        annotations: Annotations that can be imported, those of the newest export first.
+        rejected: Files and annotations that can't be imported.
+        incomplete: Exports that the next run reads again, because it may import what this run rejects.
     """
 
-    said: list[Said] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    waiting: set[Export] = field(default_factory=set)
+    annotations: list[ExportedAnnotation] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    incomplete: set[Export] = field(default_factory=set)
 
-    def keep(self, judge: Callable[[Said], Said | Rejected]) -> None:
-        """Put another answer in place of each, or leave it out."""
-        judged = [(each.export, judge(each)) for each in self.said]
-        self.said = [found for _, found in judged if isinstance(found, Said)]
-        self.rejected += [found for _, found in judged if isinstance(found, Rejected)]
-        self.waiting |= {export for export, found in judged if isinstance(found, Rejected) and found.waits}
+    def resolve(self, resolve_one: Callable[[ExportedAnnotation], ExportedAnnotation | Rejection]) -> None:
+        """Replace or reject each annotation.
+
+        Args:
+            resolve_one: Function that returns the new annotation, or the rejection.
+        """
+        replaced = [(old.export, resolve_one(old)) for old in self.annotations]
+        self.annotations = [new for _, new in replaced if isinstance(new, ExportedAnnotation)]
+        self.rejected += [new for _, new in replaced if isinstance(new, Rejection)]
+        self.incomplete |= {export for export, new in replaced if isinstance(new, Rejection) and new.retryable}
 
 
 def read_exports(lake: Lake, source: Source, exports: Iterable[Export]) -> Reading:
-    """Read exports, the newest first, and keep what they say of images that the lake has."""
+    """Read exports, and keep the annotations of images that the lake has.
+
+    Args:
+        lake: The lake.
+        source: The place of the exports.
+        exports: The exports to read, newest first.
+    """
     reading = Reading()
     for export in exports:
         try:
             content = source.read(export)
         except FileNotFoundError:
-            reading.rejected.append(Rejected(export.name, "vanished while it was to be read"))
-            reading.waiting.add(export)
+            reading.rejected.append(Rejection(export.name, "The file was deleted before it was read. Export it again."))
+            reading.incomplete.add(export)
             continue
         located, rejected = parse(export.name, content)
-        reading.said += [Said(each, export) for each in located]
+        reading.annotations += [ExportedAnnotation(annotation, export) for annotation in located]
         reading.rejected += rejected
-    if any(each.located.is_copy for each in reading.said):
-        _find_originals(lake, reading)
-    if reading.said:
-        _find_images(lake, reading)
+    if any(exported.located.is_copy for exported in reading.annotations):
+        _resolve_copies(lake, reading)
+    if reading.annotations:
+        _match_images(lake, reading)
     return reading
 
 
-def _find_originals(lake: Lake, reading: Reading) -> None:
-    """Make answers about copies answers about their images."""
-    # What the manifests say, of all batches and wherever they went, without reading them back.
-    requests = lake.read(LABELING_REQUESTS).select("path", "batch")
-    sent = requests.join(lake.read(IMAGES).select("path", "content_sha256"), "path").collect()
+def _resolve_copies(lake: Lake, reading: Reading) -> None:
+    """Replace the paths of exported copies by the paths of their images."""
+    batches = {batch_of_copy(exported.annotation.path) for exported in reading.annotations if exported.located.is_copy}
+    # The lake derives the lines of the manifests itself, so it needs no access to the destinations.
+    requested = _find_requests(lake, batches).select("path", "content_sha256", "batch").collect()
     images = images_by_copy(
         {"path": row["path"], "batch": row["batch"], "file": copy_name(row["content_sha256"], row["path"])}
-        for row in sent
+        for row in requested
     )
 
-    def find(said: Said) -> Said | Rejected:
-        if not said.located.is_copy:
-            return said
-        found = original(said.located, images)
-        return found if isinstance(found, Rejected) else Said(found, said.export)
+    def resolve(exported: ExportedAnnotation) -> ExportedAnnotation | Rejection:
+        if not exported.located.is_copy:
+            return exported
+        resolved = resolve_copy(exported.located, images)
+        return resolved if isinstance(resolved, Rejection) else replace(exported, located=resolved)
 
-    reading.keep(find)
+    reading.resolve(resolve)
 
 
-def _find_images(lake: Lake, reading: Reading) -> None:
-    """Keep the answers about images that the lake has, with their paths as the lake spells them."""
-    paths = {uri.column_spelling(each.answer.path) for each in reading.said}
+def _match_images(lake: Lake, reading: Reading) -> None:
+    """Look up the content of each image, and spell its path like the lake. Reject annotations of unknown images.
+
+    People saw the content of their batch's request. Without a request they saw the current content of the path.
+    """
+    paths = sorted({uri.column_spelling(exported.annotation.path) for exported in reading.annotations})
     wanted = F.broadcast(frame(lake.spark, [(path,) for path in paths], "path STRING"))
-    known = {row["path"] for row in lake.read(IMAGES).select("path").join(wanted, "path", "left_semi").collect()}
+    # Literals, because Delta skips files by literals only.
+    in_range = F.col("path").between(F.lit(paths[0]), F.lit(paths[-1]))
+    images = lake.current_images().where(in_range).join(wanted, "path", "left_semi")
+    current = {row["path"]: row["content_sha256"] for row in images.select("path", "content_sha256").collect()}
+    requested: dict[tuple[str, str], str] = {}
+    if batches := {exported.annotation.batch for exported in reading.annotations} - {""}:
+        requests = _find_requests(lake, batches).join(wanted, "path", "left_semi")
+        rows = requests.select("path", "batch", "content_sha256").collect()
+        requested = {(row["path"], row["batch"]): row["content_sha256"] for row in rows}
 
-    def find(said: Said) -> Said | Rejected:
-        path = uri.column_spelling(said.answer.path)
-        if path not in known:
-            return Rejected(said.located.where, UNKNOWN_PATH, waits=True)
-        answer = said.answer.model_copy(update={"path": path})
-        return Said(Located(said.located.where, answer), said.export)
+    def match(exported: ExportedAnnotation) -> ExportedAnnotation | Rejection:
+        path = uri.column_spelling(exported.annotation.path)
+        content_sha256 = requested.get((path, exported.annotation.batch)) or current.get(path)
+        if content_sha256 is None:
+            return Rejection(exported.located.place, UNKNOWN_PATH, retryable=True)
+        annotation = exported.annotation.model_copy(update={"path": path})
+        located = LocatedAnnotation(exported.located.place, annotation)
+        return replace(exported, located=located, content_sha256=content_sha256)
 
-    reading.keep(find)
+    reading.resolve(match)
+
+
+def _find_requests(lake: Lake, batches: Iterable[str]) -> DataFrame:
+    """Return the requests of some batches."""
+    names = frame(lake.spark, [(batch,) for batch in sorted(batches)], "batch STRING")
+    return lake.read(LABELING_REQUESTS).join(F.broadcast(names), "batch", "left_semi")

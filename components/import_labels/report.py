@@ -1,84 +1,120 @@
-"""The page about a run of import."""
+"""The report of an import of labels."""
 
 from pathlib import Path
 
-from components.import_labels.import_answers import ImportResult
-from components.intervals import share_interval
-from components.report import Report, duration, percent, percent_range
+from components.import_labels.import_annotations import ImportResult
+from components.intervals import fraction_interval
+from components.report import Report, draw_class_bars, duration, percent, percent_range
+
+# Maximum number of classes in the chart.
+_CHART_CLASSES = 25
 
 
 def write_report(result: ImportResult, path: str) -> None:
-    """Write the page: what came back, how far people and model agree, and what was left out and why."""
-    report = Report("Imported labels", result.source)
+    """Write the page: new annotations, agreement of people and model, and rejected annotations with reasons."""
+    report = Report("Imported labels", result.source, _summary(result))
     report.figures(
         {
-            "New answers": result.imported,
-            "Answers left out": len(result.rejected),
-            "Images seen differently": len(result.conflicts),
-            "Images that everybody skipped": result.skipped,
+            "New annotations": result.imported,
+            "Rejected annotations": len(result.rejected),
+            "Images with conflicting labels": len(result.conflicts),
+            "Images skipped by everybody": result.skipped,
             "New classes": len(result.new_classes),
-            "People agree": _share(result.seen_alike, result.seen_by_several),
-            "People and model agree": _share(result.agreed, result.asked),
-            "Labels that the champion's training set lacks": result.new_labels,
+            "People agree": _percent(result.people_agreed, result.several_people),
+            "People and model agree": _percent(result.model_agreed, result.predicted),
+            "Labels unknown to the champion": result.new_labels,
             "Duration": duration(result.seconds),
         }
     )
-    if result.known_files:
-        report.text(f"{result.known_files:,} files were not read again: they are as they were when they were imported.")
-    if not result.files:
-        report.text("There is no new file of answers.")
-    elif not result.imported:
-        report.text("There is no new answer: all that the files hold was imported before, or left out.")
-    else:
-        report.text(f"Files: {result.files:,}. Answers in them: {result.read:,}. New: {result.imported:,}.")
-    if result.asked or result.seen_by_several:
-        _add_agreement(report, result)
-    report.text(
-        "A new model is trained."
-        if result.retrain
-        else "No new model is trained: these are not enough labels, or the newest model has learned them."
-    )
-    if result.by_label:
-        report.table(
-            "Images with a label, by class",
-            ("Label", "Class", "Images"),
-            [(str(label), result.class_names[label], count) for label, count in sorted(result.by_label.items())],
+    if not result.ever_found:
+        report.warning("This source has never contained a file. Check its URI, unless nobody has labeled yet.")
+    elif result.files:
+        report.text(
+            f"Files read: {result.files:,}. Annotations in them: {result.read:,}. New annotations: {result.imported:,}."
         )
+    if result.unchanged_files:
+        report.text(
+            f"{result.unchanged_files:,} files have not changed since they were imported; they were not read again."
+        )
+    report.text(
+        "The pipeline trains a new model."
+        if result.retrain
+        else "The pipeline trains no new model: there are too few new labels, or the newest model has learned them."
+    )
+    if result.predicted or result.several_people:
+        _add_agreement(report, result)
+    if result.by_label:
+        _add_labels(report, result)
     if result.new_classes:
         report.table(
-            "Classes that nobody knew: the next training has them",
+            "New classes, which the next training learns",
             ("Label", "Class"),
             [(str(label), name) for label, name in sorted(result.new_classes.items())],
         )
     if result.conflicts:
         report.table(
-            f"Images that people see differently: by the rule '{result.rule}' they have no label yet",
+            f"Images with conflicting labels: rule '{result.rule}' gives them no label yet",
             ("Path", "Classes"),
             [(image, ", ".join(result.class_names[label] for label in labels)) for image, labels in result.conflicts],
         )
     if result.rejected:
-        report.table("Left out", ("Where", "Reason"), [(each.where, each.reason) for each in result.rejected])
+        report.table(
+            "Rejected annotations",
+            ("Place", "Reason"),
+            [(rejection.place, rejection.reason) for rejection in result.rejected],
+        )
     report.write(Path(path))
 
 
-def _share(part: int, whole: int) -> str | None:
-    return f"{part / whole:.1%}" if whole else None
+def _summary(result: ImportResult) -> str:
+    if not result.imported:
+        return "There is no new annotation."
+    labels = sum(result.by_label.values())
+    training = "a new model is trained" if result.retrain else "no new model is trained"
+    return f"{result.imported:,} new annotations were imported; they label {labels:,} images, and {training}."
+
+
+def _percent(hits: int, total: int) -> str | None:
+    return f"{hits / total:.1%}" if total else None
 
 
 def _add_agreement(report: Report, result: ImportResult) -> None:
     rows = (
-        ("People, where two or more gave a class", result.seen_by_several, result.seen_alike),
-        ("People and model, where it was asked about", result.asked, result.agreed),
+        ("People among each other: images with two or more annotations", result.several_people, result.people_agreed),
+        ("People and model: labeled images that the model predicted", result.predicted, result.model_agreed),
     )
     report.table(
         "Agreement",
-        ("Of whom", "Images", "Agreed on", "Agreed, %", "95% interval"),
+        ("Between", "Images", "Agreed on", "Agreed on, %", "95% interval"),
         [
-            (who, images, alike, percent(alike / images), percent_range(share_interval(alike, images)))
-            for who, images, alike in rows
+            (between, images, agreed, percent(agreed / images), percent_range(fraction_interval(agreed, images)))
+            for between, images, agreed in rows
             if images
         ],
     )
     report.text(
-        "Most images are sent because the model doubts them: how right it is in the field, the report of scoring tells."
+        "Most of these images were sent because the model was uncertain. The scoring report estimates the accuracy on"
+        " all images."
+    )
+
+
+def _add_labels(report: Report, result: ImportResult) -> None:
+    classes = sorted(result.by_label, key=lambda label: (-result.by_label[label], label))
+    shown = classes[:_CHART_CLASSES]
+    extent = f": the {len(shown)} most frequent of {len(classes):,} classes" if len(shown) < len(classes) else ""
+    figure = draw_class_bars(
+        [result.class_names[label] for label in shown],
+        {"images": [result.by_label[label] for label in shown]},
+        "images",
+    )
+    report.chart(
+        f"Labeled images by class{extent}",
+        figure,
+        alt=f"Bars of the labeled images of each class. The most frequent one, {result.class_names[shown[0]]}, has"
+        f" {result.by_label[shown[0]]:,} images. The table below has the figures",
+    )
+    report.table(
+        "Labeled images",
+        ("Label", "Class", "Images"),
+        [(str(label), result.class_names[label], count) for label, count in sorted(result.by_label.items())],
     )

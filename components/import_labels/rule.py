@@ -1,94 +1,66 @@
-"""The rules that make a label of what people said of an image. The last word of each person counts."""
+"""The rules that turn the annotations of an image into its label. The latest annotation of each person counts."""
 
 from collections.abc import Callable
-from enum import StrEnum
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from components.errors import InputError
+from components.labeling.requests import CONFLICTING, LABELED, SKIPPED
+from components.parameters.labeling import LabelRule
 
-LABELLED = "labelled"
-SKIPPED = "skipped"
-CONFLICTING = "conflicting"
+# What people annotate: a content of a path.
+_IMAGE = ("path", "content_sha256")
 
-
-class Rule(StrEnum):
-    """Which of several classes is an image's; where the rule has no answer, the image has no label.
-
-    Attributes:
-        LATEST: The class that somebody said last.
-        MAJORITY: The class that more people said than any other.
-        UNANIMOUS: The class that all said.
-    """
-
-    LATEST = "latest"
-    MAJORITY = "majority"
-    UNANIMOUS = "unanimous"
-
-    @classmethod
-    def parse(cls, name: str) -> "Rule":
-        """Return the rule of a name.
-
-        Raises:
-            InputError: There is none.
-        """
-        try:
-            return cls(name)
-        except ValueError:
-            raise InputError(f"label_rule: '{name}' is no rule. Give one of {', '.join(cls)}.") from None
-
-
-# By the rule, what one class of an image has more of than the others. Where two have as much of it, people disagree.
-_WEIGHTS: dict[Rule, Callable[[], Column]] = {
-    Rule.LATEST: lambda: F.unix_micros("_last.annotated_at"),
-    Rule.MAJORITY: lambda: F.size("_people"),
-    Rule.UNANIMOUS: lambda: F.lit(0),
+# Weight of a class by rule. The class with the greatest weight is the label; the annotations conflict if two share it.
+_WEIGHTS: dict[LabelRule, Callable[[], Column]] = {
+    LabelRule.LATEST: lambda: F.unix_micros("_last.annotated_at"),
+    LabelRule.MAJORITY: lambda: F.size("_people"),
+    LabelRule.UNANIMOUS: lambda: F.lit(0),
 }
 
 
-def last_words(annotations: DataFrame) -> DataFrame:
-    """Return the rows of `annotations` that are the last word of somebody on an image.
+def latest_annotations(annotations: DataFrame) -> DataFrame:
+    """Return the latest annotations of each person for each image.
 
-    Those of one time are all last words: a file that tells neither times nor names may hold two people's.
+    If a person has several of the same time, all are returned: without times and names, they may be by two people.
     """
-    newest_first = Window.partitionBy("path", "service", "annotator").orderBy(F.desc("annotated_at"))
+    newest_first = Window.partitionBy(*_IMAGE, "service", "annotator").orderBy(F.desc("annotated_at"))
     return annotations.withColumn("_rank", F.rank().over(newest_first)).where("_rank = 1").drop("_rank")
 
 
 def _person() -> Column:
-    # Where names are not told, each answer is somebody's.
-    nameless = F.coalesce("annotator", F.lit("")) == ""
-    return F.struct("service", "annotator", F.when(nameless, F.col("annotation_id")))
+    # Each anonymous annotation counts as a person of its own.
+    anonymous = F.coalesce("annotator", F.lit("")) == ""
+    return F.struct("service", "annotator", F.when(anonymous, F.col("annotation_id")))
 
 
-def judge(annotations: DataFrame, rule: Rule) -> DataFrame:
-    """Judge images by their annotations. Who skipped an image says nothing about its class.
+def decide_labels(annotations: DataFrame, rule: LabelRule) -> DataFrame:
+    """Decide the label of each image by its annotations. Skips count only if nobody gave the image a class.
 
     Args:
-        annotations: All rows of `annotations` for the images in question.
-        rule: What to do where people disagree.
+        annotations: Rows of `annotations`, complete for each image.
+        rule: Rule for images that people label differently.
 
     Returns:
-        Frame of path, outcome (`labelled`, `skipped` or `conflicting`), label (class id, null unless labelled), source
-        (the service) and labeled_at of the last who said that label, people (how many gave the image a class) and
-        classes (how many different ones they gave it).
+        Frame of path, content_sha256, outcome (`LABELED`, `SKIPPED` or `CONFLICTING`), label (class id, null unless
+        labeled), source and labeled_at (service and time of the latest annotation with that label), people (number of
+        people who gave the image a class) and classes (number of different classes that they gave).
     """
     classes = (
-        last_words(annotations)
-        .groupBy("path", "label")
+        latest_annotations(annotations)
+        .groupBy(*_IMAGE, "label")
         .agg(
             F.collect_set(_person()).alias("_people"),
             F.max(F.struct("annotated_at", "service")).alias("_last"),
         )
         .withColumn("_weight", F.when(F.col("label").isNotNull(), _WEIGHTS[rule]()))
-        .withColumn("_most", F.max("_weight").over(Window.partitionBy("path")))
+        .withColumn("_most", F.max("_weight").over(Window.partitionBy(*_IMAGE)))
     )
     best = F.col("_weight") == F.col("_most")
-    # Somebody's last words may be two classes.
+    # One person may have two latest annotations with different classes, and counts once.
     people = F.array_distinct(F.flatten(F.collect_list(F.when(F.col("label").isNotNull(), F.col("_people")))))
     return (
-        classes.groupBy("path")
+        classes.groupBy(*_IMAGE)
         .agg(
             F.count_if(best).alias("_best"),
             F.max(F.when(best, F.struct("_last", "label"))).alias("_winner"),
@@ -97,12 +69,12 @@ def judge(annotations: DataFrame, rule: Rule) -> DataFrame:
         )
         .withColumn(
             "outcome",
-            F.when(F.col("_best") == 1, LABELLED).when(F.col("_best") == 0, SKIPPED).otherwise(CONFLICTING),
+            F.when(F.col("_best") == 1, LABELED).when(F.col("_best") == 0, SKIPPED).otherwise(CONFLICTING),
         )
         .select(
-            "path",
+            *_IMAGE,
             "outcome",
-            F.when(F.col("outcome") == LABELLED, F.col("_winner.label")).alias("label"),
+            F.when(F.col("outcome") == LABELED, F.col("_winner.label")).alias("label"),
             F.col("_winner._last.service").alias("source"),
             F.col("_winner._last.annotated_at").alias("labeled_at"),
             "people",

@@ -1,202 +1,286 @@
-"""One batch of files: each of them comes into `images` or `quarantine`, and into no more than one of the two."""
+"""Execute a plan: its files go into `images` by one commit, and then into `files` by path.
 
-from collections.abc import Sequence
+Each step is idempotent, so an interrupted plan is executed again from its start. The commit to `images` carries the
+plan's number as its transaction's version, so it happens once. What it contains is read back from the table, without
+content: a repeated execution, which reads no file, merges the same rows into `files`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from math import ceil
+from typing import Any
 
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from components.images.header import EMPTY
-from components.ingest_images.limits import Limits
-from components.lake import Lake, Table, frame
-from components.lake.tables import CLASSES, IMAGES, QUARANTINE
-from components.storage import files
+from components.errors import InputError
+from components.ingest_images.discovery.changes import existing_rows, is_unchanged_row
+from components.ingest_images.plans import Plan, transaction_id
+from components.ingest_images.read_errors import VANISHED
+from components.ingest_images.worker import INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
+from components.lake import Lake
+from components.lake.tables import CLASSES, FILES, FOLDER, FORGOTTEN, IMAGE, IMAGES, QUARANTINED
+from components.spark.frames import frame
+from components.spark.memory_budget import Budget
+from components.storage import uri
+from components.storage.access import Access
+from components.storage.stores import DENIED, AccessRefusedError, open_store
 
-REPLACED = "another content at a known path"
-VANISHED = "vanished between listing and reading"
+# The JVM gets content in batches of at most this size, so that it holds little of it, whatever its memory.
+_BATCH_BYTES = 8 * 2**20
+# Files of a range become one file of `images`. Ranges bound what a failed task repeats.
+_BYTES_PER_RANGE = 128 * 2**20
+_FILES_PER_RANGE = 16
+# The work for a file besides reading its bytes, expressed in bytes.
+_BYTES_PER_FILE = 32 * 2**10
+# From this number of files on, refusals are taken for a mistake in the permissions of the source.
+_FILES_OF_A_SOURCE = 20
+_SAMPLE_BYTES = 64 * 2**20
 
 
 @dataclass
 class BatchOutcome:
-    """What became of a batch.
+    """Counts and examples of an executed plan.
 
     Attributes:
-        ingested: Rows added to `images`.
-        without_class: Of those, images whose folder names no class.
-        refused: Rows added to `quarantine`: path and reason.
-        sample: Some of the images: path and bytes.
+        found: Number of files that were new or changed.
+        ingested: Number of images added.
+        without_class: Number of added images whose folder name contains no class.
+        quarantined: Path and reason of each file put into quarantine.
+        sample: Path and content of some added images.
     """
 
+    found: int = 0
     ingested: int = 0
     without_class: int = 0
-    refused: list[tuple[str, str]] = field(default_factory=list)
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
     sample: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def write_batch(
-    lake: Lake, batch: DataFrame, listed: Sequence[str], limits: Limits, labelled: bool, sample_size: int = 0
-) -> BatchOutcome:
-    """Write the files of a batch. It may be written again: nothing is doubled.
+def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> BatchOutcome:
+    """Read, validate and store the files of a plan. Idempotent.
 
-    An image that is in stays in, whatever the limits are by now; one that was refused and is good by now comes out of
-    quarantine.
+    Files that `files` already has unchanged are left out, e.g. because another source contains them, too. So are
+    forgotten files.
 
     Args:
-        lake: Where to.
-        batch: The files that could be read, as `judge` returns them.
-        listed: Paths of all files of the batch.
-        limits: What an image may be at most.
-        labelled: Whether the folder that an image is in names its class.
-        sample_size: How many of the new images are wanted.
+        lake: The lake.
+        plan: The plan.
+        access: Access to the store of the files.
+        sample_size: Maximum number of added images in the outcome's sample.
 
     Raises:
-        OSError: A file was listed and is there, but was not read.
+        InputError: The task may not read the source.
+        RuntimeError: The commit to `images` was skipped or lost rows.
     """
-    # The frame of a batch reads and decodes its files again at every action.
-    judged = batch.persist(StorageLevel.DISK_ONLY)
-    try:
-        read = _compare(lake, judged)
-        unread = _unread(lake, sorted(set(listed) - {file.path for file in read}), limits)
-        accepted = [file for file in read if file.reason is None and not file.is_known]
-        outcome = BatchOutcome()
-        now = datetime.now(UTC)
-        if labelled:
-            _write_classes(lake, read)
-            outcome.without_class = sum(file.label is None for file in accepted)
-        if accepted:
-            outcome.sample = _sample(judged, [file.path for file in accepted[:sample_size]])
-            outcome.ingested = _write_images(lake, judged, now)
-        outcome.refused = _write_quarantine(lake, read, unread, now)
-        return outcome
-    finally:
-        judged.unpersist()
-
-
-@dataclass(frozen=True)
-class _File:
-    """What there is to know of a file of a batch, but its content.
-
-    Attributes:
-        path: The file, as the tables spell it.
-        modification_time: When it was last written; None of a file that vanished.
-        length: Bytes; None of a file that vanished.
-        sha256: Of its content; None if that was not read.
-        reason: Why it is refused; None if it is not.
-        label: Class id; None if its folder names no class.
-        class_name: Name of the class.
-        is_known: Whether `images` has something at this path.
-    """
-
-    path: str
-    modification_time: datetime | None
-    length: int | None
-    sha256: str | None
-    reason: str | None
-    label: int | None = None
-    class_name: str | None = None
-    is_known: bool = False
-
-
-def _compare(lake: Lake, judged: DataFrame) -> list[_File]:
-    """Return the files that were read, beside what `images` has at their paths."""
-    known = lake.read(IMAGES).select("path", F.col("content_sha256").alias("known_sha256"))
-    rows = judged.drop("content").join(known, "path", "left").collect()
-    return [_file(row) for row in rows]
-
-
-def _file(row: Row) -> _File:
-    known = row["known_sha256"]
-    # What is in stays in, whatever the limits are by now.
-    reason = row["reason"] if known is None else None if known == row["content_sha256"] else REPLACED
-    return _File(
-        row["path"],
-        row["modificationTime"],
-        row["length"],
-        row["content_sha256"],
-        reason,
-        row["label"],
-        row["class_name"],
-        is_known=known is not None,
+    # Held to the end: another source may contain the same files.
+    with lake.writer(IMAGES.name):
+        existing = _existing_files(lake, plan)
+        if not _is_committed(lake, plan):
+            new = _new_files(plan, existing)
+            if new.num_rows == 0:
+                return BatchOutcome()
+            _require_read_access(new, access)
+            _append(lake, plan, new, existing, access)
+            written = _read_back(lake, plan)
+            if len(written) != new.num_rows:
+                raise RuntimeError(
+                    f"images: {len(written):,} of the {new.num_rows:,} rows of batch '{plan.id}' are in the table. Was"
+                    " it restored to an earlier version? Run this step again."
+                )
+        else:
+            written = _read_back(lake, plan)
+        rows = _file_rows(plan, written, existing)
+        lake.upsert(FILES, frame(lake.spark, [tuple(row.values()) for row in rows], FILES.columns))
+    added = {row["path"] for row in written if row["reason"] is None}
+    accepted = [row for row in rows if row["path"] in added]
+    if plan.labels is not None:
+        _write_classes(lake, plan, [row["path"] for row in rows if row["state"] == IMAGE])
+    return BatchOutcome(
+        found=len(written),
+        ingested=len(accepted),
+        without_class=0 if plan.labels is None else sum(row["folder_label"] is None for row in accepted),
+        quarantined=[(row["path"], row["reason"]) for row in rows if row["state"] == QUARANTINED],
+        sample=_read_sample(lake, plan, accepted[:sample_size]),
     )
 
 
-def _unread(lake: Lake, paths: list[str], limits: Limits) -> list[_File]:
-    """Return the listed files that the stream did not read, less those that are as they were."""
-    if not paths:
-        return []
-    rows = _rows_of(lake, IMAGES, paths).select("path", "length").collect()
-    known = {row["path"]: row["length"] for row in rows}
-    unread = []
-    for path in paths:
-        status = files.status(path)
-        if path in known:
-            # Of a file that vanished since, nothing says that it was another one.
-            if status is not None and status.length != known[path]:
-                unread.append(_File(path, status.modification_time, status.length, None, REPLACED))
-        elif status is None:
-            unread.append(_File(path, None, None, None, VANISHED))
-        elif status.length == 0:
-            # Spark plans no task for it.
-            unread.append(_File(path, status.modification_time, 0, None, EMPTY))
-        elif status.length > limits.bytes:
-            reason = f"more than {limits.bytes} bytes"
-            unread.append(_File(path, status.modification_time, status.length, None, reason))
-        else:
-            raise OSError(f"'{path}' was listed and is there, but was not read. Run this step again.")
-    return unread
+def _existing_files(lake: Lake, plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return the rows of `files` about the files of a plan, by path."""
+    paths = plan.files["path"]
+    planned = F.broadcast(frame(lake.spark, [(path,) for path in paths.to_pylist()], "path STRING"))
+    rows = existing_rows(lake, paths).join(planned, "path", "left_semi").toArrow()
+    return {row["path"]: row for row in rows.to_pylist()}
 
 
-def _write_images(lake: Lake, judged: DataFrame, now: datetime) -> int:
-    new = judged.where("reason IS NULL").withColumns({"load_date": F.lit(now.date()), "ingested_at": F.lit(now)})
-    return lake.insert_new(IMAGES, new.select(IMAGES.schema.fieldNames()))
+def _new_files(plan: Plan, existing: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    """Return the files of a plan that are new or changed, or that are validated again."""
+
+    def is_new(file: Mapping[str, Any]) -> bool:
+        row = existing.get(file["path"])
+        return row is None or (row["state"] != FORGOTTEN and (plan.requeued or not is_unchanged_row(file, row)))
+
+    return plan.files.filter(pa.array(map(is_new, plan.files.to_pylist()), pa.bool_()))
 
 
-def _write_quarantine(lake: Lake, read: list[_File], unread: list[_File], now: datetime) -> list[tuple[str, str]]:
-    """Put in the files that are refused, and take out what is known better by now; return what is new: path and reason.
+def _is_committed(lake: Lake, plan: Plan) -> bool:
+    last = lake.last_transaction(IMAGES, transaction_id(plan.source))
+    return last is not None and last >= plan.number
 
-    Out comes a file that is in `images`, but not what once lay at its path in its place; and of a file that is refused,
-    the row that was written when it could not be read.
+
+def _require_read_access(files: pa.Table, access: Access) -> None:
+    """Raise an error if the source as a whole can't be read: its files would all go to quarantine, and stay there.
+
+    Raises:
+        InputError: The first, the middle and the last of many files can't be read for lack of permission.
     """
-    paths = [file.path for file in [*read, *unread]]
-    old = _rows_of(lake, QUARANTINE, paths).select(*QUARANTINE.key, "reason").collect() if paths else []
-    known = {(path, sha256) for path, sha256, _ in old}
-    new = [file for file in [*read, *unread] if file.reason is not None and (file.path, file.sha256) not in known]
-    if new:
-        rows = [(file.path, file.modification_time, file.length, file.sha256, file.reason, now.date()) for file in new]
-        lake.insert_new(QUARANTINE, frame(lake.spark, rows, QUARANTINE.columns))
-    good = {file.path: file.reason is None for file in read}
-    released = [
-        (path, sha256)
-        for path, sha256, reason in old
-        if path in good and (reason != REPLACED if good[path] else sha256 is None)
+    count = files.num_rows
+    if count < _FILES_OF_A_SOURCE:
+        return
+    paths = [files["path"][index].as_py() for index in (0, count // 2, count - 1)]
+    if all(_is_denied(path, access) for path in paths):
+        raise InputError(
+            f"source: no permission to read '{paths[0]}' and other files. Grant the task's identity read access to the"
+            " source, and run this step again."
+        )
+
+
+def _is_denied(path: str, access: Access) -> bool:
+    try:
+        with open_store(path, access).open(path) as file:
+            file.read(1)
+    except PermissionError:
+        return True
+    except AccessRefusedError as refusal:
+        return refusal.reason == DENIED
+    except OSError:
+        # The worker records the reason.
+        pass
+    return False
+
+
+def _append(lake: Lake, plan: Plan, new: pa.Table, existing: Mapping[str, Mapping[str, Any]], access: Access) -> None:
+    stored = [
+        row["source_sha256"] if (row := existing.get(path)) and row["state"] == IMAGE else None
+        for path in new["path"].to_pylist()
     ]
-    if released:
-        keys = frame(lake.spark, released, "path STRING, content_sha256 STRING")
-        lake.merge(QUARANTINE, keys, lambda builder: builder.whenMatchedDelete())
-    return [(file.path, str(file.reason)) for file in new]
+    files = new.drop_columns("etag").append_column("stored_sha256", pa.array(stored, pa.string())).cast(INPUT)
+    ranges = split_ranges(files, lake.spark.sparkContext.defaultParallelism)
+    work = Work(access, plan.limits, min(_BATCH_BYTES, Budget.of(lake.spark).batch_bytes))
+    rows = (
+        lake.spark.range(0, len(ranges), 1, len(ranges))
+        .mapInArrow(make_worker(ranges, work), OUTPUT_COLUMNS)
+        .withColumns(
+            {
+                "batch": F.lit(plan.id),
+                "load_date": F.lit(plan.load_date),
+                "ingested_at": F.lit(plan.planned_at),
+            }
+        )
+    )
+    transaction = transaction_id(plan.source), plan.number
+    lake.append(IMAGES, rows.select(IMAGES.schema.names), transaction=transaction, metadata=plan.id)
 
 
-def _write_classes(lake: Lake, read: list[_File]) -> None:
-    names: dict[int, str | None] = {}
-    for file in sorted(read, key=lambda file: file.class_name or ""):
-        if file.label is not None:
-            names.setdefault(file.label, file.class_name)
-    known = {row["label"] for row in lake.read(CLASSES).select("label").collect()}
-    rows = [(label, name, None) for label, name in names.items() if label not in known]
-    if rows:
+def split_ranges(files: pa.Table, cores: int) -> list[pa.Table]:
+    """Divide files into contiguous ranges of about the same work.
+
+    Args:
+        files: Files, at least one, with the column `length`.
+        cores: Number of ranges that are processed at once.
+    """
+    weights = pc.add(files["length"], _BYTES_PER_FILE)
+    total = pc.sum(weights).as_py()
+    number = max(ceil(total / _BYTES_PER_RANGE), min(cores, ceil(files.num_rows / _FILES_PER_RANGE)))
+    # Each file belongs to the range that contains the middle of its work.
+    middles = pc.subtract(pc.cumulative_sum(weights), pc.divide(weights, 2))
+    numbers = pc.divide(pc.multiply(middles, number), total).to_pylist()
+    starts = [index for index, each in enumerate(numbers) if index == 0 or each != numbers[index - 1]]
+    ends = [*starts[1:], files.num_rows]
+    return [files.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
+
+
+def _read_back(lake: Lake, plan: Plan) -> list[dict[str, Any]]:
+    """Return the rows of a plan in `images`, without content."""
+    rows: list[dict[str, Any]] = (
+        lake.read(IMAGES)
+        .where(_is_of(plan))
+        .select("path", "content_sha256", "source_sha256", "reason")
+        .toArrow()
+        .to_pylist()
+    )
+    if not rows:
+        raise RuntimeError(
+            f"images: batch '{plan.id}' was not committed, because a later one of its source was. Was the table"
+            " restored to an earlier version? Remove the source's folder in _plans, and run this step again."
+        )
+    return rows
+
+
+def _is_of(plan: Plan) -> Column:
+    return (F.col("load_date") == F.lit(plan.load_date)) & (F.col("batch") == F.lit(plan.id))
+
+
+def _file_rows(
+    plan: Plan, written: Sequence[dict[str, Any]], existing: Mapping[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the rows of `files` that a plan adds or replaces."""
+    planned = {row["path"]: row for row in plan.files.to_pylist()}
+
+    def row(stored: dict[str, Any]) -> dict[str, Any]:
+        path, reason = stored["path"], stored["reason"]
+        # What was not read has no version: if it reappears, it has changed.
+        listed = dict.fromkeys(("length", "modificationTime", "etag")) if reason == VANISHED else planned[path]
+        image_class = plan.labels.read(path) if plan.labels else None
+        earlier = existing.get(path, {})
+        # requeue may know the file's own folder only.
+        earlier_source = earlier.get("source") if plan.requeued else None
+        # A content that was stored before stays where it is, even if its file vanishes.
+        stays = reason == UNCHANGED or (reason == VANISHED and earlier.get("state") == IMAGE)
+        content = earlier if stays else stored | {
+            "state": QUARANTINED if reason else IMAGE,
+            "load_date": plan.load_date,
+            "ingested_at": plan.planned_at,
+        }  # fmt: skip
+        return {
+            "path": path,
+            "source": earlier_source or uri.column_spelling(plan.source),
+            "length": listed["length"],
+            "modificationTime": listed["modificationTime"],
+            "etag": listed["etag"],
+            "source_sha256": content["source_sha256"],
+            "content_sha256": content["content_sha256"],
+            "state": content["state"],
+            "reason": content["reason"],
+            "folder_label": image_class[0] if image_class else None,
+            "load_date": content["load_date"],
+            "ingested_at": content["ingested_at"],
+        }
+
+    return [row(stored) for stored in written]
+
+
+def _write_classes(lake: Lake, plan: Plan, paths: Sequence[str]) -> None:
+    assert plan.labels is not None
+    classes = {image_class for path in paths if (image_class := plan.labels.read(path))}
+    existing = {row["label"] for row in lake.read(CLASSES).select("label").collect()}
+    names = {label: name for label, name in sorted(classes, reverse=True) if label not in existing}
+    if names:
+        rows = [(label, name, None, FOLDER) for label, name in names.items()]
         lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
 
 
-def _sample(judged: DataFrame, paths: list[str]) -> list[tuple[str, bytes]]:
+def _read_sample(lake: Lake, plan: Plan, accepted: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+    """Return path and content of accepted images. The report embeds them, so their bytes are limited."""
+    paths: list[str] = []
+    total = 0
+    for row in accepted:
+        total += row["length"]
+        if total <= _SAMPLE_BYTES:
+            paths.append(row["path"])
     if not paths:
         return []
-    rows = judged.where(F.col("path").isin(paths)).select("path", "content").collect()
-    return [(row["path"], bytes(row["content"])) for row in rows]
-
-
-def _rows_of(lake: Lake, table: Table, paths: Sequence[str]) -> DataFrame:
-    """Return a table's rows for files."""
-    wanted = frame(lake.spark, [(path,) for path in paths], "path STRING")
-    return lake.read(table).join(wanted, "path", "left_semi")
+    rows: DataFrame = lake.read(IMAGES).where(_is_of(plan) & F.col("path").isin(paths))
+    return [(row["path"], bytes(row["content"])) for row in rows.select("path", "content").collect()]

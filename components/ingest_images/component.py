@@ -6,44 +6,47 @@ from kfp import dsl
 from kfp.dsl import HTML, Output
 
 from components import container_images
+from components.parameters import TrainingForm, describe
 
 
 @dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
+@describe(TrainingForm)
 def ingest_images(
     report: Output[HTML],
     source: str = "",
     lake: str = "",
-    glob: str = "*.jpg",
-    labelled: bool = True,
-    label_pattern: str = r"^(\d{3})\.",
+    labeled: bool = True,
+    ingest_options: dict = {},  # noqa: B006 - KFP copies this function's source, without any constant outside
     continuous_interval: str = "",
 ) -> NamedTuple("Outputs", [("found", int), ("ingested", int), ("quarantined", int), ("table_version", int)]):
-    r"""Load the image files that are new in a folder into the lake's `images` table.
+    """Load new and changed image files from a folder into the lake's table `images`.
 
-    Each file comes in once; what is no image goes to `quarantine` with the reason.
+    Each content of a file is ingested once. A file that is not a valid image goes to `quarantine` with the reason.
 
     Args:
-        report: Page with counts, reasons of quarantine and a sample of the images.
-        source: Landing folder, searched recursively: file:///..., s3a://... or abfss://...; empty takes it from the
-            settings, by whether its images are labelled.
-        lake: Root URI of the lake; empty takes it from the settings.
-        glob: Which file names count, in upper or lower case. Files and folders whose names begin with `_` or `.` never
-            do: writers name them so until they are done.
-        labelled: Whether the folder that an image is in names its class.
-        label_pattern: Regular expression whose one group is the class' number, searched in the folder's name.
-        continuous_interval: Time between two looks at the folder, as in `1 minute`, until SIGTERM; empty for one
-            look.
+        report: Page with counts, reasons for quarantine and a sample of the images.
+        source: Landing folder, searched recursively: file:///..., s3a://... or abfss://... If empty, the setting
+            `labeled_source` or `unlabeled_source` applies.
+        labeled: Whether the folder of an image names its class.
+        continuous_interval: Time between two polls of the folder until SIGTERM, e.g. `1 minute`. If empty, the folder
+            is read once.
 
     Returns:
-        found: Files not seen before.
+        found: Files that were new or changed.
         ingested: Images added.
         quarantined: Files put into quarantine.
         table_version: Version of `images` afterwards.
     """
     from components.ingest_images.ingest import ingest
     from components.ingest_images.report import write_report
+    from components.parameters import IngestOptions, parse_inputs
     from components.settings import Settings
+    from components.task import run_task
 
-    result = ingest(Settings.load(lake=lake), source, glob, labelled, label_pattern, continuous_interval)
-    write_report(result, report.path)
-    return result.found, result.ingested, result.quarantined.total(), result.table_version
+    def step() -> tuple[int, int, int, int]:
+        options = parse_inputs(IngestOptions, ingest_options=ingest_options)
+        result = ingest(Settings.load(lake=lake), source, options, labeled, continuous_interval)
+        write_report(result, report.path)
+        return result.found, result.ingested, result.quarantined.total(), result.table_version
+
+    return run_task(step)

@@ -1,48 +1,59 @@
-"""Ingest: each image file of a landing folder comes into `images` or `quarantine`, exactly once.
+"""Ingest the files of a landing folder exactly once.
 
-Spark's file source remembers the files it has seen in a checkpoint, and `foreachBatch` may repeat a batch that was cut
-off. So both tables are written by insert-only MERGE on their keys: a repeated batch, a deleted checkpoint or a second
-stream over the same folder costs time and doubles nothing.
+Each file becomes a row of the table `images`, with its content or with the reason for quarantine, and the table `files`
+records it by path. Discovery finds files that are new or changed, and ingest executes them in plans; see `plans` and
+`batch`.
+
+This is a plain loop over plans, not a Python streaming data source of Spark. Measured with files of 68 kB, the source
+reached 559 images/s, and `mapInArrow` over the same plans 760 to 870: about 2 s a run and 1 s a batch do not depend on
+images. Plans, not a checkpoint, make it exactly once, so both resume alike.
 """
 
-import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Event
 from time import monotonic
 
-from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from components.ingest_images.batch import BatchOutcome, write_batch
-from components.ingest_images.judge import JUDGED_COLUMNS, judge
-from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
-from components.ingest_images.landing import batch_paths, open_landing
+from components.ingest_images.batch import BatchOutcome
+from components.ingest_images.discovery.counts import DiscoveryCounts
+from components.ingest_images.discovery.discover import Discovery
+from components.ingest_images.labels import LabelPattern
 from components.ingest_images.limits import Limits
-from components.ingest_images.status import LABELLED, UNLABELLED, status_file
-from components.lake import Lake, spark_session
-from components.lake.stream import check_interval, run_stream
-from components.lake.tables import IMAGES
+from components.ingest_images.plan_runner import PlanRunner, source_lock
+from components.ingest_images.status import LABELED, UNLABELED, IngestStatus
+from components.lake import Lake
+from components.lake.tables import FILES, IMAGES
+from components.parameters.ingest import IngestOptions
+from components.poll import check_interval, repeat_until_sigterm
+from components.run_notes import IngestNote, write_run_note
 from components.settings import Settings
-from components.storage import files, uri
+from components.spark.session import spark_session
+from components.storage import uri
 
-_SAMPLE = 12
-_REFUSED = 100
+_SAMPLE_SIZE = 12
+_MAXIMUM_QUARANTINED_FILES = 100
 
 
 @dataclass
 class IngestResult:
-    """What a run of ingest did.
+    """Counts and examples of an ingest.
 
     Attributes:
-        source: The landing folder.
-        found: Files that the stream had not seen before.
-        ingested: Rows added to `images`.
-        without_class: Of those, labelled images whose folder names no class.
-        quarantined: Rows added to `quarantine`, by reason.
-        refused: Some of those rows: path and reason.
-        table_version: Version of `images` afterwards.
-        seconds: How long it took.
-        sample: Some of the images: path and bytes.
+        source: URI of the landing folder.
+        found: Number of files that were new or changed.
+        ingested: Number of images added.
+        without_class: Number of added images without a label because their folder name contains no class.
+        quarantined: Number of files put into quarantine, by reason.
+        quarantined_files: Path and reason of at most 100 of these files.
+        discovery: What the last discovery found and passed over.
+        ever_found: Whether any run has ever found a file in the source.
+        table_version: Version of `images` after the ingest.
+        seconds: Duration in seconds.
+        sample: Path and content of at most 12 added images.
     """
 
     source: str
@@ -50,92 +61,144 @@ class IngestResult:
     ingested: int = 0
     without_class: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
-    refused: list[tuple[str, str]] = field(default_factory=list)
+    quarantined_files: list[tuple[str, str]] = field(default_factory=list)
+    discovery: DiscoveryCounts = field(default_factory=DiscoveryCounts)
+    ever_found: bool = False
     table_version: int = 0
     seconds: float = 0
     sample: list[tuple[str, bytes]] = field(default_factory=list)
 
-    def add(self, found: int, outcome: BatchOutcome) -> None:
-        """Add what became of a batch of `found` files."""
-        self.found += found
+    def add(self, outcome: BatchOutcome) -> None:
+        """Add the outcome of a batch."""
+        self.found += outcome.found
         self.ingested += outcome.ingested
         self.without_class += outcome.without_class
-        self.quarantined.update(reason for _, reason in outcome.refused)
-        self.refused += outcome.refused[: _REFUSED - len(self.refused)]
+        self.quarantined.update(reason for _, reason in outcome.quarantined)
+        self.quarantined_files += outcome.quarantined[: _MAXIMUM_QUARANTINED_FILES - len(self.quarantined_files)]
         self.sample += outcome.sample
+        self.ever_found = self.ever_found or outcome.found > 0
+
+    def note(self, outcome: BatchOutcome | None = None) -> IngestNote:
+        """Return the note of a batch, or by default the final note.
+
+        Args:
+            outcome: The batch's outcome; None in the final note.
+        """
+        outcome = outcome or BatchOutcome()
+        return IngestNote(
+            source=self.source,
+            found=outcome.found,
+            ingested=outcome.ingested,
+            quarantined=len(outcome.quarantined),
+            ever_found=self.ever_found,
+        )
 
 
 def ingest(
     settings: Settings,
-    source: str,
-    glob: str = "*.jpg",
-    labelled: bool = True,
-    label_pattern: str = DEFAULT_LABEL_PATTERN,
+    source: str = "",
+    options: IngestOptions = IngestOptions(),  # noqa: B008 - frozen
+    labeled: bool = True,
     continuous_interval: str = "",
     limits: Limits = Limits(),  # noqa: B008 - frozen
 ) -> IngestResult:
-    """Load the image files that are new in a folder into the lake.
+    """Load the new image files of a folder into the lake.
 
     Args:
-        settings: Names the lake.
-        source: Landing folder, searched recursively; empty takes it from the settings.
-        glob: Which file names count, in upper or lower case. Files and folders whose names begin with `_` or `.` never
-            do: writers name them so until they are done.
-        labelled: Whether the folder that an image is in names its class.
-        label_pattern: Regular expression with one group, the class' number.
-        continuous_interval: Time between two looks at the folder, as in `1 minute`, until SIGTERM; empty for one look.
-        limits: What an image may be at most.
+        settings: Settings, e.g. of the lake.
+        source: Landing folder, searched recursively. If empty, the setting `labeled_source` or `unlabeled_source`
+            applies.
+        options: Which files are images, how to find them, and how their folders name classes.
+        labeled: Whether the folder of an image names its class.
+        continuous_interval: Time between two polls of the folder until SIGTERM, e.g. `1 minute`. If empty, the folder
+            is read once.
+        limits: Upper limits of a valid image.
 
     Raises:
-        InputError: The folder does not exist, or a parameter is malformed.
+        InputError: The folder or its bucket does not exist, or a parameter is malformed.
         TimeoutError: Another run ingests the same folder.
     """
-    labels = LabelPattern(label_pattern) if labelled else None
-    # Before Spark is started.
+    # Malformed parameters should fail before Spark starts, which takes seconds.
     check_interval(continuous_interval)
-    setting = "labelled_source" if labelled else "unlabelled_source"
+    LabelPattern(options.label_pattern)
+    setting = "labeled_source" if labeled else "unlabeled_source"
     source = uri.normalize(source or settings.required(setting), "source")
-    lake = Lake.open(spark_session(settings), settings)
-    return ingest_folder(lake, source, glob, labels, continuous_interval, limits)
+    lake = Lake.open_or_create(spark_session(settings), settings)
+
+    def write_note(note: IngestNote) -> None:
+        write_run_note(settings, note)
+
+    # One note per batch, because the batches of an attempt count even if the attempt fails later.
+    result = ingest_folder(lake, source, options, labeled, continuous_interval, limits, write_note)
+    write_note(result.note())
+    return result
 
 
 def ingest_folder(
     lake: Lake,
     source: str,
-    glob: str,
-    labels: LabelPattern | None,
+    options: IngestOptions = IngestOptions(),  # noqa: B008 - frozen
+    labeled: bool = True,
     continuous_interval: str = "",
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    on_batch: Callable[[IngestNote], None] = lambda note: None,
 ) -> IngestResult:
-    """Do what `ingest` does, in a session that is there already."""
+    """Load the new image files of a folder into an open lake.
+
+    Args:
+        lake: The lake.
+        source: Normalized URI of the landing folder.
+        options: Which files are images, how to find them, and how their folders name classes.
+        labeled: Whether the folder of an image names its class.
+        continuous_interval: Time between two polls of the folder; if empty, the folder is read once.
+        limits: Upper limits of a valid image.
+        on_batch: Receives the note of each executed batch.
+
+    Raises:
+        InputError: The folder or its bucket does not exist.
+    """
     started = monotonic()
-    checkpoint = lake.checkpoint("ingest", source)
-    stream = open_landing(lake.spark, source, glob, limits.bytes)
-    judged = stream.mapInArrow(judge(labels, limits), JUDGED_COLUMNS)
+    labels = LabelPattern(options.label_pattern) if labeled else None
+    kind = LABELED if labeled else UNLABELED
     result = IngestResult(source)
 
-    def write(batch: DataFrame, batch_id: int) -> None:
-        listed = batch_paths(checkpoint, batch_id)
-        wanted = _SAMPLE - len(result.sample)
-        result.add(len(listed), write_batch(lake, batch, listed, limits, labels is not None, wanted))
+    def on_outcome(outcome: BatchOutcome) -> None:
+        result.add(outcome)
+        on_batch(result.note(outcome))
         print(f"progress: {result.found:,} files, {result.ingested:,} images", flush=True)
-        _write_status(lake, result, labels is not None)
+        _write_status(lake, result, kind)
 
-    with lake.writer(f"ingest-{uri.digest(source)}"):
-        run_stream(judged, write, checkpoint, continuous_interval)
+    with source_lock(lake, source):
+        runner = PlanRunner(lake, source, lambda: _SAMPLE_SIZE - len(result.sample), on_outcome)
+
+        def ingest_new_files(ending: Event) -> None:
+            runner.finish_open_plan()
+            discovery = Discovery(lake, source, options, lake.files.access)
+            for discovered in discovery:
+                runner.run(discovered.files, labels, limits, discovered.acknowledge)
+                if ending.is_set():
+                    break
+            result.discovery = discovery.counts
+
+        repeat_until_sigterm(ingest_new_files, continuous_interval)
+    result.ever_found = result.ever_found or _is_in_files(lake, source)
     result.table_version = lake.version(IMAGES)
     result.seconds = monotonic() - started
-    _write_status(lake, result, labels is not None)
+    _write_status(lake, result, kind)
     return result
 
 
-def _write_status(lake: Lake, result: IngestResult, labelled: bool) -> None:
-    """Keep what the last run did so far, for the notification: a source that went dry is the usual failure."""
-    status = {
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": result.source,
-        "found": result.found,
-        "ingested": result.ingested,
-        "quarantined": result.quarantined.total(),
-    }
-    files.write_text(uri.join(lake.root, status_file(LABELLED if labelled else UNLABELLED)), json.dumps(status))
+def _is_in_files(lake: Lake, source: str) -> bool:
+    return bool(lake.read(FILES).where(F.col("source") == uri.column_spelling(source)).take(1))
+
+
+def _write_status(lake: Lake, result: IngestResult, kind: str) -> None:
+    """Store the counts of this run so far."""
+    status = IngestStatus(
+        finished_at=datetime.now(UTC).replace(microsecond=0),
+        source=result.source,
+        found=result.found,
+        ingested=result.ingested,
+        quarantined=result.quarantined.total(),
+    )
+    status.write(lake, kind)

@@ -1,37 +1,78 @@
-"""The page about a run of ingest."""
+"""Write the report of an ingest."""
 
 from pathlib import Path
 
+from components.ingest_images.discovery.counts import OTHER, DiscoveryCounts
 from components.ingest_images.ingest import IngestResult
 from components.report import Picture, Report, duration
 
 
 def write_report(result: IngestResult, path: str) -> None:
-    """Write the page: how many files, how long, what was quarantined and why, and a sample."""
+    """Write a page with counts, duration, quarantined files and sample images."""
     quarantined = result.quarantined.total()
-    report = Report("Ingested images", result.source)
+    report = Report("Ingested images", result.source, _summary(result, quarantined))
     report.figures(
         {
-            "New files": result.found,
+            "New or changed files": result.found,
             "Images added": result.ingested,
             "Quarantined files": quarantined,
             "Duration": duration(result.seconds),
-            "Version of the table images": result.table_version,
+            "Version of table 'images'": result.table_version,
+            **({"Archived files": result.discovery.archived} if result.discovery.archived else {}),
         }
     )
-    if result.found == 0:
-        report.text("No new file was found. If one was expected, check what should have been delivered to the source.")
+    if result.discovery.modes:
+        report.text(f"Files were found by {' and '.join(result.discovery.modes)}.")
+    if not result.ever_found:
+        report.warning(
+            "This source has never contained a matching file. Check its URI, unless no image has arrived yet."
+        )
+    elif result.found == 0:
+        report.text("If you expected new files, check the delivery to the source.")
     if result.without_class:
         report.warning(
-            f"{result.without_class:,} images lie in folders that name no class: they came in without a label."
-            " What is in keeps its label or lack of one: import labels for these images, and for those to come name the"
-            " folders after their classes or correct label_pattern."
+            f"{result.without_class:,} images have no label, because the names of their folders contain no class. To"
+            " label these images, import labels for them. For future images, rename the folders or correct"
+            " label_pattern."
         )
     if quarantined:
-        report.table("Why files were quarantined", ("Reason", "Files"), result.quarantined.most_common())
-        shown = sorted(result.refused, key=lambda each: (each[1], each[0]))
-        some = "" if len(shown) == quarantined else f": {len(shown):,} of {quarantined:,}"
-        report.table(f"Quarantined files{some}", ("File", "Reason"), shown)
+        report.table("Quarantined files by reason", ("Reason", "Files"), result.quarantined.most_common())
+        shown = sorted(result.quarantined_files, key=lambda item: (item[1], item[0]))
+        extent = "" if len(shown) == quarantined else f": {len(shown):,} of {quarantined:,}"
+        report.table(f"Quarantined files{extent}", ("File", "Reason"), shown)
+    passed_over = _passed_over(result.discovery)
+    if passed_over:
+        report.table("Files and folders passed over", ("Kind", "Number"), passed_over)
+    if result.discovery.examples:
+        report.table("Unreadable folders and names", ("Path",), [(path,) for path in result.discovery.examples])
     if result.sample:
-        report.gallery("A sample of the new images", [Picture(content, "", path) for path, content in result.sample])
+        report.gallery("Sample of the new images", [Picture(content, "", path) for path, content in result.sample])
     report.write(Path(path))
+
+
+def _summary(result: IngestResult, quarantined: int) -> str:
+    if result.found == 0:
+        return "The source contains no new file."
+    images = f"{result.ingested:,} new images are in the lake"
+    return (
+        f"{images}; {quarantined:,} files are in quarantine." if quarantined else f"{images}; no file was quarantined."
+    )
+
+
+def _passed_over(counts: DiscoveryCounts) -> list[tuple[str, int]]:
+    """Return the number of files that the last discovery passed over, by kind."""
+    names = {"": "name without a suffix", OTHER: "name with another suffix"}
+    suffixes = [
+        (names.get(suffix, f"name ends with '{suffix}'"), number) for suffix, number in counts.suffixes.most_common()
+    ]
+    others = [
+        ("name begins with '_' or '.'", counts.hidden),
+        ("symbolic link", counts.links),
+        ("pipe, socket or device", counts.special),
+        ("folder that can't be listed", counts.unreadable_folders),
+        ("name that is not UTF-8", counts.unreadable_names),
+        ("vanished during the listing", counts.vanished),
+        ("message about another event", counts.ignored_messages),
+        ("message that was set aside", counts.poison_messages),
+    ]
+    return [*suffixes, *((kind, number) for kind, number in others if number)]

@@ -1,34 +1,36 @@
-"""Taking files out of quarantine: each is read and judged again as it is now."""
+"""Validate files again although they have not changed, by a plan of their paths."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+import pyarrow as pa
 from pyspark.sql import functions as F
 
 from components.errors import InputError
-from components.ingest_images.batch import write_batch
-from components.ingest_images.judge import JUDGED_COLUMNS, judge
-from components.ingest_images.labels import DEFAULT_LABEL_PATTERN, LabelPattern
+from components.ingest_images.discovery.changes import existing_rows, split
+from components.ingest_images.discovery.discover import MAXIMUM_BYTES, MAXIMUM_FILES
+from components.ingest_images.labels import LabelPattern
 from components.ingest_images.limits import Limits
-from components.lake import Lake, frame, spark_session
-from components.lake.tables import IMAGES, QUARANTINE
+from components.ingest_images.plan_runner import PlanRunner, source_lock
+from components.ingest_images.plans import FILES_SCHEMA
+from components.lake import Lake
+from components.lake.tables import FORGOTTEN, IMAGE
+from components.parameters.ingest import IngestOptions
 from components.settings import Settings
-from components.storage import FileStatus, files, uri
-from components.workers.budget import Budget
+from components.spark.session import spark_session
+from components.storage import uri
+from components.storage.stores import FileStatus
 
-NOT_THERE = "there is no such file"
-_FILE_COLUMNS = "path STRING, modificationTime TIMESTAMP, length BIGINT, content BINARY"
+FILE_NOT_FOUND = "file not found"
 
 
 @dataclass(frozen=True)
-class Requeued:
-    """Where a file is by now.
+class RequeuedFile:
+    """Outcome for one file.
 
     Attributes:
-        path: The file.
-        reason: Why it is not in `images`; None if it is.
+        path: Path as the tables spell it.
+        reason: Why the file is not an image of the lake; None if it is.
     """
 
     path: str
@@ -38,116 +40,109 @@ class Requeued:
 def requeue(
     settings: Settings,
     paths: Sequence[str],
-    labelled: bool | None = None,
-    label_pattern: str = DEFAULT_LABEL_PATTERN,
+    labeled: bool | None = None,
+    label_pattern: str = IngestOptions().label_pattern,
     limits: Limits = Limits(),  # noqa: B008 - frozen
-) -> list[Requeued]:
-    """Read files again, and move those that are good by now from quarantine to `images`.
+) -> list[RequeuedFile]:
+    """Validate files again although they have not changed, and take valid ones out of quarantine.
 
-    Files that were in neither come in as well, as those whose names ingest passes over.
+    Images get the label of their folder again. Files that ingest has not found are ingested, e.g. files whose names it
+    skips.
 
     Args:
-        settings: Names the lake, and the folders where images land.
-        paths: The files, as `quarantine` spells them or as URIs.
-        labelled: Whether the folder that an image is in names its class; None if that is so for files in the settings'
-            `labelled_source`, and not for those in its `unlabelled_source`.
-        label_pattern: Regular expression with one group, the class' number.
-        limits: What an image may be at most.
+        settings: Settings of the lake and of the landing folders.
+        paths: Paths of the files as `files` spells them, or their URIs.
+        labeled: Whether the folder of an image names its class. None means yes for files in the setting
+            `labeled_source`, and no for files in the setting `unlabeled_source`.
+        label_pattern: Regular expression whose only group is the class id in a folder name.
+        limits: Upper limits of a valid image.
 
     Returns:
-        Where each file is, in the order of `paths`.
+        The outcome for each file, in the order of `paths`.
 
     Raises:
-        InputError: A path is malformed, or lies in neither folder.
+        InputError: A path is malformed, or `labeled` is None and the path is in neither landing folder.
     """
     labels = LabelPattern(label_pattern)
-    of_kind: dict[bool, list[str]] = {True: [], False: []}
-    normal = [uri.normalize(path, "path") for path in paths]
-    for path in normal:
-        of_kind[_is_labelled(settings, path) if labelled is None else labelled].append(path)
+    uris = [uri.normalize(path, "path") for path in paths]
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for file_uri in uris:
+        is_labeled = _is_labeled(settings, file_uri) if labeled is None else labeled
+        groups.setdefault((_source(settings, file_uri), is_labeled), []).append(file_uri)
     lake = Lake.open(spark_session(settings), settings)
-    found = {
-        each.path: each
-        for kind, some in of_kind.items()
-        for each in requeue_files(lake, some, labels if kind else None, limits)
+    outcomes = {
+        outcome.path: outcome
+        for (source, is_labeled), file_uris in groups.items()
+        for outcome in requeue_files(lake, file_uris, labels if is_labeled else None, limits, source)
     }
-    return [found[uri.column_spelling(path)] for path in normal]
+    return [outcomes[uri.column_spelling(file_uri)] for file_uri in uris]
 
 
-def requeue_files(lake: Lake, paths: Sequence[str], labels: LabelPattern | None, limits: Limits) -> list[Requeued]:
-    """Do what `requeue` does for files of one kind, in a session that is there already.
+def requeue_files(
+    lake: Lake, paths: Sequence[str], labels: LabelPattern | None, limits: Limits, source: str
+) -> list[RequeuedFile]:
+    """Validate files of a source again, in an open lake.
 
     Args:
-        lake: Where to.
+        lake: The lake.
         paths: URIs of the files.
-        labels: Reads the class from the folder; None for images without labels.
-        limits: What an image may be at most.
+        labels: Reads the class from the folder name; None leaves the images without labels.
+        limits: Upper limits of a valid image.
+        source: Normalized URI of the landing folder, under whose lock and number the files are planned.
+
+    Returns:
+        The outcome for each distinct file.
     """
-    outcomes = []
-    for part in _parts(lake, dict.fromkeys(map(uri.column_spelling, paths)), limits):
-        outcomes += _requeue_part(lake, part, labels, limits)
-    return outcomes
+    statuses = {path: lake.files.status(path) for path in dict.fromkeys(map(uri.column_spelling, paths))}
+    # A missing file is not quarantined: its path may be misspelled.
+    found = _planned_files({path: status for path, status in statuses.items() if status})
+    with source_lock(lake, source):
+        runner = PlanRunner(lake, source)
+        runner.finish_open_plan()
+        for batch in split(found, MAXIMUM_FILES, MAXIMUM_BYTES):
+            runner.run(batch, labels, limits, requeued=True)
+    reasons = _read_reasons(lake, found["path"]) if found.num_rows else {}
+    return [RequeuedFile(path, reasons.get(path, FILE_NOT_FOUND)) for path in statuses]
 
 
-def _parts(lake: Lake, paths: Iterable[str], limits: Limits) -> Iterator[dict[str, FileStatus | None]]:
-    """Yield files in parts whose contents fit into the memory, or of one."""
-    budget = Budget.of(lake.spark).batch_bytes
-    part: dict[str, FileStatus | None] = {}
-    total = 0
-    for path in paths:
-        status = files.status(path)
-        length = status.length if status and status.length <= limits.bytes else 0
-        if part and total + length > budget:
-            yield part
-            part, total = {}, 0
-        part[path] = status
-        total += length
-    if part:
-        yield part
+def _planned_files(statuses: Mapping[str, FileStatus]) -> pa.Table:
+    rows = [
+        {
+            "path": path,
+            "length": status.length,
+            "modificationTime": status.modification_time.replace(microsecond=0),
+            "etag": None,
+        }
+        for path, status in sorted(statuses.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=FILES_SCHEMA)
 
 
-def _requeue_part(
-    lake: Lake, part: dict[str, FileStatus | None], labels: LabelPattern | None, limits: Limits
-) -> list[Requeued]:
-    rows: list[tuple[str, datetime, int, bytearray]] = []
-    for path, status in part.items():
-        if status and 0 < status.length <= limits.bytes:
-            content = bytearray(files.read_bytes(path))
-            rows.append((path, status.modification_time, len(content), content))
-    judged = frame(lake.spark, rows, _FILE_COLUMNS).mapInArrow(judge(labels, limits), JUDGED_COLUMNS)
-    # What is not there is no file to account for: the path may be misspelt.
-    there = [path for path, status in part.items() if status]
-    write_batch(lake, judged, there, limits, labels is not None)
-    hashes = {path: hashlib.sha256(content).hexdigest() for path, _, _, content in rows}
-    return [Requeued(path, reason) for path, reason in _reasons(lake, part, hashes).items()]
-
-
-def _reasons(lake: Lake, paths: Iterable[str], hashes: Mapping[str, str]) -> dict[str, str | None]:
-    """Return for each path why the file with that content is in quarantine, or None."""
-    named = F.col("path").isin(list(paths))
-    images = {
-        row["path"]: row["content_sha256"]
-        for row in lake.read(IMAGES).where(named).select("path", "content_sha256").collect()
-    }
-    refused: dict[tuple[str, str | None], str] = {
-        (row["path"], row["content_sha256"]): row["reason"] for row in lake.read(QUARANTINE).where(named).collect()
+def _read_reasons(lake: Lake, paths: pa.ChunkedArray) -> dict[str, str | None]:
+    """Return why each file is not in `images`, by path; None if it is."""
+    requested = set(paths.to_pylist())
+    rows = existing_rows(lake, paths).where(F.col("path").isin(list(requested))).select("path", "state", "reason")
+    return {
+        row["path"]: None if row["state"] == IMAGE else FORGOTTEN if row["state"] == FORGOTTEN else row["reason"]
+        for row in rows.collect()
     }
 
-    def reason(path: str) -> str | None:
-        content = hashes.get(path)
-        if path in images and content in (None, images[path]):
-            return None
-        return refused.get((path, content), NOT_THERE)
 
-    return {path: reason(path) for path in paths}
+def _source(settings: Settings, path: str) -> str:
+    """Return the landing folder that contains a file; its own folder if no setting names one."""
+    for name in ("labeled_source", "unlabeled_source"):
+        folder = str(getattr(settings, name))
+        if folder and path.startswith((folder := uri.normalize(folder, name)) + "/"):
+            return folder
+    return path.rpartition("/")[0]
 
 
-def _is_labelled(settings: Settings, path: str) -> bool:
-    for name, labelled in (("labelled_source", True), ("unlabelled_source", False)):
+def _is_labeled(settings: Settings, path: str) -> bool:
+    for name, labeled in (("labeled_source", True), ("unlabeled_source", False)):
         folder = getattr(settings, name)
         if folder and path.startswith(uri.normalize(folder, name) + "/"):
-            return labelled
+            return labeled
     raise InputError(
-        f"path: '{path}' lies neither in the labelled nor in the unlabelled source of the settings. Give"
-        " --labelled if its folder names its class, else --unlabelled."
+        f"path: '{path}' is in neither labeled_source nor unlabeled_source. Add --labeled if its folder names its"
+        " class, else --unlabeled."
     )

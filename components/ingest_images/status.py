@@ -1,13 +1,51 @@
-"""Where the lake keeps how its last ingest ended. Needs no Spark: the notification reads it."""
+"""Store the status of the newest ingest of labeled and of unlabeled images."""
 
-LABELLED = "labelled"
-UNLABELLED = "unlabelled"
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from components.lake import Lake
+from components.storage.notes import read_note, write_note
+
+LABELED = "labeled"
+UNLABELED = "unlabeled"
 
 
-def status_file(kind: str) -> str:
-    """Return the file's place under the lake's root.
+class IngestStatus(BaseModel):
+    """Status of the newest ingest of labeled or of unlabeled images.
 
-    Args:
-        kind: `labelled` or `unlabelled`: pipelines that ingest one kind need not hear of the other.
+    Attributes:
+        finished_at: Time of the end or of the newest batch, in UTC.
+        source: URI of the landing folder.
+        found: Number of files that were new or changed.
+        ingested: Number of images added.
+        quarantined: Number of files put into quarantine.
     """
-    return f"_status/ingest_{kind}.json"
+
+    finished_at: AwareDatetime
+    source: str
+    found: int
+    ingested: int
+    quarantined: int
+
+    @classmethod
+    def read(cls, lake: Lake, kind: str) -> Self | None:
+        """Return the stored status, or None if it is missing or malformed.
+
+        Args:
+            lake: The lake.
+            kind: `LABELED` or `UNLABELED`.
+        """
+        try:
+            return read_note(lake.root, f"ingest_{kind}", cls, lake.files)
+        except ValidationError:
+            return None
+
+    def write(self, lake: Lake, kind: str) -> None:
+        """Replace the stored status.
+
+        Args:
+            lake: The lake.
+            kind: `LABELED` or `UNLABELED`.
+        """
+        write_note(lake.root, f"ingest_{kind}", self, lake.files)

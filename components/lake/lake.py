@@ -1,7 +1,8 @@
-"""A lake: creating it, reading it, and writing its tables."""
+"""A lake: its creation, and reads and writes of its tables."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,16 +14,28 @@ from delta.exceptions import (
     MetadataChangedException,
 )
 from delta.tables import DeltaMergeBuilder, DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from components.errors import InputError
-from components.lake.image_data import image_data
-from components.lake.lock import not_writable, writer_lock
-from components.lake.tables import CLASSES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
+from components.lake.migration import Migration
+from components.lake.properties import (
+    SCHEMA_VERSION,
+    VERSION_OF_0_1_0,
+    VERSION_PROPERTY,
+    read_properties,
+    table_properties,
+)
+from components.lake.row_groups import rows_in_order, small_row_groups
+from components.lake.snapshot import newest_snapshot
+from components.lake.tables import CLASSES, FILES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
+from components.lake.views import current_images, image_data, quarantine
+from components.lock import not_writable, writer_lock
 from components.settings import Settings
-from components.storage import Access, files, open_store, uri
+from components.storage import uri
+from components.storage.files import Files
+from components.succession import Succession
 
 MergeClauses = Callable[[DeltaMergeBuilder], DeltaMergeBuilder]
 
@@ -38,7 +51,7 @@ _PROPERTY = "image_pipelines.split."
 
 @dataclass(frozen=True)
 class Split:
-    """How images are divided, fixed when the lake is made.
+    """How images are split, fixed when the lake is created.
 
     Attributes:
         validation: Fraction of the images for early stopping, 0..1.
@@ -46,7 +59,7 @@ class Split:
         seed: Mixed into the hash of an image's content.
 
     Raises:
-        InputError: The fractions leave nothing to train on, or are none.
+        InputError: A fraction is out of its range, or both leave no images for training.
     """
 
     validation: float = 0.1
@@ -56,13 +69,13 @@ class Split:
     def __post_init__(self) -> None:
         if not (self.validation > 0 and self.test > 0 and self.validation + self.test < 1):
             raise InputError(
-                f"validation_fraction, test_fraction: {self.validation:g} and {self.test:g} leave a part of the images"
-                " empty. Give two that are above 0 and together less than 1."
+                f"validation_fraction, test_fraction: {self.validation:g} and {self.test:g} leave a split without"
+                " images. Give two fractions above 0 whose sum is below 1."
             )
 
     @classmethod
     def of(cls, settings: Settings) -> "Split | None":
-        """Return the split of the settings, or None if they leave it to the lake."""
+        """Return the split of the settings; None if the settings have none."""
         validation, test, seed = settings.validation_fraction, settings.test_fraction, settings.split_seed
         if validation is test is seed is None:
             return None
@@ -79,66 +92,164 @@ class Lake:
 
     Attributes:
         spark: The session that reads and writes them.
-        root: The normalised root URI.
+        root: The normalized root URI.
+        files: Access to the files of the lake and of landing folders; by default, to local files.
     """
 
-    def __init__(self, spark: SparkSession, root: str, lock: str = "", lock_timeout_seconds: float = 600) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        root: str,
+        files: Files = Files(),  # noqa: B008 - frozen
+        lock: str = "",
+        lock_timeout_seconds: float = 600,
+    ) -> None:
         self.spark = spark
         self.root = uri.normalize(root, "lake")
+        self.files = files
         self._lock = lock
         self._lock_timeout_seconds = lock_timeout_seconds
-        self._held: list[Callable[[], None]] = []
-        # A folder's own lock is a file in it, which can't be had if nothing may be written there.
+        # Functions that check a lock, by its name and the thread that holds it.
+        self._held: dict[tuple[str, int], Callable[[], None]] = {}
+        # The lock of a local lake is a file in it, so holding the lock proves that the lake is writable.
         self._is_known_writable = uri.is_local(self.root) and not lock
 
     @classmethod
     def open(cls, spark: SparkSession, settings: Settings) -> "Lake":
-        """Return the lake of the settings, with all of its tables made.
+        """Return the existing lake of the settings. A lake of an earlier release is migrated first.
 
         Raises:
-            InputError: The settings name no lake, its store can't be asked, or it was made with another split.
+            InputError: The settings name no lake, its store refuses access, or the URI has no lake, a newer one, or one
+                with another split.
         """
-        lake = cls(spark, settings.required("lake"), settings.lock, settings.lock_timeout_seconds)
-        # In one sentence, where Spark would need a page.
-        open_store(lake.root, Access.of(settings)).check(lake.root)
+        lake = cls.at(spark, settings)
+        lake.update()
+        lake._check_split(Split.of(settings))
+        return lake
+
+    @classmethod
+    def open_or_create(cls, spark: SparkSession, settings: Settings) -> "Lake":
+        """Return the lake of the settings, and create it if the URI has none.
+
+        Raises:
+            InputError: See `open`; a URI without a lake is fine.
+        """
+        lake = cls.at(spark, settings)
         lake.create(Split.of(settings))
         return lake
 
-    def create(self, split: Split | None = None) -> None:
-        """Make the tables that do not exist. A lake that exists keeps its split.
-
-        Args:
-            split: How images are divided into train, validation and test.
+    @classmethod
+    def at(cls, spark: SparkSession, settings: Settings) -> "Lake":
+        """Return the lake of the settings without a look at its tables.
 
         Raises:
-            InputError: The lake exists with another split.
+            InputError: The settings name no lake, or its store refuses access.
         """
-        if not self._exists(TABLES[-1]):
+        root, files = settings.required("lake"), Files.of(settings)
+        lake = cls(spark, root, files, settings.lock, settings.lock_timeout_seconds)
+        # Fails with one sentence, where Spark would print a page.
+        lake.files.check(lake.root)
+        return lake
+
+    def create(self, split: Split | None = None) -> None:
+        """Create the lake. An existing lake keeps its split, and is migrated if an earlier release made it.
+
+        Args:
+            split: How images are split into train, validation and test; None takes the default for a new lake.
+
+        Raises:
+            InputError: The lake exists with another split, or is newer than this release.
+        """
+        if self.exists():
+            self.update()
+        else:
             with self.writer("create"):
                 self._create_missing(split or Split())
-        if split is not None and split != (fixed := self.split):
+        self._check_split(split)
+
+    def exists(self) -> bool:
+        """Return whether the URI has a lake."""
+        return self._has(IMAGES)
+
+    def update(self) -> None:
+        """Migrate a lake of an earlier release, and create tables that an earlier release did not have.
+
+        Raises:
+            InputError: The URI has no lake, or a newer one.
+        """
+        if not self.is_current():
+            self._migrate()
+        if not all(map(self._has, TABLES)):
+            with self.writer("create"):
+                self._create_missing(self.split)
+
+    def require_known_version(self) -> int:
+        """Return the schema version of the lake, which is not newer than this release.
+
+        Raises:
+            InputError: The URI has no lake, or a newer one.
+        """
+        if not self.exists():
             raise InputError(
-                f"split: the lake '{self.root}' was made with {fixed}, which is fixed, not with {split}."
-                " Leave it out of the settings."
+                f"lake: no lake at '{self.root}'. Check the URI, or run ingest or `image-pipelines lake create`."
             )
+        version = int(read_properties(self.spark, self.path(IMAGES)).get(VERSION_PROPERTY, VERSION_OF_0_1_0))
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                f"lake: '{self.root}' has schema version {version}, but this release knows versions up to"
+                f" {SCHEMA_VERSION}. Use the release that wrote the lake, or a later one."
+            )
+        return version
+
+    def is_current(self) -> bool:
+        """Return whether the lake has the schema version of this release, and not an earlier one.
+
+        Raises:
+            InputError: The URI has no lake, or a newer one.
+        """
+        return self.require_known_version() == SCHEMA_VERSION
+
+    def migration(self) -> Migration:
+        """Return the migration of this lake of an earlier release."""
+        return Migration(self.spark, self.root, self.files)
+
+    def _migrate(self) -> None:
+        # All locks: a task of the earlier release could write a table after it was read.
+        with ExitStack() as locks:
+            for name in ("create", *Migration.LOCKS):
+                locks.enter_context(self.writer(name))
+            # Another task may have migrated the lake meanwhile.
+            if not self.is_current():
+                migration = self.migration()
+                print(f"progress: {migration.cost()}", flush=True)
+                migration.run(self._check_held)
 
     def _create_missing(self, split: Split) -> None:
-        for table in TABLES:
-            builder = (
-                DeltaTable.createIfNotExists(self.spark)
-                .location(self.path(table))
-                .addColumns(table.schema)
-                .property("delta.enableDeletionVectors", "false")
-            )
+        # `images` last: it makes the folder a lake, so creation goes on where it was killed.
+        for table in sorted(TABLES, key=lambda each: each is IMAGES):
+            builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).addColumns(table.schema)
+            if table.partition:
+                builder = builder.partitionedBy(table.partition)
+            if table.cluster:
+                builder = builder.clusterBy(table.cluster)
+            properties = table_properties(table)
             if table is IMAGES:
-                for name, value in vars(split).items():
-                    builder = builder.property(_PROPERTY + name, repr(value))
+                properties |= {_PROPERTY + name: repr(value) for name, value in vars(split).items()}
+            for name, value in properties.items():
+                builder = builder.property(name, value)
             builder.execute()
+
+    def _check_split(self, split: Split | None) -> None:
+        if split is not None and split != (fixed := self.split):
+            raise InputError(
+                f"split: the lake '{self.root}' has {fixed}, which can't be changed to {split}. Remove it from the"
+                " settings."
+            )
 
     @cached_property
     def split(self) -> Split:
-        """How this lake's images are divided, which never changes."""
-        properties = self.delta(IMAGES).detail().select("properties").first()[0]
+        """The split of this lake, which never changes."""
+        properties = read_properties(self.spark, self.path(IMAGES))
         return Split(
             validation=float(properties[_PROPERTY + "validation"]),
             test=float(properties[_PROPERTY + "test"]),
@@ -149,97 +260,146 @@ class Lake:
         """Return a table's URI."""
         return uri.join(self.root, table.name)
 
-    def checkpoint(self, stream: str, source: str) -> str:
-        """Return the checkpoint's URI of a stream, named by what it reads."""
-        return uri.join(self.root, "_checkpoints", f"{stream}-{uri.digest(source)}")
-
     def delta(self, table: Table) -> DeltaTable:
-        """Return a table, for writing and for its history."""
+        """Return a table for writes and for its history."""
         return DeltaTable.forPath(self.spark, self.path(table))
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """Return a table's rows, of its newest version or of the one given."""
+        """Return the rows of a table's newest version, or of the given one."""
         reader = self.spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path(table))
 
+    def current_images(self) -> DataFrame:
+        """Return the current image of each path, without content; see `views.current_images`."""
+        return current_images(self.read(FILES))
+
     def version(self, table: Table) -> int:
         """Return the number of a table's newest version."""
-        return int(self.delta(table).history(1).select("version").first()[0])
+        return int(newest_snapshot(self.spark, self.path(table)).version())
 
-    def image_data(self) -> DataFrame:
-        """Return the view of each image with its best label and its newest prediction."""
-        return image_data(self.read(IMAGES), self.read(CLASSES), self.read(LABELS), self.read(PREDICTIONS))
+    def image_data(self, succession: Succession) -> DataFrame:
+        """Return each image with its effective label and its current prediction."""
+        return image_data(
+            self.current_images(),
+            self.read(IMAGES),
+            self.read(CLASSES),
+            self.read(LABELS),
+            self.read(PREDICTIONS),
+            succession,
+        )
 
-    def register_views(self) -> None:
-        """Make the tables and `image_data` known to the session's SQL by their names."""
+    def register_views(self, succession: Succession) -> None:
+        """Register the tables, `quarantine` and `image_data` as views of the session."""
         for table in TABLES:
             self.read(table).createOrReplaceTempView(table.name)
-        self.image_data().createOrReplaceTempView("image_data")
+        quarantine(self.read(FILES)).createOrReplaceTempView("quarantine")
+        self.image_data(succession).createOrReplaceTempView("image_data")
 
     @contextmanager
     def writer(self, name: str) -> Iterator[None]:
-        """Hold the writer's lock of a table or stream; see `components.lake.lock`.
+        """Hold the writer lock of a table or step; see `components.lock`. A thread can hold it several times.
 
         Raises:
-            InputError: Nothing may be written into the lake.
+            InputError: The task may not write into the lake.
         """
+        holder = name, threading.get_ident()
+        if holder in self._held:
+            yield
+            return
         end_jobs = self.spark.sparkContext.cancelAllJobs
         with writer_lock(self.root, name, self._lock_timeout_seconds, self._lock, end_jobs) as check:
             self._check_writable()
-            self._held.append(check)
+            self._held[holder] = check
             try:
                 yield
             finally:
-                self._held.remove(check)
+                del self._held[holder]
+
+    def _check_held(self) -> None:
+        """Raise `LockLost` if any lock of this lake was lost: of a table, or of the step that writes it."""
+        for check in list(self._held.values()):
+            check()
 
     def _check_writable(self) -> None:
-        """Find out once, and tell in one sentence, where Spark would need a page."""
+        """Fail with one sentence where Spark would print a page. Checks once."""
         if self._is_known_writable:
             return
         try:
-            files.write_text(uri.join(self.root, "_status", "writable"), "")
+            self.files.write_text(uri.join(self.root, "_status", "writable"), "")
         except OSError as error:
             raise not_writable(self.root, error) from error
         self._is_known_writable = True
 
     def insert_new(self, table: Table, rows: DataFrame) -> int:
-        """Insert the rows whose key the table does not have. Nothing is rewritten.
+        """Insert rows whose key is new. Existing files are not rewritten.
 
         Args:
-            table: Where to.
-            rows: Frame with the table's columns, each key at most once. It is read more than once: persist it.
+            table: The table.
+            rows: Frame with the table's columns and each key at most once. It is read several times: persist it.
 
         Returns:
-            How many rows were inserted.
+            The number of inserted rows.
         """
         return self.merge(table, rows, lambda builder: builder.whenNotMatchedInsertAll())
 
     def upsert(self, table: Table, rows: DataFrame) -> int:
-        """Insert the rows, in place of those that have the same key.
+        """Insert rows, and update rows that have the same key.
 
         Args:
-            table: Where to.
-            rows: Frame with the table's columns, each key at most once. It is read more than once: persist it.
+            table: The table.
+            rows: Frame with the table's columns and each key at most once. It is read several times: persist it.
 
         Returns:
-            How many rows were inserted or updated.
+            The number of inserted and updated rows.
         """
         return self.merge(table, rows, lambda builder: builder.whenMatchedUpdateAll().whenNotMatchedInsertAll())
 
-    def merge(self, table: Table, rows: DataFrame, clauses: MergeClauses) -> int:
-        """MERGE rows into a table by its key, under the writer's lock. A conflict within this driver is retried.
+    def append(
+        self, table: Table, rows: DataFrame, transaction: tuple[str, int] | None = None, metadata: str = ""
+    ) -> None:
+        """Append rows to a table in one commit, under the writer lock. Existing rows are not read.
 
         Args:
-            table: Where to, known to the clauses as `target`.
-            rows: What to merge, known to the clauses as `source`.
+            table: The table. For `images`, row groups are small, and rows of each partition of the frame are stored in
+                their order.
+            rows: Frame with the table's columns. It is read once.
+            transaction: The writing application and its number of the commit. Delta drops a commit silently if the
+                application has made one with this number or a higher one: read the rows back.
+            metadata: Text for the table's history.
+        """
+        with self.writer(table.name):
+            self._check_held()
+            writer = rows.write.format("delta").mode("append")
+            if metadata:
+                writer = writer.option("userMetadata", metadata)
+            if transaction is not None:
+                application, number = transaction
+                writer = writer.option("txnAppId", application).option("txnVersion", number)
+            with ExitStack() as configuration:
+                if table is IMAGES:
+                    configuration.enter_context(small_row_groups(self.spark))
+                    configuration.enter_context(rows_in_order(self.spark))
+                writer.save(self.path(table))
+
+    def last_transaction(self, table: Table, application: str) -> int | None:
+        """Return the number of an application's last commit to a table; None for none. See `append`."""
+        number = newest_snapshot(self.spark, self.path(table)).transactions().get(application)
+        return int(number.get()) if number.isDefined() else None
+
+    def merge(self, table: Table, rows: DataFrame, clauses: MergeClauses) -> int:
+        """MERGE rows into a table by its key, under the writer lock. Conflicts within this driver are retried.
+
+        Args:
+            table: The table, which clauses refer to as `target`.
+            rows: The rows, which clauses refer to as `source`. They are read several times: persist them.
             clauses: Adds the `when...` clauses to the builder.
 
         Returns:
-            How many rows were inserted or updated.
+            The number of inserted and updated rows.
         """
-        condition = " AND ".join(f"target.{column} <=> source.{column}" for column in table.key)
         with self.writer(table.name):
-            return self._merge(table, rows, condition, clauses)
+            condition = _condition(table, rows)
+            return 0 if condition is None else self._merge(table, rows, condition, clauses)
 
     @retry(
         retry=retry_if_exception_type(CONFLICTS),
@@ -247,14 +407,30 @@ class Lake:
         wait=wait_random_exponential(max=10),
         reraise=True,
     )
-    def _merge(self, table: Table, rows: DataFrame, condition: str, clauses: MergeClauses) -> int:
+    def _merge(self, table: Table, rows: DataFrame, condition: Column, clauses: MergeClauses) -> int:
         builder = self.delta(table).alias("target").merge(rows.alias("source"), condition)
-        # Of the table and of the streams around it.
-        for check in self._held:
-            check()
+        self._check_held()
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])
 
-    def _exists(self, table: Table) -> bool:
+    def _has(self, table: Table) -> bool:
         return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
+
+
+def _condition(table: Table, rows: DataFrame) -> Column | None:
+    """Return the condition of a MERGE by a table's key; None without rows.
+
+    It names the range of each column of the key: Delta skips files and partitions of the target by literals only.
+    """
+    bounded = [column for column in table.key if not table.schema[column].nullable]
+    bounds = [
+        each(column).alias(f"{column}_{index}") for column in bounded for index, each in enumerate((F.min, F.max))
+    ]
+    found = rows.agg(F.count("*").alias("_rows"), *bounds).first()
+    if found is None or not found["_rows"]:
+        return None
+    condition = F.expr(" AND ".join(f"target.{column} <=> source.{column}" for column in table.key))
+    for column in bounded:
+        condition &= F.col(f"target.{column}").between(F.lit(found[f"{column}_0"]), F.lit(found[f"{column}_1"]))
+    return condition

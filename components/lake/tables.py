@@ -1,8 +1,23 @@
-"""The lake's tables: names, keys and schemas, in one place. All times are UTC."""
+"""Names, keys and schemas of the lake's tables. All times are UTC."""
 
 from dataclasses import dataclass
 
 from pyspark.sql.types import StructType
+
+# Values of `files.state`.
+IMAGE = "image"
+QUARANTINED = "quarantine"
+FORGOTTEN = "forgotten"
+
+# Values of `classes.source`: who named a class first.
+FOLDER = "folder"
+PEOPLE = "people"
+
+# Class ids of folders are smaller; ids of classes that people name are not.
+FOLDER_LABELS_END = 1_000_000_000
+
+# Value of `predictions.model_digest` in rows of release 0.1.0, which recorded only the model's name and version.
+UNRECORDED = "unrecorded"
 
 
 @dataclass(frozen=True)
@@ -10,14 +25,18 @@ class Table:
     """A Delta table of the lake.
 
     Attributes:
-        name: Folder under the lake's root, and name in SQL.
+        name: Folder below the lake's root, and name in SQL.
         columns: Schema as DDL.
         key: Columns that identify a row.
+        partition: Column by which the table is partitioned; empty for none.
+        cluster: Column by which the table is clustered; empty for none.
     """
 
     name: str
     columns: str
     key: tuple[str, ...]
+    partition: str = ""
+    cluster: str = ""
 
     @property
     def schema(self) -> StructType:
@@ -25,37 +44,53 @@ class Table:
         return StructType.fromDDL(self.columns)
 
 
+FILES = Table(
+    "files",
+    """path STRING NOT NULL, source STRING, length BIGINT, modificationTime TIMESTAMP, etag STRING,
+    source_sha256 STRING, content_sha256 STRING, state STRING NOT NULL, reason STRING, folder_label INT,
+    load_date DATE, ingested_at TIMESTAMP""",
+    ("path",),
+    cluster="path",
+)
 IMAGES = Table(
     "images",
-    """path STRING NOT NULL, modificationTime TIMESTAMP, length BIGINT, content BINARY, content_sha256 STRING,
-    label INT, load_date DATE, ingested_at TIMESTAMP""",
-    ("path",),
-)
-QUARANTINE = Table(
-    "quarantine",
-    """path STRING NOT NULL, modificationTime TIMESTAMP, length BIGINT, content_sha256 STRING, reason STRING,
-    load_date DATE""",
+    """path STRING NOT NULL, content_sha256 STRING, content BINARY, source_sha256 STRING, length BIGINT,
+    modificationTime TIMESTAMP, format STRING, reason STRING, batch STRING NOT NULL, load_date DATE NOT NULL,
+    ingested_at TIMESTAMP""",
     ("path", "content_sha256"),
+    partition="load_date",
 )
-CLASSES = Table("classes", "label INT NOT NULL, name STRING, replaced_by INT", ("label",))
+CLASSES = Table("classes", "label INT NOT NULL, name STRING, replaced_by INT, source STRING NOT NULL", ("label",))
 ANNOTATIONS = Table(
     "annotations",
-    """service STRING NOT NULL, annotation_id STRING NOT NULL, path STRING, label INT, annotator STRING,
-    annotated_at TIMESTAMP, batch STRING""",
+    """service STRING NOT NULL, annotation_id STRING NOT NULL, path STRING, content_sha256 STRING NOT NULL,
+    label INT, annotator STRING, annotated_at TIMESTAMP, batch STRING""",
     ("service", "annotation_id"),
 )
-LABELS = Table("labels", "path STRING NOT NULL, label INT, source STRING, labeled_at TIMESTAMP", ("path",))
+LABELS = Table(
+    "labels",
+    "path STRING NOT NULL, content_sha256 STRING NOT NULL, label INT, source STRING, labeled_at TIMESTAMP",
+    ("path", "content_sha256"),
+)
 PREDICTIONS = Table(
     "predictions",
-    """path STRING NOT NULL, model_name STRING, model_version STRING NOT NULL, predicted_label INT,
-    predicted_score FLOAT, margin FLOAT, entropy FLOAT, scored_at TIMESTAMP, error STRING""",
-    ("path", "model_version"),
+    """path STRING NOT NULL, content_sha256 STRING NOT NULL, model_digest STRING NOT NULL, model_name STRING,
+    model_version STRING, predicted_label INT, predicted_score FLOAT, margin FLOAT, entropy FLOAT,
+    scored_at TIMESTAMP, error STRING""",
+    ("path", "content_sha256", "model_digest"),
+    partition="model_digest",
+)
+PROMOTIONS = Table(
+    "promotions",
+    "model_name STRING NOT NULL, model_digest STRING NOT NULL, model_version STRING, since TIMESTAMP, reason STRING",
+    ("model_name", "model_digest", "since"),
 )
 LABELING_REQUESTS = Table(
     "labeling_requests",
-    """path STRING NOT NULL, batch STRING NOT NULL, service STRING, reason STRING, model_version STRING,
-    predicted_label INT, predicted_score FLOAT, requested_at TIMESTAMP, outcome STRING, completed_at TIMESTAMP""",
-    ("path", "batch"),
+    """path STRING NOT NULL, content_sha256 STRING NOT NULL, batch STRING NOT NULL, service STRING, reason STRING,
+    model_name STRING, model_version STRING, predicted_label INT, predicted_score FLOAT, requested_at TIMESTAMP,
+    outcome STRING, completed_at TIMESTAMP""",
+    ("path", "content_sha256", "batch"),
 )
 
-TABLES = (IMAGES, QUARANTINE, CLASSES, ANNOTATIONS, LABELS, PREDICTIONS, LABELING_REQUESTS)
+TABLES = (FILES, IMAGES, CLASSES, ANNOTATIONS, LABELS, PREDICTIONS, PROMOTIONS, LABELING_REQUESTS)

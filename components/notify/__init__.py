@@ -1,1 +1,1 @@
-"""Tell people how a pipeline's run ended."""
+"""Report how a pipeline run ended, in the log and by e-mail."""

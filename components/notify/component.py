@@ -3,30 +3,35 @@
 from kfp import dsl
 
 from components import container_images
+from components.parameters import TrainingForm, describe
 
 
 @dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
+@describe(TrainingForm)
 def notify(
     status: dsl.PipelineTaskFinalStatus,
     to: str = "",
     lake: str = "",
     pipeline: str = "",
-    ingests: str = "",
 ) -> None:
-    """Tell how a pipeline's run ended, in the log and by e-mail; it is the exit task of a pipeline.
+    """Report the end of a pipeline run in the log and by e-mail, as the pipeline's exit task.
 
-    A run that found no new image says so: a source that went dry is the usual failure.
+    The message has the state of the run and the figures that its tasks left in the lake. It also mentions a source
+    without new images, because an empty source is the most frequent fault.
 
     Args:
-        status: How the run ended; Kubeflow Pipelines fills it in.
+        status: State of the run. Kubeflow Pipelines sets it.
         to: E-mail addresses, separated by commas; empty for the log only. The settings name the mail server.
-        lake: Root URI of the lake; empty takes it from the settings.
         pipeline: Name of the pipeline, which the status lacks.
-        ingests: Which images the pipeline ingests, `labelled` or `unlabelled`; empty for none.
     """
     from components.notify.message import RunEnd
     from components.notify.notify import announce
+    from components.pipeline_run import current_run_id
     from components.settings import Settings
+    from components.task import run_task
 
-    end = RunEnd(status.pipeline_job_resource_name or "", status.state or "", status.error_message or "", pipeline)
-    announce(Settings.load(lake=lake), end, to, ingests)
+    def step() -> None:
+        end = RunEnd(status.pipeline_job_resource_name or "", status.state or "", status.error_message or "", pipeline)
+        announce(Settings.load(lake=lake), end, to, current_run_id())
+
+    run_task(step)

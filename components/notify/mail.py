@@ -1,39 +1,43 @@
-"""Sending a message by e-mail."""
+"""E-mail with the text of a notification."""
 
 import smtplib
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from email import policy
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
+from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from components.errors import InputError
-from components.notify.addresses import parse_address, parse_addresses
 from components.notify.mail_errors import explain, is_temporary
 from components.notify.message import Message
+from components.parameters.addresses import parse_address, parse_addresses
 from components.settings import ENVIRONMENT_PREFIX, Settings
+
+Addresses = TypeVar("Addresses", str, list[str])
 
 _ATTEMPTS = 4
 _LONGEST_WAIT_SECONDS = 10
 _TIMEOUT_SECONDS = 30
 
-# A mail server need not take 8bit.
+# A mail server may reject 8bit.
 _POLICY = policy.SMTP.clone(cte_type="7bit")
 
 
 def send(settings: Settings, message: Message, to: str) -> None:
-    """Send a message by the mail server of the settings. What fails for the moment only is tried again.
+    """Send a message through the configured mail server; retry temporary errors.
 
     Args:
-        settings: Name the mail server.
-        message: What is sent.
+        settings: Settings that name the mail server.
+        message: The message.
         to: Addresses, separated by commas.
 
     Raises:
-        InputError: No mail server is named, an address is none, or the mail server did not take the message for all of
-            them.
+        InputError: The settings name no mail server, an address is invalid, or the server can't be reached or rejects
+            the message or a recipient.
     """
     mail, recipients = compose(settings, message, to)
     try:
@@ -53,14 +57,14 @@ def compose(settings: Settings, message: Message, to: str) -> tuple[EmailMessage
     """Return the e-mail of a message and its recipients.
 
     Args:
-        settings: Name the sender.
-        message: What is sent.
+        settings: Settings that name the mail server and the sender.
+        message: The message.
         to: Addresses, separated by commas.
 
     Raises:
-        InputError: No mail server is named, or an address is none.
+        InputError: The settings name no mail server, or an address is invalid.
     """
-    recipients = parse_addresses(to, "to")
+    recipients = _parse("to", parse_addresses, to)
     if not settings.smtp_host:
         raise InputError(
             f"smtp_host: not set, so no e-mail can be sent. Set {ENVIRONMENT_PREFIX}SMTP_HOST in the environment, or"
@@ -70,21 +74,29 @@ def compose(settings: Settings, message: Message, to: str) -> tuple[EmailMessage
         raise InputError(
             f"smtp_password: not set, but smtp_username is. Set {ENVIRONMENT_PREFIX}SMTP_PASSWORD in the environment."
         )
-    sender = parse_address(settings.smtp_sender, "smtp_sender")
+    sender = _parse("smtp_sender", parse_address, settings.smtp_sender)
     mail = EmailMessage(_POLICY)
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
     mail["Subject"] = message.subject
     mail["Date"] = localtime()
-    # The same at each attempt, so that a mailbox can tell what came twice.
+    # All attempts share the id, so that a mailbox recognizes duplicates.
     mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content("\n".join(message.sentences))
     return mail, recipients
 
 
+def _parse(field: str, parse: Callable[[str], Addresses], text: str) -> Addresses:
+    """Parse addresses, and name their field in the error."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise InputError(f"{field}: {error}") from None
+
+
 def _deliver(settings: Settings, mail: EmailMessage, pending: list[str]) -> None:
-    """Send a mail to the pending recipients, and take those that the server accepts off the list."""
+    """Send a mail to the pending recipients; remove accepted ones from the list."""
     connection = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=_TIMEOUT_SECONDS)
     try:
         if settings.smtp_starttls:
@@ -96,7 +108,7 @@ def _deliver(settings: Settings, mail: EmailMessage, pending: list[str]) -> None
         if refused:
             raise smtplib.SMTPRecipientsRefused(refused)
     finally:
-        # What was taken stays taken, whatever the server answers now.
+        # The server has accepted the message, whatever its response to QUIT.
         with suppress(OSError):
             connection.quit()
 
@@ -105,7 +117,7 @@ def _encrypt(settings: Settings, connection: smtplib.SMTP) -> None:
     connection.ehlo()
     if not connection.has_extn("starttls"):
         raise InputError(
-            f"smtp_starttls: the mail server '{settings.smtp_host}:{settings.smtp_port}' does not offer it. Take"
+            f"smtp_starttls: the mail server '{settings.smtp_host}:{settings.smtp_port}' does not offer STARTTLS. Use"
             f" another server or port, or set {ENVIRONMENT_PREFIX}SMTP_STARTTLS=false to send without encryption."
         )
     connection.starttls(context=ssl.create_default_context())

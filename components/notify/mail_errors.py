@@ -1,4 +1,4 @@
-"""What goes wrong with a mail server: whether it may pass, and what to tell the user."""
+"""Errors of a mail server: which of them are temporary, and the message for the user."""
 
 import smtplib
 import socket
@@ -9,7 +9,7 @@ from components.settings import ENVIRONMENT_PREFIX, Settings
 
 
 def is_temporary(error: BaseException) -> bool:
-    """Tell whether the same attempt may succeed a little later."""
+    """Return whether a later attempt may succeed."""
     match error:
         case smtplib.SMTPRecipientsRefused():
             return any(_is_temporary_code(code) for code, _ in error.recipients.values())
@@ -22,17 +22,17 @@ def is_temporary(error: BaseException) -> bool:
 
 
 def explain(settings: Settings, error: OSError | UnicodeError) -> str:
-    """Return the sentence for the user, the field first, the way out last.
+    """Return a message for the user that begins with the setting to correct.
 
     Args:
-        settings: Name the mail server.
-        error: What `smtplib` raised; its own errors are OSErrors too.
+        settings: Settings that name the mail server.
+        error: Error that `smtplib` raised. Its own errors are OSErrors, too.
     """
     server = f"the mail server '{settings.smtp_host}:{settings.smtp_port}'"
     match error:
         case smtplib.SMTPRecipientsRefused():
             refused = ", ".join(f"{address} ({_reply(*reply)})" for address, reply in error.recipients.items())
-            return f"to: {server} refused {refused}. Correct the address, or let the server take it."
+            return f"to: {server} refused {refused}. Correct the address, or configure the server to accept it."
         case smtplib.SMTPSenderRefused():
             return (
                 f"smtp_sender: {server} refused {settings.smtp_sender} ({_reply(error.smtp_code, error.smtp_error)})."
@@ -45,23 +45,23 @@ def explain(settings: Settings, error: OSError | UnicodeError) -> str:
             )
         case smtplib.SMTPResponseException():
             reply = _reply(error.smtp_code, error.smtp_error)
-            return f"smtp_host: {server} did not take the message ({reply}). Ask those who run it."
+            return f"smtp_host: {server} did not accept the message ({reply}). Ask the server's administrators."
         case smtplib.SMTPException():
             return (
-                f"smtp_host: {server} did not take the message ({one_line(str(error))}). Correct the settings that"
+                f"smtp_host: {server} did not accept the message ({one_line(str(error))}). Correct the settings that"
                 f" begin with {ENVIRONMENT_PREFIX}SMTP."
             )
         case ssl.SSLCertVerificationError():
             return (
-                f"smtp_host: the certificate of {server} is not trusted ({error.verify_message}). Correct the host's"
-                " name, or let SSL_CERT_FILE name a file with the certificate of its authority."
+                f"smtp_host: the certificate of {server} is not trusted ({error.verify_message}). Correct the host"
+                " name, or set SSL_CERT_FILE to a file with the certificate of its authority."
             )
         case UnicodeError():
-            return f"smtp_host: the name of {server}, or the login there, can't be sent. Write them in ASCII."
+            return f"smtp_host: the host name or the login of {server} is not ASCII. Use ASCII for both."
         case _:
             return (
                 f"smtp_host: {server} can't be reached ({one_line(str(error))}). Correct {ENVIRONMENT_PREFIX}SMTP_HOST"
-                f" and {ENVIRONMENT_PREFIX}SMTP_PORT, or let this task connect to it."
+                f" and {ENVIRONMENT_PREFIX}SMTP_PORT, or allow this task to connect to it."
             )
 
 

@@ -1,1 +1,1 @@
-"""Register a trained model, and be the one way to the model registry for the other components."""
+"""Register a trained model as a new version, and promote it if the gate decided so."""

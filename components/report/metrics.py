@@ -1,10 +1,10 @@
-"""KFP's artifact of figures, which its UI shows beside those of other runs."""
+"""The interface of KFP's metrics artifacts. KFP's UI compares metrics between runs."""
 
 from typing import Protocol
 
 
 class MetricsArtifact(Protocol):
-    """KFP's `Metrics`."""
+    """The part of KFP's class `Metrics` that the components use."""
 
     def log_metric(self, metric: str, value: float) -> None:
         """Log a metric."""

@@ -1,8 +1,6 @@
-"""The page that a component reports on."""
+"""The HTML page of a report."""
 
 import html
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,8 +10,10 @@ from typing import Self, TypeAlias
 import jinja2
 from matplotlib.figure import Figure
 
+from components.atomic_write import atomic_write
 from components.report.charts import data_uri
 from components.report.numbers import format_column, format_value, is_number
+from components.report.preview import Preview
 from components.report.thumbnails import Thumbnail, thumbnail
 
 Cell: TypeAlias = str | float | None
@@ -21,10 +21,13 @@ Cell: TypeAlias = str | float | None
 MAXIMUM_BYTES = 2_000_000
 MAXIMUM_ROWS = 500
 MAXIMUM_PICTURES = 300
+# Longest name, figure or table cell, in characters.
 _MAXIMUM_CHARACTERS = 400
-# A longer word is broken where its column of a table ends.
+# Longest word of a table cell that is never broken, in characters.
 _LONGEST_WORD = 24
-# The template's own bytes around one item, rounded up.
+# Longest text of a table cell that stays on one line, in characters.
+_LONGEST_LINE = 30
+# Bytes of markup around one item, rounded up.
 _MARKUP_BYTES = 400
 _RESERVE_BYTES = 50_000
 
@@ -34,9 +37,9 @@ class Picture:
     """A picture of a gallery.
 
     Attributes:
-        content: The image file's bytes.
-        caption: What to know about it, as in `seven, 91.2 %`.
-        path: Which image it is.
+        content: Bytes of the image file.
+        caption: Text below the picture, e.g. `seven, 91.2%`.
+        path: Path of the image.
     """
 
     content: bytes
@@ -45,18 +48,35 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A value as the page shows it."""
+class Card:
+    """A link to another report, with a preview of it.
+
+    Attributes:
+        name: Text above the title, e.g. the task's name.
+        address: Relative address of the report.
+        preview: The preview.
+    """
+
+    name: str
+    address: str
+    preview: Preview
+
+
+@dataclass(frozen=True)
+class _FormattedCell:
+    """A value of a table, formatted."""
 
     text: str
     number: bool
 
     @property
     def style(self) -> str:
-        """Its class in the style sheet, or an empty text."""
+        """CSS class; empty for none."""
         if self.number:
             return "number"
-        return "long" if max(map(len, self.text.split()), default=0) > _LONGEST_WORD else ""
+        if max(map(len, self.text.split()), default=0) > _LONGEST_WORD:
+            return "long"
+        return "" if len(self.text) > _LONGEST_LINE else "short"
 
 
 @dataclass(frozen=True)
@@ -73,10 +93,10 @@ class _Figures:
 
 
 @dataclass(frozen=True)
-class _Links:
-    kind = "links"
+class _Cards:
+    kind = "cards"
     caption: str
-    links: Sequence[tuple[str, str]]
+    cards: Sequence[Card]
 
 
 @dataclass(frozen=True)
@@ -91,14 +111,14 @@ class _Chart:
 class _Table:
     kind = "table"
     caption: str
-    columns: Sequence[_Shown]
-    rows: Sequence[Sequence[_Shown]]
+    columns: Sequence[_FormattedCell]
+    rows: Sequence[Sequence[_FormattedCell]]
     left_out: int
 
 
 @dataclass(frozen=True)
 class _Item:
-    """A picture of the page; `thumbnail` is None for one that can't be shown."""
+    """A picture of a gallery; `thumbnail` is None if Pillow can't read the image."""
 
     thumbnail: Thumbnail | None
     caption: str
@@ -117,30 +137,31 @@ class _Gallery:
     left_out: int
 
 
-_Block: TypeAlias = _Text | _Figures | _Links | _Chart | _Table | _Gallery
+_Block: TypeAlias = _Text | _Figures | _Cards | _Chart | _Table | _Gallery
 
 
 class Report:
-    """A self-contained HTML page under 2 MB, filled from top to bottom.
+    """A self-contained HTML page of less than 2 MB, filled from top to bottom.
 
-    When the page would grow too large, rows of tables and pictures of galleries are left out, and the page says how
-    many.
+    If the page would become too large, it omits rows of tables and pictures, and states how many.
 
     Args:
-        title: What the page is about.
-        subtitle: Below the title, in small letters.
+        title: Subject of the page.
+        subtitle: Text below the title, e.g. the data that the report describes.
+        summary: The report in one sentence. `read_preview` finds it.
     """
 
-    def __init__(self, title: str, subtitle: str = "") -> None:
+    def __init__(self, title: str, subtitle: str = "", summary: str = "") -> None:
         self._title = title
         self._subtitle = subtitle
+        self._summary = summary
         self._blocks: list[_Block] = []
 
     def figures(self, values: Mapping[str, Cell]) -> Self:
-        """Add key figures, large.
+        """Add key figures in large type.
 
         Args:
-            values: Figure by name. A unit belongs into the name or, as text, into the figure (`"12.3 s"`).
+            values: Figure by name. The unit is part of the name or, if the figure is text, of the figure (`"12.3 s"`).
         """
         return self._add(_Figures({_clip(name): _clip(format_value(value)) for name, value in values.items()}))
 
@@ -149,38 +170,40 @@ class Report:
         return self._add(_Text(text))
 
     def warning(self, text: str) -> Self:
-        """Add a paragraph that nobody overlooks."""
+        """Add a highlighted paragraph."""
         return self._add(_Text(f"Warning: {text}", is_warning=True))
 
-    def links(self, caption: str, links: Sequence[tuple[str, str]]) -> Self:
-        """Add links to other pages.
+    def cards(self, caption: str, cards: Sequence[Card]) -> Self:
+        """Add links to other reports, with a preview of each.
 
         Args:
             caption: Headline.
-            links: Text and relative address of each.
+            cards: The links.
         """
-        return self._add(_Links(caption, list(links)))
+        return self._add(_Cards(caption, list(cards)))
 
     def table(self, caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Self:
-        """Add a table. Numbers stand with their decimal points below each other; at most 500 rows are shown.
+        """Add a table with its numbers aligned at their decimal points; it shows at most 500 rows.
 
         Args:
             caption: Headline.
-            columns: Name of each column, with its unit.
-            rows: Values of each row, in the order of the columns.
+            columns: Names of the columns, with their units.
+            rows: Values of the rows, in the order of the columns.
         """
-        kept = rows[:MAXIMUM_ROWS]
-        heads, *lines = zip(
-            *(_column(name, [row[index] for row in kept]) for index, name in enumerate(columns)), strict=True
+        visible = rows[:MAXIMUM_ROWS]
+        header, *lines = zip(
+            *(_column(name, [row[index] for row in visible]) for index, name in enumerate(columns)), strict=True
         )
-        return self._add(_Table(caption, heads, lines, len(rows) - len(kept)))
+        return self._add(_Table(caption, header, lines, len(rows) - len(visible)))
 
     def gallery(self, caption: str, pictures: Sequence[Picture]) -> Self:
-        """Add small copies of pictures, 300 at most. One that Pillow can't read is a placeholder with its path.
+        """Add thumbnails of at most 300 pictures.
+
+        A file that Pillow can't read becomes a placeholder with its path.
 
         Args:
             caption: Headline.
-            pictures: The pictures, most telling first.
+            pictures: The pictures, most important first.
         """
         shown = pictures[:MAXIMUM_PICTURES]
         items = [_Item(thumbnail(picture.content), picture.caption, picture.path) for picture in shown]
@@ -191,34 +214,25 @@ class Report:
 
         Args:
             caption: Headline.
-            figure: The chart, as from `new_figure`.
-            alt: What the chart shows, for who can't see it; the caption if empty.
+            figure: The chart, drawn on a `new_figure`.
+            alt: Description of the chart for people who can't see it; the caption if empty.
         """
         return self._add(_Chart(caption, alt or caption, data_uri(figure)))
 
     def html(self) -> str:
         """Return the page."""
-        return _template().render(title=self._title, subtitle=self._subtitle, blocks=_within_limit(self._blocks))
+        return _template().render(
+            title=self._title, subtitle=self._subtitle, summary=self._summary, blocks=_within_limit(self._blocks)
+        )
 
     def write(self, path: str | Path) -> None:
-        """Write the page to `path`, whole or not at all.
+        """Write the page atomically.
 
         Args:
-            path: The file; its folder is made if there is none.
+            path: The file; missing folders are created.
         """
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, suffix=".part", delete=False
-        ) as part:
-            try:
-                part.write(self.html())
-                part.close()
-                Path(part.name).chmod(0o644)
-                os.replace(part.name, target)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        with atomic_write(Path(path)) as file:
+            file.write(self.html().encode())
 
     def _add(self, block: _Block) -> Self:
         self._blocks.append(block)
@@ -226,13 +240,13 @@ class Report:
 
 
 class _Budget:
-    """Bytes that are left on the page."""
+    """Remaining bytes of a page."""
 
     def __init__(self, bytes_left: int) -> None:
         self._left = bytes_left
 
     def take(self, *texts: str) -> bool:
-        """Set aside what an item of these texts needs; False when there is not enough left."""
+        """Reserve the bytes of an item with these texts; return False if too few remain."""
         cost = _MARKUP_BYTES + sum(len(html.escape(text).encode()) for text in texts)
         if cost > self._left:
             return False
@@ -241,12 +255,15 @@ class _Budget:
 
 
 def _within_limit(blocks: Sequence[_Block]) -> list[_Block]:
-    """Drop what does not fit: charts are served first, then tables, then galleries, wherever they stand."""
+    """Omit what exceeds the page's bytes. Priority: charts, cards, tables, galleries."""
     budget = _Budget(MAXIMUM_BYTES - _RESERVE_BYTES)
     fitted = list(blocks)
     for index, block in enumerate(blocks):
         if isinstance(block, _Chart) and not budget.take(block.uri, block.alt, block.caption):
-            fitted[index] = _Text(f"{block.caption}: left out, the page would be too large.")
+            fitted[index] = _Text(f"{block.caption}: omitted, because the page would be too large.")
+    for index, block in enumerate(blocks):
+        if isinstance(block, _Cards):
+            fitted[index] = replace(block, cards=[_fit(card, budget) for card in block.cards])
     for index, block in enumerate(blocks):
         if isinstance(block, _Table):
             rows = [row for row in block.rows if budget.take(*(cell.text for cell in row))]
@@ -258,16 +275,26 @@ def _within_limit(blocks: Sequence[_Block]) -> list[_Block]:
     return fitted
 
 
-def _column(name: str, cells: Sequence[Cell]) -> list[_Shown]:
-    """Return a column of a table, its head first."""
+def _fit(card: Card, budget: _Budget) -> Card:
+    """Return a card; omit its images if they do not fit."""
+    images = card.preview.images
+    budget.take(card.name, card.address, card.preview.title, card.preview.summary)
+    fits = budget.take(*(text for image in images for text in (image.uri, image.alt)))
+    return card if fits else replace(card, preview=replace(card.preview, images=()))
+
+
+def _column(name: str, cells: Sequence[Cell]) -> list[_FormattedCell]:
+    """Format the name and the cells of a table's column."""
     is_numeric = any(map(is_number, cells)) and all(cell is None or is_number(cell) for cell in cells)
     texts = format_column(cells) if is_numeric else map(format_value, cells)
-    shown = [_Shown(_clip(text), is_numeric or is_number(cell)) for text, cell in zip(texts, cells, strict=True)]
-    return [_Shown(name, is_numeric), *shown]
+    formatted = [
+        _FormattedCell(_clip(text), is_numeric or is_number(cell)) for text, cell in zip(texts, cells, strict=True)
+    ]
+    return [_FormattedCell(name, is_numeric), *formatted]
 
 
 def _texts(item: _Item) -> list[str]:
-    # The path stands on the page three times: in the alt text, under the picture and as its tooltip.
+    # The page contains the path three times: as alternative text, below the picture, and as tooltip.
     return [item.thumbnail.uri if item.thumbnail else "", item.caption, item.caption, item.path, item.path, item.path]
 
 

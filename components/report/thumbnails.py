@@ -8,7 +8,7 @@ from PIL import Image
 
 _SIDE = 176
 _JPEG_QUALITY = 78
-# A page must not cost gigabytes for one picture of a thumb's size.
+# Decoding a larger image takes gigabytes of memory.
 _MAXIMUM_PIXELS = 120_000_000
 
 
@@ -18,8 +18,8 @@ class Thumbnail:
 
     Attributes:
         uri: The copy, as a `data:` URI.
-        width: Its width in pixels.
-        height: Its height in pixels.
+        width: Pixels.
+        height: Pixels.
     """
 
     uri: str
@@ -28,12 +28,11 @@ class Thumbnail:
 
 
 def thumbnail(content: bytes) -> Thumbnail | None:
-    """Return a small JPEG copy of an image, on white, or None when Pillow can't read the image."""
+    """Make a small JPEG copy of an image, on white; None if Pillow can't read the image."""
     try:
         return _thumbnail(content)
-    except (
-        Exception
-    ):  # Damaged files make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error, ...
+    # Pillow's decoders raise OSError, SyntaxError, struct.error and others for damaged files.
+    except Exception:
         return None
 
 
@@ -41,7 +40,7 @@ def _thumbnail(content: bytes) -> Thumbnail | None:
     with Image.open(io.BytesIO(content)) as image:
         if image.width * image.height > _MAXIMUM_PIXELS:
             return None
-        image.draft("RGB", (2 * _SIDE, 2 * _SIDE))  # A JPEG is then decoded at a fraction of its size.
+        image.draft("RGB", (2 * _SIDE, 2 * _SIDE))  # JPEG decoders can shrink an image while they decode it.
         small = _eight_bits(image)
     small.thumbnail((_SIDE, _SIDE))
     if small.mode in ("RGBA", "LA", "PA") or "transparency" in small.info:
@@ -54,7 +53,7 @@ def _thumbnail(content: bytes) -> Thumbnail | None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # Pillow clips 16-bit grey instead of scaling it.
+    if image.mode.startswith("I"):  # Pillow clips 16-bit gray instead of scaling it.
         return image.convert("I").point(lambda value: value / 256).convert("L")
     image.load()
     return image.copy()

@@ -1,7 +1,7 @@
-"""Accuracy in use: what people said of the audits, beside what the model had said.
+"""Accuracy in the field: the fraction of audits that the model predicts correctly.
 
-An audit is drawn whatever the score, so the share of audits on which people and model agree is the model's accuracy on
-the images that really come in. The test images may have become another kind of image since.
+Audits are drawn at random whatever their score, so they represent the images that arrive. The test images may no longer
+represent them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,98 +10,94 @@ from datetime import date
 
 from pyspark.sql import functions as F
 
-from components.export_for_labeling.choice import AUDIT
-from components.import_labels.rule import LABELLED
-from components.intervals import Interval, share_interval
+from components.intervals import Interval, fraction_interval
+from components.labeling.requests import AUDIT, LABELED, is_request_of
 from components.lake import Lake
 from components.lake.tables import CLASSES, LABELING_REQUESTS, LABELS
+from components.lake.views import merge_classes
 
 
 @dataclass(frozen=True)
 class Audits:
-    """Images that were sent for audit.
+    """Counts of images that were sent for audit.
 
     Attributes:
-        sent: How many.
-        answered: Of those, the ones that have a label by now. Those that people skipped or see differently have none.
-        right: Of those answered, the ones that the model had classified as people do.
+        sent: Images sent for audit.
+        labeled: Audited images that have a label. An image that people skipped, or on which they disagree, has none.
+        correct: Labeled audits whose predicted class is the label.
     """
 
     sent: int = 0
-    answered: int = 0
-    right: int = 0
+    labeled: int = 0
+    correct: int = 0
 
     def __add__(self, other: "Audits") -> "Audits":
-        return Audits(self.sent + other.sent, self.answered + other.answered, self.right + other.right)
+        return Audits(self.sent + other.sent, self.labeled + other.labeled, self.correct + other.correct)
 
     @property
     def accuracy(self) -> float | None:
-        """The part of those answered that the model had right, 0..1; None if none is."""
-        return self.right / self.answered if self.answered else None
+        """Fraction of labeled audits that are correct, 0..1; None without labeled audits."""
+        return self.correct / self.labeled if self.labeled else None
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % confidence interval of the accuracy; None if there is none."""
-        return share_interval(self.right, self.answered) if self.answered else None
+        """95 % confidence interval of the accuracy; None without labeled audits."""
+        return fraction_interval(self.correct, self.labeled) if self.labeled else None
 
 
 @dataclass(frozen=True)
 class FieldAccuracy:
-    """How models do in use.
+    """Audits of a registered model by version and week.
 
     Attributes:
-        by_week: Audits by the model version that had classified them, and the Monday of the week they were sent in.
+        by_week: Audits by the version that predicted their class, and by the Monday of the week in which they were
+            sent.
     """
 
     by_week: Mapping[tuple[str, date], Audits] = field(default_factory=dict)
 
     def versions(self) -> list[str]:
-        """Return the model versions that there are audits of, oldest first."""
-        return sorted({version for version, _ in self.by_week}, key=_age)
+        """Return the model versions that have audits, oldest first."""
+        return sorted({version for version, _ in self.by_week}, key=_version_order)
 
     def of_version(self, version: str) -> Audits:
-        """Return all audits of a model version."""
-        return _sum(audits for (each, _), audits in self.by_week.items() if each == version)
+        """Return the sum of a version's audits over all weeks."""
+        return _sum(audits for (audited, _), audits in self.by_week.items() if audited == version)
 
     def weeks(self, version: str) -> list[tuple[date, Audits]]:
-        """Return the weeks of a model version, oldest first."""
-        return sorted((week, audits) for (each, week), audits in self.by_week.items() if each == version)
+        """Return a version's audits by week, oldest first."""
+        return sorted((week, audits) for (audited, week), audits in self.by_week.items() if audited == version)
 
 
-def read_field_accuracy(lake: Lake) -> FieldAccuracy:
-    """Count the audits of a lake. It reads the requests and the labels, no image and no prediction."""
-    replaced = F.broadcast(
-        lake.read(CLASSES).where("replaced_by IS NOT NULL").select(F.col("label").alias("_old"), "replaced_by")
+def read_field_accuracy(lake: Lake, model_name: str) -> FieldAccuracy:
+    """Count the audits of a registered model by version and week.
+
+    Reads the tables of classes, requests and labels, but neither images nor predictions.
+    """
+    classes = lake.read(CLASSES)
+    audits = lake.read(LABELING_REQUESTS).where((F.col("reason") == AUDIT) & is_request_of(model_name))
+    # A label of another content, which replaced the file, says nothing about the prediction.
+    content = ["path", "content_sha256"]
+    requests = merge_classes(audits, classes, "predicted_label").select(
+        *content,
+        "model_version",
+        F.date_trunc("week", "requested_at").cast("date").alias("week"),
+        (F.col("outcome") == LABELED).alias("is_labeled"),
+        "predicted_label",
     )
-    requests = (
-        lake.read(LABELING_REQUESTS)
-        .where(F.col("reason") == AUDIT)
-        .join(replaced, F.col("predicted_label") == F.col("_old"), "left")
-        .select(
-            "path",
-            "model_version",
-            F.date_trunc("week", "requested_at").cast("date").alias("week"),
-            (F.col("outcome") == LABELLED).alias("labelled"),
-            F.coalesce("replaced_by", "predicted_label").alias("predicted"),
-        )
-    )
-    labels = (
-        lake.read(LABELS)
-        .join(replaced, F.col("label") == F.col("_old"), "left")
-        .select("path", F.coalesce("replaced_by", "label").alias("said"))
-    )
+    labels = merge_classes(lake.read(LABELS), classes, "label").select(*content, "label")
     rows = (
-        requests.join(labels, "path", "left")
+        requests.join(labels, content, "left")
         .groupBy("model_version", "week")
         .agg(
             F.count("*").alias("sent"),
-            F.count_if(F.col("labelled") & F.col("said").isNotNull()).alias("answered"),
-            F.count_if(F.col("labelled") & (F.col("said") == F.col("predicted"))).alias("right"),
+            F.count_if(F.col("is_labeled") & F.col("label").isNotNull()).alias("labeled"),
+            F.count_if(F.col("is_labeled") & (F.col("label") == F.col("predicted_label"))).alias("correct"),
         )
         .collect()
     )
     return FieldAccuracy(
-        {(row["model_version"], row["week"]): Audits(row["sent"], row["answered"], row["right"]) for row in rows}
+        {(row["model_version"], row["week"]): Audits(row["sent"], row["labeled"], row["correct"]) for row in rows}
     )
 
 
@@ -109,6 +105,6 @@ def _sum(audits: Iterable[Audits]) -> Audits:
     return sum(audits, Audits())
 
 
-def _age(version: str) -> tuple[int, str]:
-    # MLflow numbers versions: 10 comes after 9.
+def _version_order(version: str) -> tuple[int, str]:
+    # MLflow numbers versions, and as text, 10 would come before 9.
     return (int(version) if version.isdecimal() else 0, version)

@@ -1,4 +1,4 @@
-"""Sending a model to Spark's workers."""
+"""Send a model to Spark's workers."""
 
 import zipfile
 from pathlib import Path
@@ -9,19 +9,20 @@ from pyspark.sql import SparkSession
 
 
 def send(spark: SparkSession, folder: Path, name: str) -> None:
-    """Give every worker a copy of a folder, as `SparkFiles.get(name)`. What was sent by that name stays.
+    """Send a folder to all workers, which find it at `SparkFiles.get(name)`.
 
-    An archive, because Spark sends folders of this machine to workers on this machine only.
+    If a folder was sent under this name before, the function does nothing. It sends an archive, because Spark sends a
+    local folder only to workers on the same machine.
 
     Args:
-        spark: The session whose workers get it.
+        spark: The session whose workers receive the folder.
         folder: The folder.
-        name: Stands for its content, as a digest does.
+        name: A name that identifies the folder's content, e.g. by its digest.
     """
     context = spark.sparkContext
     if any(sent.endswith(f"#{name}") for sent in context.listArchives):
         return
-    # Executors that start later fetch it too: it has to be there as long as the session.
+    # Executors that start later fetch the archive too, so it must exist as long as the session.
     archive = Path(mkdtemp(dir=SparkFiles.getRootDirectory())) / f"{name}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
         for path in sorted(folder.rglob("*")):

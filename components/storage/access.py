@@ -1,4 +1,4 @@
-"""How remote stores are reached: made of the settings, for Hadoop's file systems and for Python's, in one place."""
+"""Configure Hadoop's and fsspec's clients of remote stores from the settings."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -7,16 +7,16 @@ from pydantic import SecretStr
 
 from components.settings import Settings
 
-# S3 servers other than Amazon's have no regions, but a signature has one in it.
+# S3 servers other than Amazon's have no regions, but every signature contains one.
 _ANY_REGION = "us-east-1"
-# With growing pauses, the last of these comes half a minute after the first: as long as a server takes to restart.
+# The pauses grow, so the last attempt is half a minute after the first. A server restarts in that time.
 _S3_ATTEMPTS = 8
 _WORKLOAD_IDENTITY = "org.apache.hadoop.fs.azurebfs.oauth2.WorkloadIdentityTokenProvider"
-# Environment, web identity, profile and instance, in this order, as Python's client looks for them.
-_S3_CREDENTIALS_ELSEWHERE = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
+# Searches environment, web identity, profile and instance in the same order as Python's client.
+_S3_DEFAULT_CREDENTIALS = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
 
-# What is written is gathered in memory. The default, a file, casts the local file system to the one that has checksums,
-# which the session does not use. A buffer is of the full size of a part, whatever it holds: so parts are small.
+# Buffers uploads in memory. The default buffer, a file, casts the local file system to the one with checksums, but the
+# session uses another one. Each buffer takes the full size of an upload's part, so parts are small.
 _BUFFERS = (
     ("fs.s3a.fast.upload.buffer", "bytebuffer"),
     ("fs.s3a.multipart.size", "16M"),
@@ -27,31 +27,34 @@ _BUFFERS = (
 
 @dataclass(frozen=True)
 class Access:
-    """Addresses and credentials of the remote stores. It shows no secret, and may be sent to Spark's workers.
+    """Addresses and credentials of the remote stores.
+
+    The default has no addresses and no credentials of its own. It can be pickled for Spark's workers, and its text form
+    hides the secrets.
 
     Attributes:
-        s3_endpoint: URL of the S3 server; empty for Amazon's.
-        s3_region: Region of the buckets; empty lets the client find out.
-        s3_access_key: Access key; None takes what the environment, the pod or the instance has.
-        s3_secret_key: The access key's secret.
-        azure_account_key: Key of the storage account; None takes the workload identity.
+        s3_endpoint: URL of the S3 server; empty for Amazon S3.
+        s3_region: Region of the buckets; if empty, the client finds it.
+        s3_access_key: Access key; None uses the credentials of the environment, the pod or the instance.
+        s3_secret_key: Secret of the access key.
+        azure_account_key: Key of the storage account; None uses the workload identity.
         azure_client_id: Client id of the workload identity.
-        azure_tenant_id: Tenant of the workload identity.
-        azure_token_file: File of the workload identity's token.
+        azure_tenant_id: Tenant id of the workload identity.
+        azure_token_file: Path of the workload identity's token.
     """
 
-    s3_endpoint: str
-    s3_region: str
-    s3_access_key: SecretStr | None
-    s3_secret_key: SecretStr | None
-    azure_account_key: SecretStr | None
-    azure_client_id: str
-    azure_tenant_id: str
-    azure_token_file: str
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    azure_account_key: SecretStr | None = None
+    azure_client_id: str = ""
+    azure_tenant_id: str = ""
+    azure_token_file: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the access that the settings describe."""
+        """Return the access from the settings."""
         return cls(
             s3_endpoint=settings.s3_endpoint,
             s3_region=settings.s3_region or (_ANY_REGION if settings.s3_endpoint else ""),
@@ -64,34 +67,41 @@ class Access:
         )
 
     def hadoop_configuration(self) -> dict[str, str]:
-        """Return Hadoop's configuration of `s3a://` and `abfss://`. It holds secrets: keep it off command lines."""
+        """Return Hadoop's configuration of `s3a://` and `abfss://`.
+
+        It contains secrets, so do not put it on command lines.
+        """
         return dict(_BUFFERS) | self._hadoop_s3() | self._hadoop_azure()
 
     def options(self, scheme: str) -> dict[str, Any]:
-        """Return the options of fsspec's file system of a remote scheme. They hold secrets."""
-        # Listings of what others write meanwhile must not come from a cache.
+        """Return the options of fsspec's file system, which contain secrets.
+
+        Args:
+            scheme: Remote scheme, `s3a` or `abfss`.
+        """
+        # A cached listing would miss files that other processes write meanwhile.
         return {"use_listings_cache": False} | (self._s3_options() if scheme == "s3a" else self._azure_options())
 
     def _hadoop_s3(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        configuration: dict[str, str] = {}
         if self.s3_endpoint:
-            found |= {
+            configuration |= {
                 "fs.s3a.endpoint": self.s3_endpoint,
                 "fs.s3a.connection.ssl.enabled": str(self.s3_endpoint.startswith("https:")).lower(),
-                # Only Amazon has a host name for each bucket.
+                # Only Amazon S3 has a host name for each bucket.
                 "fs.s3a.path.style.access": "true",
             }
         if self.s3_region:
-            found["fs.s3a.endpoint.region"] = self.s3_region
+            configuration["fs.s3a.endpoint.region"] = self.s3_region
         if self.s3_access_key and self.s3_secret_key:
-            found |= {
+            configuration |= {
                 "fs.s3a.access.key": self.s3_access_key.get_secret_value(),
                 "fs.s3a.secret.key": self.s3_secret_key.get_secret_value(),
                 "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
             }
         else:
-            found["fs.s3a.aws.credentials.provider"] = _S3_CREDENTIALS_ELSEWHERE
-        return found
+            configuration["fs.s3a.aws.credentials.provider"] = _S3_DEFAULT_CREDENTIALS
+        return configuration
 
     def _hadoop_azure(self) -> dict[str, str]:
         if self.azure_account_key:
@@ -125,5 +135,5 @@ class Access:
     def _azure_options(self) -> dict[str, Any]:
         if self.azure_account_key:
             return {"account_key": self.azure_account_key.get_secret_value()}
-        # Looks for a workload identity in the variables that Azure's webhook sets, from which the settings are, too.
+        # fsspec then uses the variables that Azure's webhook sets. The settings have the same source.
         return {"anon": False}

@@ -1,4 +1,4 @@
-"""A folder in an Azure Blob container: the labelling store, which images go to and what people said comes from."""
+"""A folder in an Azure Blob container, such as the store of a labeling service."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
@@ -23,28 +23,25 @@ from azure.storage.blob import (
 )
 from pydantic import SecretStr
 
-from components.errors import InputError
+from components.errors import InputError, TransientError
 from components.settings import ENVIRONMENT_PREFIX, Settings
+from components.storage.folder import Folder
 from components.storage.stores import FileStatus
+from components.transient import is_transient
 
-# The last comes half a minute after the first attempt, with pauses of 3, 5, 9 and 17 seconds: as long as a server takes
-# to restart. By default, one that can't be connected to is given up earlier than one that answers badly.
+# Pauses of 3, 5, 9 and 17 seconds: the last attempt comes half a minute after the first, as long as a server takes to
+# restart. By default, refused connections are retried less often than failed responses.
 _RETRIES = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4, retry_connect=4, random_jitter_range=1)
 _CONNECTION_STRING = "azure_storage_connection_string"
 _CLIENT_ID = "azure_client_id"
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])*")
-# An identity's token is good for any account that the identity may use: only Azure's own hosts get to see it.
+# An identity's token opens every account of the identity: only Azure's own hosts may receive it.
 _AZURE = re.compile(
     r"https://[a-z0-9-]+(\.z\d+)?\.blob\."
     r"(core\.windows\.net|core\.usgovcloudapi\.net|core\.chinacloudapi\.cn|storage\.azure\.net)"
 )
-# Metadata are headers, which are printable ASCII, and whose outer spaces get lost.
+# Metadata travel as headers: printable ASCII, and HTTP trims spaces at both ends.
 _READABLE = "!#$&'()*+,/:;=?@[]"
-
-
-def is_blob_url(address: str) -> bool:
-    """Tell whether an address is the URL of a container, and no path or URI of a folder."""
-    return address.startswith(("http:/", "https:/"))
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class ConnectionString:
 
     @property
     def advice(self) -> str:
-        """What to do where access is refused."""
+        """Start of the sentence that advises on refused access."""
         return f"Let {_CONNECTION_STRING} grant"
 
     def container(self, name: str) -> ContainerClient:
@@ -74,8 +71,8 @@ class WorkloadIdentity:
     Attributes:
         endpoint: URL of the storage account.
         client_id: Client id of the identity.
-        tenant_id: Its tenant.
-        token_file: File of the token that the cluster gives to the pod.
+        tenant_id: Tenant id of the identity.
+        token_file: File of the token that the cluster mounts into the pod.
     """
 
     endpoint: str
@@ -85,7 +82,7 @@ class WorkloadIdentity:
 
     @property
     def advice(self) -> str:
-        """What to do where access is refused."""
+        """Start of the sentence that advises on refused access."""
         return f"Grant the identity '{self.client_id}' the role Storage Blob Data Contributor, which allows"
 
     def container(self, name: str) -> ContainerClient:
@@ -97,19 +94,19 @@ class WorkloadIdentity:
 
 
 @dataclass(frozen=True)
-class BlobFolder:
-    """A folder in an Azure Blob container. It is sent to Spark's workers, so it holds no connection.
+class BlobFolder(Folder):
+    """A folder in an Azure Blob container.
+
+    A write never replaces a blob, because people may be labeling it.
 
     Attributes:
-        field: What the user calls it, for errors.
-        uri: The container's URL and the folder in it.
         container: Name of the container.
-        folder: The folder in it, `/` at its end; empty for the container itself.
-        access: How the storage account is reached.
+        folder: Name of the folder in the container, with `/` at its end; empty for the whole container.
+        access: Credentials of the storage account.
     """
 
-    field: str
-    uri: str
+    kind: ClassVar[str] = "azure_blob"
+
     container: str
     folder: str
     access: ConnectionString | WorkloadIdentity
@@ -119,19 +116,19 @@ class BlobFolder:
         """Return the folder that a URL names.
 
         Args:
-            url: `https://<account>.blob.core.windows.net/<container>[/<folder>]`, or the same below whatever endpoint
-                the connection string names.
-            field: What the user calls it.
+            url: `https://<account>.blob.core.windows.net/<container>[/<folder>]`, or the same below the endpoint of the
+                connection string.
+            field: The parameter or setting that has the URL.
             settings: Hold the connection string, or else the workload identity.
 
         Raises:
-            InputError: The URL names no container of an account that the settings give access to.
+            InputError: The URL does not name a container of an account that the settings give access to.
         """
         bare = re.split("[?#]", url, maxsplit=1)[0]
         if bare != url:
             # What follows may be a signature, which is a secret.
             raise InputError(
-                f"{field}: '{bare}' is followed by a query. Leave that out, and put the access into"
+                f"{field}: '{bare}' is followed by a query. Remove the query, and put the access into"
                 f" {_CONNECTION_STRING}."
             )
         access = _access(bare, field, settings)
@@ -141,19 +138,18 @@ class BlobFolder:
                 f"{field}: '{url}' is not in the storage account of {_CONNECTION_STRING}, '{endpoint}'. Correct one of"
                 " them."
             )
-        container, *folders = [unquote(part) for part in bare[len(endpoint) + 1 :].split("/") if part] or [""]
+        container, *folders = [unquote(name) for name in bare[len(endpoint) + 1 :].split("/") if name] or [""]
         if not _CONTAINER.fullmatch(container) or {".", ".."} & set(folders):
-            raise InputError(f"{field}: '{url}' names no container. Use {endpoint}/<container>/<folder>.")
-        folder = "".join(f"{each}/" for each in folders)
+            raise InputError(f"{field}: '{url}' does not name a container. Use {endpoint}/<container>/<folder>.")
+        folder = "".join(f"{name}/" for name in folders)
         return cls(field, f"{endpoint}/{container}/{quote(folder)}".rstrip("/"), container, folder, access)
 
-    def exists(self, name: str) -> bool:
-        """Tell whether there is a blob of this name below the folder."""
-        return self.status(name) is not None
+    def check(self) -> None:  # noqa: D102 - described by Folder, here and below
+        # Any sufficient access can ask for a blob. A signature may not reach the container itself.
+        self.status("check")
 
-    def status(self, name: str) -> FileStatus | None:
-        """Return a blob's metadata, or None if there is none of this name below the folder."""
-        with self._explained("reading"):
+    def status(self, name: str) -> FileStatus | None:  # noqa: D102
+        with self._errors("reading"):
             try:
                 return _status(self._client.get_blob_client(self.folder + name).get_blob_properties())
             except HttpResponseError as error:
@@ -161,19 +157,13 @@ class BlobFolder:
                     raise
         return None
 
-    def find(self) -> dict[str, FileStatus]:
-        """Return the blobs below the folder, at any depth, by their names below it."""
-        with self._explained("listing and reading"):
+    def find(self) -> dict[str, FileStatus]:  # noqa: D102
+        with self._errors("listing and reading"):
             found = self._client.list_blobs(name_starts_with=self.folder or None)
             return {blob.name.removeprefix(self.folder): _status(blob) for blob in found}
 
-    def read(self, name: str) -> bytes:
-        """Return a blob's content, which its MD5 vouches for if it has one.
-
-        Raises:
-            FileNotFoundError: There is no such blob.
-        """
-        with self._explained("reading"):
+    def read(self, name: str) -> bytes:  # noqa: D102 - checked by the blob's MD5 if it has one
+        with self._errors("reading"):
             try:
                 return self._client.download_blob(self.folder + name).readall()
             except HttpResponseError as error:
@@ -181,40 +171,40 @@ class BlobFolder:
                     raise FileNotFoundError(name) from None
                 raise
 
-    def write_new(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
-        """Write a new blob, whole or not at all, with its MD5; if it is there with this content, all is well.
+    def write(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
+        """Write a new blob with its MD5, whole or not at all. Idempotent.
 
         Args:
             name: Its name below the folder.
             content: Its bytes.
-            metadata: Goes with it, percent-encoded where a header can't hold it; an empty value is left out.
+            metadata: Percent-encoded where a header can't hold it; empty values are left out.
 
         Raises:
-            InputError: A blob of this name has another content, or there is no access.
+            InputError: A blob of this name has another content, or access is refused.
         """
         digest = hashlib.md5(content, usedforsecurity=False).digest()
         blob = self._client.get_blob_client(self.folder + name)
-        with self._explained("reading and writing"):
+        with self._errors("reading and writing"):
             try:
                 blob.upload_blob(
                     content,
                     overwrite=False,
-                    # Of what arrives; the one among the settings stays, for whoever reads the blob.
+                    # Checks the upload. The MD5 in the content settings stays with the blob, for its readers.
                     validate_content=True,
                     metadata={key: quote(value, safe=_READABLE) for key, value in metadata.items() if value},
                     content_settings=ContentSettings(
-                        # Tools for labelling show a blob by its type.
+                        # Tools for labeling show a blob by its type.
                         content_type=guess_type(name)[0] or "application/octet-stream",
                         content_md5=bytearray(digest),
                     ),
                 )
             except ResourceExistsError:
-                # Written by a run that was cut off, or by an attempt whose answer got lost.
+                # An earlier run wrote it, or an attempt whose response was lost.
                 stored = blob.get_blob_properties().content_settings.content_md5
                 if stored is None or bytes(stored) != digest:
                     raise InputError(
-                        f"{self.field}: '{self.uri}/{quote(name)}' is there with another content, and what is there is"
-                        " never replaced. Delete or rename it."
+                        f"{self.field}: '{self.uri}/{quote(name)}' exists with another content, and blobs are never"
+                        " replaced. Delete or rename it."
                     ) from None
 
     @property
@@ -222,12 +212,13 @@ class BlobFolder:
         return _client(self.access, self.container)
 
     @contextmanager
-    def _explained(self, right: str) -> Iterator[None]:
+    def _errors(self, right: str) -> Iterator[None]:
         try:
             yield
         except AzureError as error:
-            # Without what it came from: that may hold the URL of a request with its signature.
-            raise InputError(f"{self.field}: {self._explain(error, right)}") from None
+            # Without its cause, which may hold the URL of a request with its signature.
+            kind = TransientError if is_transient(error) else InputError
+            raise kind(f"{self.field}: {self._explain(error, right)}") from None
 
     def _explain(self, error: AzureError, right: str) -> str:
         if not isinstance(error, HttpResponseError) or error.status_code is None:
@@ -237,8 +228,8 @@ class BlobFolder:
         if error.status_code in (401, 403):
             return f"access to '{self.uri}' is refused ({code}). {self.access.advice} {right} blobs there."
         if error.status_code == 404:
-            return f"no container '{self.container}' for '{self.uri}'. Make it, or correct the URL."
-        return f"'{self.uri}' answers {code}. Check the URL, or run this step again."
+            return f"container '{self.container}' of '{self.uri}' not found. Create it, or correct the URL."
+        return f"'{self.uri}' responded with {code}. Check the URL, or run this step again."
 
 
 def _access(url: str, field: str, settings: Settings) -> ConnectionString | WorkloadIdentity:
@@ -246,19 +237,19 @@ def _access(url: str, field: str, settings: Settings) -> ConnectionString | Work
         return ConnectionString(settings.azure_storage_connection_string)
     if not settings.azure_client_id:
         raise InputError(
-            f"{field}: '{url}' can't be reached without {_CONNECTION_STRING} or {_CLIENT_ID}. Set one of them, as in"
+            f"{field}: '{url}' needs {_CONNECTION_STRING} or {_CLIENT_ID}. Set one of them, e.g."
             f" {ENVIRONMENT_PREFIX}{_CONNECTION_STRING.upper()}, or give the task's pod a workload identity."
         )
     host = _AZURE.match(url.lower())
     if host is None or url[host.end() :][:1] not in ("", "/"):
         raise InputError(
-            f"{field}: '{url}' is none of Azure's, which alone are shown an identity's token. Use"
+            f"{field}: '{url}' is not a URL of Azure, and only Azure may receive an identity's token. Use"
             f" https://<account>.blob.core.windows.net/<container>/<folder>, or set {_CONNECTION_STRING}."
         )
     if not Path(settings.azure_token_file).exists():
         raise InputError(
-            f"azure_token_file: no file '{settings.azure_token_file}', so there is no workload identity. Label the"
-            f" task's pod azure.workload.identity/use, or set {_CONNECTION_STRING}."
+            f"azure_token_file: file '{settings.azure_token_file}' not found, so the pod has no workload identity."
+            f" Label the task's pod azure.workload.identity/use, or set {_CONNECTION_STRING}."
         )
     return WorkloadIdentity(
         host[0], settings.azure_client_id, settings.required("azure_tenant_id"), settings.azure_token_file
@@ -270,7 +261,7 @@ def _status(blob: BlobProperties) -> FileStatus:
 
 
 def _code(error: HttpResponseError) -> str:
-    """Return what Azure calls an error, as in `ContainerNotFound`; empty if the answer did not say."""
+    """Return Azure's name of an error, e.g. `ContainerNotFound`; empty without one."""
     code = getattr(error, "error_code", None)
     return str(getattr(code, "value", code) or "")
 
@@ -288,5 +279,5 @@ def _endpoint(access: ConnectionString) -> str:
 
 @lru_cache(maxsize=1)
 def _client(access: ConnectionString | WorkloadIdentity, container: str) -> ContainerClient:
-    """Return the client, which keeps its connections open from one blob to the next."""
+    """Return a client that keeps its connections open between blobs."""
     return access.container(container)

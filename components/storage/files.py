@@ -1,94 +1,129 @@
-"""Small files by URI, whatever the store, with the access that this process' environment gives."""
+"""Read and write files by URI."""
 
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Self
 
 from components.settings import Settings
 from components.storage.access import Access
 from components.storage.stores import FileStatus, RemoteStore, Store, open_store
 
 
-def status(uri: str) -> FileStatus | None:
-    """Return a file's metadata, or None if there is no such file."""
-    return _store(uri).status(uri)
+@dataclass(frozen=True)
+class Files:
+    """Files in local and remote stores. It can be pickled for Spark's workers.
 
-
-def exists(uri: str) -> bool:
-    """Tell whether there is a file or folder at `uri`."""
-    return _store(uri).exists(uri)
-
-
-def is_folder(uri: str) -> bool:
-    """Tell whether there is a folder at `uri`."""
-    return _store(uri).is_folder(uri)
-
-
-def list_names(uri: str) -> list[str]:
-    """Return the names in a folder, sorted; none if it does not exist."""
-    return _store(uri).list_names(uri)
-
-
-def find(uri: str) -> dict[str, FileStatus]:
-    """Return the files below a folder, at any depth, by their names below it; none if it does not exist."""
-    return _store(uri).find(uri)
-
-
-def read_bytes(uri: str) -> bytes:
-    """Return a small file's content.
-
-    Raises:
-        FileNotFoundError: There is no such file.
+    Attributes:
+        access: Addresses and credentials of the remote stores. Local files need none.
     """
-    return _store(uri).read(uri)
 
+    access: Access = field(default_factory=Access)
 
-def read_text(uri: str) -> str:
-    """Return a small UTF-8 file's text.
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the files that the settings give access to."""
+        return cls(Access.of(settings))
 
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    return read_bytes(uri).decode()
+    def check(self, uri: str) -> None:
+        """Check that the store is reachable and has the URI's bucket or container.
 
+        Raises:
+            InputError: The store refuses access, or lacks the bucket or container.
+            TransientError: The store is unreachable.
+        """
+        self._store(uri).check(uri)
 
-def open_file(uri: str) -> AbstractContextManager[BinaryIO]:
-    """Open a file of any size, to read parts of it.
+    def status(self, uri: str) -> FileStatus | None:
+        """Return a file's metadata, or None if the file does not exist."""
+        return self._store(uri).status(uri)
 
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    return _store(uri).open(uri)
+    def exists(self, uri: str) -> bool:
+        """Return whether a file or folder exists at `uri`."""
+        return self._store(uri).exists(uri)
 
+    def is_folder(self, uri: str) -> bool:
+        """Return whether `uri` is a folder.
 
-def write_bytes(uri: str, content: bytes) -> None:
-    """Write a file in place of what was there, whole or not at all."""
-    _store(uri).write(uri, content)
+        In a remote store, every prefix that is not a file counts as a folder, even without objects.
 
+        Raises:
+            InputError: The bucket or container does not exist.
+        """
+        return self._store(uri).is_folder(uri)
 
-def write_text(uri: str, text: str) -> None:
-    """Write a UTF-8 file in place of what was there, whole or not at all."""
-    write_bytes(uri, text.encode())
+    def list_names(self, uri: str) -> list[str]:
+        """Return the sorted names in a folder; empty if the folder does not exist."""
+        return self._store(uri).list_names(uri)
 
+    def find(self, uri: str) -> dict[str, FileStatus]:
+        """Return all files below a folder, by relative name.
 
-def remove(uri: str) -> None:
-    """Remove a file, if there is one."""
-    _store(uri).remove(uri)
+        The result is empty if the folder does not exist.
+        """
+        return self._store(uri).find(uri)
 
+    def read_bytes(self, uri: str) -> bytes:
+        """Return the content of a small file.
 
-def remove_folder(uri: str) -> None:
-    """Remove a folder with all that is in it, if there is one."""
-    _store(uri).remove_folder(uri)
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
+        return self._store(uri).read(uri)
 
+    def read_text(self, uri: str) -> str:
+        """Return the text of a small UTF-8 file.
 
-def fsspec_filesystem(uri: str) -> Any | None:
-    """Return fsspec's file system of a remote URI, for libraries that read by it; None for a local one."""
-    store = _store(uri)
-    return store.filesystem if isinstance(store, RemoteStore) else None
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
+        return self.read_bytes(uri).decode()
 
+    def open_file(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file of any size for reading.
 
-def _store(uri: str) -> Store:
-    return open_store(uri, _access())
+        Raises:
+            FileNotFoundError: The file does not exist.
+        """
+        return self._store(uri).open(uri)
 
+    def write_bytes(self, uri: str, content: bytes) -> None:
+        """Write or replace a file atomically."""
+        self._store(uri).write(uri, content)
 
-def _access() -> Access:
-    return Access.of(Settings.load())
+    def create_bytes(self, uri: str, content: bytes) -> None:
+        """Write a new file atomically.
+
+        Raises:
+            FileExistsError: The file exists.
+        """
+        self._store(uri).create(uri, content)
+
+    def write_text(self, uri: str, text: str) -> None:
+        """Write or replace a UTF-8 file atomically."""
+        self.write_bytes(uri, text.encode())
+
+    def copy_from(self, uri: str, path: Path) -> None:
+        """Copy a local file to a URI atomically, without loading it into memory.
+
+        Args:
+            uri: URI of the copy. An existing file is replaced.
+            path: Path of the local file.
+        """
+        self._store(uri).copy_from(uri, path)
+
+    def remove(self, uri: str) -> None:
+        """Remove a file if it exists."""
+        self._store(uri).remove(uri)
+
+    def remove_folder(self, uri: str) -> None:
+        """Remove a folder and its contents if it exists."""
+        self._store(uri).remove_folder(uri)
+
+    def fsspec_filesystem(self, uri: str) -> Any | None:
+        """Return the fsspec file system of a remote URI, or None for a local URI."""
+        store = self._store(uri)
+        return store.filesystem if isinstance(store, RemoteStore) else None
+
+    def _store(self, uri: str) -> Store:
+        return open_store(uri, self.access)

@@ -1,33 +1,45 @@
-"""The kinds of stores behind one interface: folders of this machine, and what fsspec reaches over the network."""
+"""Read and write files in local and remote stores through one interface."""
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, Self
 
 import fsspec
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from botocore.exceptions import BotoCoreError
 
-from components.errors import InputError
+from components.atomic_write import atomic_create, atomic_write
+from components.errors import InputError, TransientError
 from components.storage.access import Access
 from components.storage.uri import is_local
+from components.transient import is_transient
+
+# Reasons of refusals that concern a file, by code: Amazon's, then Azure's. Other codes concern the credentials.
+DENIED, _ARCHIVED = "permission denied", "archived, so that it must be restored first"
+_REFUSALS = {
+    "403": DENIED,
+    "AccessDenied": DENIED,
+    "InvalidObjectState": _ARCHIVED,
+    "AuthorizationFailure": DENIED,
+    "AuthorizationPermissionMismatch": DENIED,
+    "BlobArchived": _ARCHIVED,
+}
 
 
 @dataclass(frozen=True)
 class FileStatus:
-    """A file's metadata.
+    """Metadata of a file.
 
     Attributes:
-        length: Bytes.
-        modification_time: When it was last written, in UTC.
-        version: Another one when the file is written anew, as far as its store can tell.
+        length: Length in bytes.
+        modification_time: Time of the last write, in UTC.
+        version: Version that changes with each write, as far as the store detects it.
     """
 
     length: int
@@ -35,62 +47,96 @@ class FileStatus:
     version: str
 
 
+class AccessRefusedError(InputError):
+    """A store refuses access to one file. Access to other files may be granted.
+
+    Attributes:
+        reason: Cause in a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (str(self), self.reason)
+
+
 class Store(Protocol):
-    """Files by URI. Those of a remote store raise an `InputError` where it can't be reached or refuses access."""
+    """A store of files, which URIs identify.
+
+    A remote store raises an `InputError` if it refuses access or if its settings are wrong: an `AccessRefusedError` if
+    this may concern one file only. It raises a `TransientError` if it is unreachable or fails.
+    """
 
     def check(self, uri: str) -> None:
-        """Make sure that the store can be asked and has the URI's bucket or container, or raise an InputError."""
+        """Raise an error if the store is unreachable or lacks the URI's bucket."""
 
     def status(self, uri: str) -> FileStatus | None:
-        """Return a file's metadata, or None if there is no such file."""
+        """Return a file's metadata, or None if the file does not exist."""
 
     def exists(self, uri: str) -> bool:
-        """Tell whether there is a file or folder."""
+        """Return whether a file or folder exists."""
 
     def is_folder(self, uri: str) -> bool:
-        """Tell whether there is a folder."""
+        """Return whether the URI is a folder.
+
+        In a remote store, every prefix that is not a file counts as a folder, even without objects.
+        """
 
     def list_names(self, uri: str) -> list[str]:
-        """Return the names in a folder, sorted; none if it does not exist."""
+        """Return the sorted names in a folder; empty if the folder does not exist."""
 
     def find(self, uri: str) -> dict[str, FileStatus]:
-        """Return the files below a folder, at any depth, by their names below it; none if it does not exist."""
+        """Return all files below a folder, by relative name.
+
+        The result is empty if the folder does not exist.
+        """
 
     def read(self, uri: str) -> bytes:
-        """Return a file's content, or raise a FileNotFoundError."""
+        """Return the content of a file, or raise a FileNotFoundError."""
 
     def open(self, uri: str) -> AbstractContextManager[BinaryIO]:
-        """Open a file to read parts of it, or raise a FileNotFoundError."""
+        """Open a file for reading, or raise a FileNotFoundError."""
+
+    def open_ranges(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file for reads of a few ranges, or raise a FileNotFoundError. Nothing is read ahead."""
 
     def write(self, uri: str, content: bytes) -> None:
-        """Write a file in place of what was there, whole or not at all."""
+        """Write or replace a file atomically."""
+
+    def create(self, uri: str, content: bytes) -> None:
+        """Write a new file atomically, or raise a FileExistsError if the file exists."""
+
+    def copy_from(self, uri: str, path: Path) -> None:
+        """Copy a local file to the URI atomically."""
 
     def remove(self, uri: str) -> None:
-        """Remove a file, if there is one."""
+        """Remove a file if it exists."""
 
     def remove_folder(self, uri: str) -> None:
-        """Remove a folder with all that is in it, if there is one."""
+        """Remove a folder and its contents if it exists."""
 
 
 def open_store(uri: str, access: Access) -> Store:
-    """Return the store that a URI is in. Nothing is asked of it yet.
+    """Return the store of a URI, without contacting it.
 
     Args:
-        uri: Any URI in it, normalised or as Spark spells it.
-        access: How remote stores are reached.
+        uri: Any URI in the store, normalized or as Spark spells it.
+        access: Addresses and credentials of the remote stores.
     """
     if is_local(uri):
         return LocalStore()
     scheme = uri.partition(":")[0]
-    # Azure's options name the account, which the URI does. Equal options are the same connections.
-    named = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(uri)
-    return RemoteStore(fsspec.filesystem(scheme, **named, **access.options(scheme)))
+    # Azure's options include the account, which the URI names. fsspec reuses the connections of equal options.
+    uri_options = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(uri)
+    return RemoteStore(fsspec.filesystem(scheme, **uri_options, **access.options(scheme)))
 
 
 class LocalStore:
     """The file system of this machine."""
 
-    def check(self, uri: str) -> None:  # noqa: D102 - the interface's, here and below
+    def check(self, uri: str) -> None:  # noqa: D102 - described by Store, here and below
         return
 
     def status(self, uri: str) -> FileStatus | None:  # noqa: D102
@@ -98,7 +144,7 @@ class LocalStore:
             found = _path(uri).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return _local_status(found)
+        return _local_status(found) if S_ISREG(found.st_mode) else None
 
     def exists(self, uri: str) -> bool:  # noqa: D102
         return _path(uri).exists()
@@ -126,16 +172,19 @@ class LocalStore:
     def open(self, uri: str) -> AbstractContextManager[BinaryIO]:  # noqa: D102
         return _path(uri).open("rb")
 
+    def open_ranges(self, uri: str) -> AbstractContextManager[BinaryIO]:  # noqa: D102
+        return _path(uri).open("rb", buffering=0)
+
     def write(self, uri: str, content: bytes) -> None:  # noqa: D102
-        path = _path(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The process' own: two trainings may compute the same file at the same time.
-        part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
-        with part.open("wb") as file:
+        with atomic_write(_path(uri)) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+
+    def create(self, uri: str, content: bytes) -> None:  # noqa: D102
+        atomic_create(_path(uri), content)
+
+    def copy_from(self, uri: str, path: Path) -> None:  # noqa: D102
+        with path.open("rb") as source, atomic_write(_path(uri)) as file:
+            shutil.copyfileobj(source, file)
 
     def remove(self, uri: str) -> None:  # noqa: D102
         _path(uri).unlink(missing_ok=True)
@@ -147,17 +196,17 @@ class LocalStore:
 
 @dataclass(frozen=True)
 class RemoteStore:
-    """A store that takes an object whole or not at all.
+    """A remote store, which writes objects atomically.
 
     Attributes:
-        filesystem: fsspec's view of it.
+        filesystem: fsspec file system of the store.
     """
 
     filesystem: Any
 
     def check(self, uri: str) -> None:  # noqa: D102
         bucket = self.filesystem._strip_protocol(uri).partition("/")[0]
-        with _explained(uri), _bucket_found(uri):
+        with _errors(uri), _bucket_errors(uri):
             self.filesystem.info(bucket)
 
     def status(self, uri: str) -> FileStatus | None:  # noqa: D102
@@ -171,46 +220,63 @@ class RemoteStore:
 
     def is_folder(self, uri: str) -> bool:  # noqa: D102
         found = self._info(uri)
-        return found is not None and found["type"] == "directory"
+        if found is None:
+            # Object stores have no empty folders, so only a missing bucket proves that a URI is wrong.
+            self.check(uri)
+        return found is None or bool(found["type"] == "directory")
 
     def list_names(self, uri: str) -> list[str]:  # noqa: D102
-        with _explained(uri), suppress(FileNotFoundError):
+        with _errors(uri), suppress(FileNotFoundError):
             names = (item["name"].rstrip("/") for item in self.filesystem.ls(uri, detail=True))
-            own = self.filesystem._strip_protocol(uri).rstrip("/")
-            return sorted(name.rsplit("/", 1)[-1] for name in names if name != own)
+            folder = self.filesystem._strip_protocol(uri).rstrip("/")
+            return sorted(name.rsplit("/", 1)[-1] for name in names if name != folder)
         return []
 
     def find(self, uri: str) -> dict[str, FileStatus]:  # noqa: D102
-        with _explained(uri), suppress(FileNotFoundError):
-            own = self.filesystem._strip_protocol(uri).rstrip("/") + "/"
+        with _errors(uri), suppress(FileNotFoundError):
+            prefix = self.filesystem._strip_protocol(uri).rstrip("/") + "/"
             items = self.filesystem.find(uri, detail=True).items()
-            return {name.removeprefix(own): _remote_status(item) for name, item in items if item["type"] == "file"}
+            return {name.removeprefix(prefix): _remote_status(item) for name, item in items if item["type"] == "file"}
         return {}
 
     def read(self, uri: str) -> bytes:  # noqa: D102
-        with _explained(uri):
+        with _errors(uri):
             return bytes(self.filesystem.cat_file(uri))
 
     @contextmanager
     def open(self, uri: str) -> Iterator[BinaryIO]:  # noqa: D102
-        with _explained(uri), self.filesystem.open(uri, "rb") as file:
+        with _errors(uri), self.filesystem.open(uri, "rb") as file:
+            yield file
+
+    @contextmanager
+    def open_ranges(self, uri: str) -> Iterator[BinaryIO]:  # noqa: D102
+        # The default reads 5 MiB ahead, ten times a row group.
+        with _errors(uri), self.filesystem.open(uri, "rb", cache_type="none") as file:
             yield file
 
     def write(self, uri: str, content: bytes) -> None:  # noqa: D102
-        with _explained(uri), _bucket_found(uri):
+        with _errors(uri), _bucket_errors(uri):
             self.filesystem.pipe_file(uri, content)
 
+    def create(self, uri: str, content: bytes) -> None:  # noqa: D102
+        with _errors(uri), _bucket_errors(uri):
+            self.filesystem.pipe_file(uri, content, mode="create")
+
+    def copy_from(self, uri: str, path: Path) -> None:  # noqa: D102
+        with _errors(uri), _bucket_errors(uri):
+            self.filesystem.put_file(str(path), uri)
+
     def remove(self, uri: str) -> None:  # noqa: D102
-        with _explained(uri), suppress(FileNotFoundError):
+        with _errors(uri), suppress(FileNotFoundError):
             self.filesystem.rm_file(uri)
 
     def remove_folder(self, uri: str) -> None:  # noqa: D102
-        with _explained(uri), suppress(FileNotFoundError):
+        with _errors(uri), suppress(FileNotFoundError):
             for name in self.filesystem.find(uri):
                 self.filesystem.rm_file(name)
 
     def _info(self, uri: str) -> dict[str, Any] | None:
-        with _explained(uri), suppress(FileNotFoundError):
+        with _errors(uri), suppress(FileNotFoundError):
             found: dict[str, Any] = self.filesystem.info(uri)
             return found
         return None
@@ -223,31 +289,53 @@ def _local_status(found: os.stat_result) -> FileStatus:
 
 
 def _remote_status(found: Mapping[str, Any]) -> FileStatus:
-    # S3 and Azure spell the same things differently.
+    # S3 and Azure name the same metadata differently.
     time = found.get("LastModified") or found["last_modified"]
     return FileStatus(int(found["size"]), time, str(found.get("ETag") or found.get("etag") or time))
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def _errors(uri: str) -> Iterator[None]:
+    """Convert a client's errors into `InputError` and `TransientError`."""
     try:
         yield
     except PermissionError as error:
+        raise _refusal(uri, error) from error
+    except (BotoCoreError, AzureError, OSError) as error:
+        if is_transient(error):
+            raise TransientError(
+                f"'{uri}': the store does not answer ({type(error).__name__}). Check that it is up, the network, and"
+                f" {_settings(uri)}."
+            ) from error
+        if isinstance(error, OSError):
+            raise
+        if isinstance(error, HttpResponseError) and _reason(error) is not None:
+            raise _refusal(uri, error) from error
         raise InputError(
-            f"'{uri}': access is refused. Check {_settings(uri)}, or grant what they name reading and writing there."
-        ) from error
-    except (BotoCoreError, AzureError) as error:
-        raise InputError(
-            f"'{uri}': the store can't be asked ({type(error).__name__}). Check {_settings(uri)} and the network."
+            f"'{uri}': the request failed ({type(error).__name__}). Check {_settings(uri)} and the network."
         ) from error
 
 
 @contextmanager
-def _bucket_found(uri: str) -> Iterator[None]:
+def _bucket_errors(uri: str) -> Iterator[None]:
+    """Convert a client's error about a missing bucket into an `InputError`."""
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(f"'{uri}': there is no such bucket or container. Make it, or correct the URI.") from error
+        raise InputError(f"'{uri}': bucket or container not found. Create it, or correct the URI.") from error
+
+
+def _refusal(uri: str, error: Exception) -> InputError:
+    message = f"'{uri}': access is refused. Check {_settings(uri)}, or grant these credentials read and write access."
+    reason = _reason(error)
+    return InputError(message) if reason is None else AccessRefusedError(message, reason)
+
+
+def _reason(error: Exception) -> str | None:
+    """Return why a store refuses access to a file, in a few words; None if it refuses the credentials."""
+    response = getattr(error.__cause__, "response", None)
+    s3_code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return _REFUSALS.get(str(s3_code or getattr(error, "error_code", None)))
 
 
 def _settings(uri: str) -> str:
@@ -257,5 +345,5 @@ def _settings(uri: str) -> str:
 
 
 def _path(uri: str) -> Path:
-    # Hadoop's spelling has one slash where a URI has three.
+    # Hadoop writes one slash where a URI has three.
     return Path("/" + uri.removeprefix("file:").lstrip("/"))

@@ -1,4 +1,4 @@
-"""Storage URIs: one spelling for one place."""
+"""Normalize, join and inspect storage URIs."""
 
 import hashlib
 import re
@@ -10,14 +10,17 @@ SCHEMES = ("file", "s3a", "abfss")
 
 
 def normalize(uri: str, field: str) -> str:
-    """Return `uri` in its one spelling: a scheme, no doubled and no trailing slash, no `.` part. A path becomes `file://`.
+    """Return the normalized spelling of a URI or local path. Idempotent.
+
+    A normalized URI has a scheme, no repeated or trailing slashes, and no `.` segments. A local path becomes a `file://`
+    URI.
 
     Args:
-        uri: Folder, as a path of this machine or a URI.
-        field: What the user calls it, for the error.
+        uri: URI or absolute path.
+        field: Name of the parameter or setting, for errors.
 
     Raises:
-        InputError: It is empty, relative, of a scheme that the lake does not support, or without its bucket.
+        InputError: The URI is empty, relative, of an unsupported scheme, has a `..` segment, or lacks its bucket.
     """
     scheme, separator, rest = ("file", ":/", uri) if uri.startswith("/") else uri.partition(":/")
     if not separator:
@@ -26,35 +29,40 @@ def normalize(uri: str, field: str) -> str:
         scheme = "s3a"
     if scheme not in SCHEMES:
         raise InputError(f"{field}: scheme '{scheme}' of '{uri}' is not supported. Use one of {', '.join(SCHEMES)}.")
-    parts = [part for part in rest.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise InputError(f"{field}: '{uri}' has a '..', so it is one of several spellings. Write it without.")
-    if scheme != "file" and not parts:
-        raise InputError(f"{field}: '{uri}' names no bucket or container. Write {scheme}://bucket/folder.")
-    return f"{scheme}://" + ("/" if scheme == "file" else "") + "/".join(parts)
+    segments = [segment for segment in rest.split("/") if segment not in ("", ".")]
+    if ".." in segments:
+        raise InputError(f"{field}: '{uri}' has a '..' segment. Write the URI without it.")
+    if scheme != "file" and not segments:
+        raise InputError(f"{field}: '{uri}' does not name a bucket or container. Write {scheme}://bucket/folder.")
+    return f"{scheme}://" + ("/" if scheme == "file" else "") + "/".join(segments)
+
+
+def is_http_url(address: str) -> bool:
+    """Return whether an address is an HTTP URL, as of an Azure Blob container, and not a path or a folder's URI."""
+    return address.startswith(("http:/", "https:/"))
 
 
 def is_local(uri: str) -> bool:
-    """Tell whether a URI, normalised or as Spark spells it, is of this machine's file system."""
+    """Return whether a URI, normalized or as Spark spells it, is local."""
     return uri.startswith("file:/")
 
 
 def local_path(uri: str) -> Path | None:
-    """Return the folder on this machine that a normalised `file://` URI names, or None for a URI of a remote store."""
+    """Return the path of a normalized `file://` URI, or None for a remote URI."""
     return Path(uri.removeprefix("file://")) if is_local(uri) else None
 
 
 def join(root: str, *names: str) -> str:
-    """Return the URI of something below `root`."""
-    # One slash only: of `file:///`, the others belong to the scheme.
+    """Return the URI of a file or folder below `root`."""
+    # Only one slash, because the other slashes of `file:///` belong to the scheme.
     return "/".join((root.removesuffix("/"), *names))
 
 
 def column_spelling(uri: str) -> str:
-    """Return a file's URI as Spark's `path` column spells it: `file:/folder/a.jpg`, with one slash."""
+    """Return a URI as Spark's `path` column spells it, e.g. `file:/folder/a.jpg`."""
     return re.sub(r"^file:/+", "file:/", uri)
 
 
 def digest(uri: str) -> str:
-    """Return 16 hexadecimal digits that stand for a normalised URI in a file name."""
+    """Return a hash of a normalized URI, 16 hexadecimal digits, for file names."""
     return hashlib.sha256(uri.encode()).hexdigest()[:16]

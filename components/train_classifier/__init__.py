@@ -1,5 +1,4 @@
-"""Train a classifier on a training set: Horovod ranks in the trainer environment, started from a KFP task.
+"""Train a classifier on a training set.
 
-`request` is what both environments share. `worker` and what it imports run in the trainer environment only; `train`,
-`launchers` and `report` in the Spark environment.
+A KFP task starts Horovod ranks, which run in the trainer environment.
 """

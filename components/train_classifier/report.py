@@ -1,18 +1,28 @@
-"""The page and the figures about a training."""
+"""The report of a training."""
 
 from pathlib import Path
 
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from components.report import Report, duration, new_figure, percent
+from components.report import Report, add_legend, duration, new_figure, percent
+from components.train_classifier.learning_rate import warning_of_few_steps
 from components.train_classifier.request import TrainingRequest, TrainingResult
 
 
 def write_report(request: TrainingRequest, result: TrainingResult, path: str) -> None:
-    """Write the page: curves, epochs and hyperparameters."""
+    """Write the report: curves, epochs, hyperparameters and the model.
+
+    Args:
+        request: The training.
+        result: Its result.
+        path: Path of the HTML page.
+    """
     best = result.best
     report = Report(
-        "Training", f"{request.backbone.value} on training set {result.training_set_id}, MLflow run {result.run_id}"
+        "Training",
+        f"Backbone {request.backbone.value}, training set {result.training_set_id}, MLflow run {result.run_id}",
+        f"The model classifies {best.val_accuracy:.1%} of {best.val_images:,} validation images correctly, after epoch"
+        f" {best.epoch} of {len(result.history)}.",
     )
     report.figures(
         {
@@ -20,36 +30,43 @@ def write_report(request: TrainingRequest, result: TrainingResult, path: str) ->
             "Best epoch": f"{best.epoch} of {len(result.history)}",
             "Training images": best.images,
             "Validation images": best.val_images,
-            "Speed": f"{result.images_per_second:,.0f} images/s",
+            "Images per second": f"{result.images_per_second:,.0f}",
             "Ranks": result.ranks,
             "Duration": duration(result.seconds),
         }
     )
-    _add_curve(report, result, "Accuracy", "accuracy", is_share=True)
-    _add_curve(report, result, "Loss", "loss", is_share=False)
+    warning = warning_of_few_steps(result.steps, best.images, request.batch_size, request.epochs, request.ranks)
+    if warning:
+        report.warning(warning)
+    if result.first_epoch > 1:
+        report.text(
+            f"The training was interrupted. It resumed at epoch {result.first_epoch} from the checkpoint of epoch"
+            f" {result.first_epoch - 1}, and the duration counts from there."
+        )
+    _add_curve(report, result, "Accuracy", "accuracy", is_fraction=True)
+    _add_curve(report, result, "Loss", "loss", is_fraction=False)
     report.text(
-        "The loss is the mean cross entropy in nats. The training's own figures are taken with dropout, while the"
-        " weights change: validation's can be better. Images/s count the training images of all ranks, over the time of"
-        " the epochs with their validation."
+        "The loss is the mean cross entropy in nats. Training figures are measured with dropout, while the weights"
+        " change. Validation figures are measured without dropout, after each epoch, and can therefore look"
+        " better. Images per second are the training images of all ranks; the time includes validation."
     )
     columns = "Epoch", "Loss, nats", "Accuracy, %", "Validation loss, nats", "Validation accuracy, %", "Duration, s"
     rows = [
         (
-            each.epoch,
-            each.loss,
-            percent(each.accuracy),
-            each.val_loss,
-            percent(each.val_accuracy),
-            round(each.seconds, 1),
+            epoch.epoch,
+            epoch.loss,
+            percent(epoch.accuracy),
+            epoch.val_loss,
+            percent(epoch.val_accuracy),
+            round(epoch.seconds, 1),
         )
-        for each in result.history
+        for epoch in result.history
     ]
     report.table("Epochs", columns, rows)
-    if result.first_epoch > 1:
-        report.text(f"This training was interrupted: epoch {result.first_epoch} went on from the checkpoint before it.")
     if request.is_frozen:
         report.text(
-            f"The frozen backbone was evaluated on {result.features_computed:,} images; the others' features were kept."
+            f"The frozen backbone computed the features of {result.features_computed:,} images. Features of the other"
+            " images came from the cache."
         )
     report.table(
         "Hyperparameters", ("Name", "Value"), [(name, str(value)) for name, value in request.hyperparameters.items()]
@@ -58,24 +75,24 @@ def write_report(request: TrainingRequest, result: TrainingResult, path: str) ->
     report.write(Path(path))
 
 
-def _add_curve(report: Report, result: TrainingResult, caption: str, name: str, is_share: bool) -> None:
-    epochs = [each.epoch for each in result.history]
-    training = [getattr(each, name) for each in result.history]
-    validation = [getattr(each, f"val_{name}") for each in result.history]
+def _add_curve(report: Report, result: TrainingResult, caption: str, name: str, is_fraction: bool) -> None:
+    epochs = [epoch.epoch for epoch in result.history]
+    training = [getattr(epoch, name) for epoch in result.history]
+    validation = [getattr(epoch, f"val_{name}") for epoch in result.history]
     best = result.best_epoch - 1
     with new_figure() as (figure, axes):
         for label, values in (("training", training), ("validation", validation)):
             axes.plot(epochs, values, marker="o", label=label)
         axes.axvline(result.best_epoch, color="#8a939c", linestyle="--", linewidth=1, label="best epoch")
         axes.set_xlabel("epoch")
-        axes.set_ylabel("accuracy" if is_share else "loss, nats")
+        axes.set_ylabel("accuracy" if is_fraction else "loss, nats")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if is_share:
+        if is_fraction:
             axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.legend()
-    shown = "{:.1%}" if is_share else "{:.3g} nats"
-    said = " and ".join(
-        f"in {label} from {shown.format(values[0])} to {shown.format(values[best])}"
+        add_legend(axes)
+    template = "{:.1%}" if is_fraction else "{:.3g} nats"
+    changes = " and ".join(
+        f"{label} from {template.format(values[0])} to {template.format(values[best])}"
         for label, values in (("training", training), ("validation", validation))
     )
-    report.chart(caption, figure, alt=f"{caption} by epoch: {said} in epoch {result.best_epoch}, the best one")
+    report.chart(caption, figure, alt=f"{caption} by epoch: {changes} in epoch {result.best_epoch}, the best one")

@@ -1,16 +1,26 @@
-"""What is asked of a training and what it answers, as JSON files between the two environments."""
+"""The request and the result of a training.
+
+The two Python environments exchange them as JSON files.
+"""
 
 import hashlib
 import json
-import math
-from enum import StrEnum
-from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from components.errors import InputError
-from components.storage import files, uri
+from components.parameters import Training, parse
+from components.parameters.options import Integer
+from components.parameters.training import (
+    DEFAULT_EPOCHS,
+    DEFAULT_IMAGE_SIZE,
+    IMAGENET,
+    RANDOM,
+    BackboneName,
+)
+from components.storage import uri
+from components.storage.files import Files
+from components.train_classifier import weights as weights_files
 
 REQUEST_FILE = "request.json"
 RESULT_FILE = "result.json"
@@ -18,127 +28,87 @@ RUN_FILE = "run.json"
 FAILURE_FILE = "failure.json"
 TIMELINE_FILE = "timeline.json"
 
-# The reference trains for 12 epochs in all, divided by the ranks.
-_EPOCHS_OF_ONE_RANK = 12
+# Version of the code that turns hyperparameters into a model: preprocessing, learning rate, networks. Raise it with
+# each change of that code. Otherwise trainings by earlier code count as finished. Version 1 divided the epochs by the
+# number of ranks, and its learning rate was constant.
+_RECIPE = 2
 
 
-class BackboneName(StrEnum):
-    """The networks that there are."""
-
-    XCEPTION = "xception"
-    SMALL = "small"
-
-
-DEFAULT_IMAGE_SIZE = {BackboneName.XCEPTION: 299, BackboneName.SMALL: 32}
-# Below these, nothing is left of an image behind the last pooling layer.
-SMALLEST_IMAGE_SIZE = {BackboneName.XCEPTION: 71, BackboneName.SMALL: 16}
-
-IMAGENET = "imagenet"
-RANDOM = "none"
-
-
-class TrainingRequest(BaseModel):
-    """A training. Its hyperparameters are resolved: none is left to a default of the worker.
+class TrainingRequest(Training):
+    """A training, with all defaults filled in.
 
     Attributes:
         training_set: URI of the training set's folder.
-        backbone: `xception`, frozen, or `small`, trained from scratch.
-        weights: The backbone's first weights: `imagenet`, a file of weights, or `none` for random ones; empty is
-            `imagenet` for xception.
-        image_size: Side of the model's input in pixels; 0 is the backbone's own.
-        dropout: Fraction of the features dropped in training.
-        learning_rate: Nadam's.
-        batch_size: Images of each rank in a step.
-        epochs: Epochs at most; 0 is 12 divided by the ranks, rounded up.
-        patience: Epochs without a better validation accuracy before training stops; 0 never stops it.
-        seed: Seed of weights, order and dropout.
-        ranks: Processes that train together.
+        ranks: Number of processes that train together.
+        weights_sha256: SHA-256 of the file of weights, which identifies the file at any URI; empty without a file.
         mlflow_tracking_uri: MLflow's tracking URI.
         experiment: MLflow experiment of the run.
-        run_directory: URI of the folder of checkpoints and of the result.
-        features_directory: URI of the folder of the frozen backbone's features.
-        timeline: Whether Horovod's timeline is logged.
-        parent_run_id: MLflow run that the training's run is part of, or empty.
+        run_directory: URI of the training's folder, for checkpoints and the result.
+        features_directory: URI of the folder that caches features of frozen backbones.
+        parent_run_id: Id of the parent of the training's MLflow run; empty without one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     training_set: str = Field(min_length=1)
-    backbone: BackboneName = BackboneName.XCEPTION
-    weights: str = IMAGENET
-    image_size: int = Field(0, ge=0, le=4096)
-    dropout: float = Field(0.5, ge=0, lt=1)
-    learning_rate: float = Field(0.016, gt=0, allow_inf_nan=False)
-    batch_size: int = Field(32, ge=1)
-    epochs: int = Field(0, ge=0)
-    patience: int = Field(3, ge=0)
-    seed: int = Field(0, ge=0, lt=2**31)
-    ranks: int = Field(1, ge=1)
+    ranks: Integer = Field(1, ge=1)
+    weights_sha256: str = ""
     mlflow_tracking_uri: str = Field(min_length=1)
     experiment: str = Field(min_length=1)
     run_directory: str = Field(min_length=1)
     features_directory: str = Field(min_length=1)
-    timeline: bool = False
     parent_run_id: str = ""
 
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Put in what `0` and `""` stand for."""
+        """Replace `0` and `""` with the defaults that they stand for."""
         resolved = dict(values)
         backbone = resolved.get("backbone", BackboneName.XCEPTION)
         if backbone in tuple(BackboneName) and resolved.get("image_size", 0) == 0:
             resolved["image_size"] = DEFAULT_IMAGE_SIZE[BackboneName(backbone)]
         if resolved.get("weights", "") in ("", IMAGENET):
-            # `imagenet` is the pipelines' default, and there are no such weights of the small network.
+            # `imagenet` is the pipelines' default, but the small network has no such weights.
             resolved["weights"] = RANDOM if backbone == BackboneName.SMALL else IMAGENET
-        ranks = resolved.get("ranks", 1)
-        if resolved.get("epochs", 0) == 0 and isinstance(ranks, int) and ranks > 0:
-            resolved["epochs"] = math.ceil(_EPOCHS_OF_ONE_RANK / ranks)
+        if resolved.get("epochs", 0) == 0:
+            resolved["epochs"] = DEFAULT_EPOCHS
         return resolved
 
     @classmethod
-    def make(cls, **values: Any) -> Self:
-        """Return a request whose values have been checked.
+    def make(cls, files: Files, **values: Any) -> Self:
+        """Return a validated request.
+
+        Args:
+            files: Access to the file of weights.
+            **values: Fields of the request.
 
         Raises:
-            InputError: A value makes no sense, or the file of weights does not exist.
+            InputError: A value is invalid, or the file of weights does not exist.
         """
-        try:
-            request = cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else "request"
-            raise InputError(f"{name}: {first['msg']}, got {first['input']!r}. Give another value.") from error
-        smallest = SMALLEST_IMAGE_SIZE[request.backbone]
-        if request.image_size < smallest:
-            raise InputError(
-                f"image_size: {request.image_size} is less than {request.backbone.value} can take. "
-                f"Give at least {smallest}, or 0 for {DEFAULT_IMAGE_SIZE[request.backbone]}."
-            )
-        file = request.weights_file
-        if file is not None and request.backbone is BackboneName.SMALL:
-            raise InputError("weights: the small backbone is trained from scratch. Leave them out, or take xception.")
-        if file is not None and not file.is_file():
-            raise InputError(
-                f"weights: no file '{file}'. Give '{IMAGENET}', '{RANDOM}' or the path of a file of weights."
-            )
-        return request
+        request = parse(cls, values)
+        return request if request.weights in (IMAGENET, RANDOM) else request.with_weights_of(request.weights, files)
 
-    @property
-    def weights_file(self) -> Path | None:
-        """The file that the backbone's weights come from, if it is a file."""
-        return None if self.weights in (IMAGENET, RANDOM) else Path(self.weights)
+    def with_weights_of(self, file: str, files: Files) -> Self:
+        """Return the request with the weights of a file, and their SHA-256.
+
+        Args:
+            file: Absolute path or URI of the file, which is read once.
+            files: Access to the file.
+
+        Raises:
+            InputError: The file does not exist or can't be read.
+        """
+        weights = uri.normalize(file, "weights")
+        sha256 = weights_files.content_sha256(weights, files)
+        return self.model_copy(update={"weights": weights, "weights_sha256": sha256})
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the backbone keeps its first weights, so that only the head is trained."""
+        """Whether only the head is trained, and the backbone keeps its initial weights."""
         return self.backbone is BackboneName.XCEPTION
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """What the trained model depends on, beside the training set."""
-        elsewhere = {
+        """Everything that the trained model depends on, except the training set."""
+        other_fields = {
             "training_set",
             "mlflow_tracking_uri",
             "experiment",
@@ -146,40 +116,42 @@ class TrainingRequest(BaseModel):
             "features_directory",
             "timeline",
             "parent_run_id",
+            "weights_sha256",
         }
-        return self.model_dump(mode="json", exclude=elsewhere)
+        values = self.model_dump(mode="json", exclude=other_fields)
+        return values | {"weights": f"sha256:{self.weights_sha256}"} if self.weights_sha256 else values
 
-    def read_run_id(self) -> str | None:
-        """Return the id of the MLflow run that an earlier start of this training made, or None."""
+    def read_run_id(self, files: Files) -> str | None:
+        """Return the id of the MLflow run of an earlier start, or None without one."""
         file = uri.join(self.run_directory, RUN_FILE)
         return str(json.loads(files.read_text(file))["run_id"]) if files.exists(file) else None
 
-    def write_run_id(self, run_id: str) -> None:
-        """Keep the id of the training's MLflow run for its next start."""
+    def write_run_id(self, run_id: str, files: Files) -> None:
+        """Store the id of the training's MLflow run for its next start."""
         files.write_text(uri.join(self.run_directory, RUN_FILE), json.dumps({"run_id": run_id}))
 
-    def write(self, request_uri: str) -> None:
-        """Write the request as JSON."""
+    def write(self, request_uri: str, files: Files) -> None:
+        """Write the request as JSON to a URI."""
         files.write_text(request_uri, self.model_dump_json(indent=2))
 
     @classmethod
-    def read(cls, request_uri: str) -> Self:
-        """Read what `write` wrote."""
+    def read(cls, request_uri: str, files: Files) -> Self:
+        """Read a request from a URI."""
         return cls.model_validate_json(files.read_text(request_uri))
 
 
 class EpochMetrics(BaseModel):
-    """What one epoch came to, over the images of all ranks.
+    """The metrics of an epoch over the images of all ranks.
 
     Attributes:
-        epoch: Number, from 1.
+        epoch: Number of the epoch, from 1.
         loss: Mean cross entropy on the training images, with dropout.
-        accuracy: Fraction of training images classified right, with dropout.
+        accuracy: Fraction of training images that are classified correctly, with dropout.
         val_loss: Mean cross entropy on the validation images.
-        val_accuracy: Fraction of validation images classified right.
-        images: Training images that were counted.
-        val_images: Validation images that were counted.
-        seconds: How long it took.
+        val_accuracy: Fraction of validation images that are classified correctly.
+        images: Number of training images.
+        val_images: Number of validation images.
+        seconds: Duration of the epoch and its validation, in seconds.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -195,20 +167,22 @@ class EpochMetrics(BaseModel):
 
 
 class TrainingResult(BaseModel):
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
-        run_id: MLflow's id of the run.
+        run_id: Id of the MLflow run.
         model_uri: URI of the logged model.
-        model_digest: Digest of its SavedModel.
+        model_digest: Digest of the model's SavedModel.
         training_set_id: Id of the training set.
-        ranks: Ranks that trained.
-        history: Its epochs, those before a restart too.
-        best_epoch: The epoch whose weights the model has.
-        first_epoch: The first epoch that was trained since the last restart.
-        features_computed: Images that the frozen backbone was evaluated on; others' features were in the cache.
-        weights_digests: Digest of the trained weights of each rank: all are the same.
-        seconds: How long the last start took, to the model's logging.
+        ranks: Number of ranks.
+        history: Metrics of all epochs, including those of earlier starts.
+        best_epoch: Number of the epoch whose weights the model has.
+        first_epoch: Number of the first epoch of the last start.
+        steps: Optimizer steps of all requested epochs.
+        features_computed: Number of images whose features the frozen backbone computed. The features of other images
+            were in the cache.
+        weights_digests: Digest of the trained weights of each rank. All are equal.
+        seconds: Duration of the last start until the model was logged, in seconds.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -221,23 +195,27 @@ class TrainingResult(BaseModel):
     history: list[EpochMetrics]
     best_epoch: int
     first_epoch: int
+    steps: int
     features_computed: int
     weights_digests: list[str]
     seconds: float
 
     @property
     def images_per_second(self) -> float:
-        """Training images of all ranks, over the time of the epochs with their validation."""
-        return sum(each.images for each in self.history) / sum(each.seconds for each in self.history)
+        """Training images of all ranks per second.
+
+        The time includes the validation of all epochs.
+        """
+        return sum(epoch.images for epoch in self.history) / sum(epoch.seconds for epoch in self.history)
 
     @property
     def best(self) -> EpochMetrics:
-        """The epoch whose weights the model has."""
+        """Metrics of the epoch whose weights the model has."""
         return self.history[self.best_epoch - 1]
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the trained model."""
+        """Metrics of the trained model by name."""
         best = self.best
         return {
             "loss": best.loss,
@@ -251,20 +229,21 @@ class TrainingResult(BaseModel):
 
 
 def run_key(training_set_id: str, request: TrainingRequest) -> str:
-    """Return 16 hexadecimal digits that stand for a training: a retry has the same, another training another.
+    """Return the key of a training: 16 hexadecimal digits.
+
+    A retry of a training has the same key. Another training has another key.
 
     Args:
         training_set_id: Id of the training set.
-        request: The rest. Its folders, the timeline and the parent run do not count. Of a file of weights the content
-            counts.
+        request: The training. The key depends on the content of a file of weights, but not on the file's URI. It does
+            not depend on folders, timeline or parent run.
     """
     hyperparameters = sorted(request.hyperparameters.items())
-    parts = training_set_id, hyperparameters, request.mlflow_tracking_uri, request.experiment, _file_digest(request)
+    parts = (
+        _RECIPE,
+        training_set_id,
+        hyperparameters,
+        request.mlflow_tracking_uri,
+        request.experiment,
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _file_digest(request: TrainingRequest) -> str | None:
-    if request.weights_file is None:
-        return None
-    with request.weights_file.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

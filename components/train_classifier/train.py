@@ -1,10 +1,13 @@
-"""Train a classifier: ask for it, let a launcher run the ranks, and read what they left.
+"""Train a classifier.
 
-A training is known by a hash of all that it depends on, and has one folder in the lake: a retry goes on from the last
-checkpoint there, and a training that is finished is not run again.
+A step writes a request, starts the ranks with a launcher, and reads their result. A training is identified by a hash of
+everything that it depends on, and has one folder in the lake. A retry resumes from the last checkpoint in this folder.
+A finished training is not run again.
 """
 
 import json
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from mlflow import MlflowClient
@@ -12,13 +15,16 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from components.build_training_set.training_set import SplitName, TrainingSet
-from components.errors import InputError
-from components.lake.lock import writer_lock
+from components.errors import InputError, TransientError
+from components.lock import writer_lock
+from components.parameters.training import IMAGENET
 from components.settings import Settings
-from components.storage import files, uri
-from components.train_classifier.heartbeat import renewed
-from components.train_classifier.launchers import Launcher, make_launcher
+from components.storage import uri
+from components.storage.files import Files
+from components.train_classifier.heartbeat import renew_heartbeat
+from components.train_classifier.launcher import AdoptedJobFailed, Launcher
+from components.train_classifier.launchers import make_launcher
+from components.train_classifier.mlflow_context import MLflowContext
 from components.train_classifier.request import (
     FAILURE_FILE,
     REQUEST_FILE,
@@ -27,7 +33,10 @@ from components.train_classifier.request import (
     TrainingResult,
     run_key,
 )
-from components.train_classifier.task_run import TaskRun
+from components.train_classifier.weights import lake_weights_uri
+from components.training_set.manifest import SplitName, TrainingSet
+
+logger = logging.getLogger(__name__)
 
 RUNS_FOLDER = "training_runs"
 FEATURES_FOLDER = "features"
@@ -36,65 +45,106 @@ FEATURES_FOLDER = "features"
 def train(
     settings: Settings, training_set: str, launcher: Launcher | None = None, **parameters: Any
 ) -> tuple[TrainingRequest, TrainingResult]:
-    """Train a classifier, unless the same training is finished already.
+    """Train a classifier, or return the result if the same training is finished.
+
+    Idempotent. An attempt that returns or raises leaves nothing running. If an attempt is killed, the next one adopts
+    or deletes its job.
 
     Args:
-        settings: Name the lake, the launcher, the tracking server and the experiment.
+        settings: Settings with the lake, the launcher, the tracking server and the experiment.
         training_set: URI of the training set.
-        launcher: How the ranks are started; None takes it from the settings.
+        launcher: Launcher of the ranks; None takes it from the settings.
         **parameters: Fields of `TrainingRequest`.
 
     Returns:
-        What was asked for, with all defaults put in, and what it came to.
+        The request with all defaults filled in, and the result.
 
     Raises:
-        InputError: A parameter makes no sense, or this training set can't be trained on so.
-        RuntimeError: A rank failed. A retry goes on from the last checkpoint.
-        TimeoutError: The same training is being run by someone else.
+        InputError: A parameter is invalid, or does not fit the training set.
+        RuntimeError: A rank failed. A retry resumes from the last checkpoint.
+        TransientError: A rank failed because a server is unavailable. A retry resumes from the last checkpoint.
+        TimeoutError: Another task runs the same training, or the job of an earlier attempt does not end.
+        LockLost: Another task took over the training. Its job keeps running.
     """
+    launcher = launcher or make_launcher(settings)
+    files = Files.of(settings)
     root = uri.normalize(settings.required("lake"), "lake")
-    members = TrainingSet.read(training_set)
-    task_run = TaskRun.of(settings)
+    manifest = TrainingSet.read(training_set, files)
+    mlflow_context = MLflowContext.of(settings)
     values = {
         **parameters,
         "training_set": training_set,
         "mlflow_tracking_uri": settings.required("mlflow_tracking_uri"),
-        "experiment": task_run.experiment,
-        "parent_run_id": task_run.parent_run_id,
+        "experiment": mlflow_context.experiment,
+        "parent_run_id": mlflow_context.parent_run_id,
         "features_directory": uri.join(root, FEATURES_FOLDER),
     }
-    key = run_key(members.id, TrainingRequest.make(**values, run_directory=root))
-    request = TrainingRequest.make(**values, run_directory=uri.join(root, RUNS_FOLDER, key))
-    _check_files(members, request.ranks)
-    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock):
-        result = _recorded(request)
-        if result is None:
-            with renewed(request.run_directory, settings.heartbeat_timeout_seconds):
-                result = _run(request, launcher or make_launcher(settings))
+    resolved = _with_lake_weights(TrainingRequest.make(files, **values, run_directory=root), root, files)
+    key = run_key(manifest.id, resolved)
+    request = resolved.model_copy(update={"run_directory": uri.join(root, RUNS_FOLDER, key)})
+    _check_files(manifest, request.ranks)
+    request_uri = uri.join(request.run_directory, REQUEST_FILE)
+    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock) as check_lock:
+
+        def clean_up() -> bool:
+            # A task that took over the lock may have adopted the job.
+            check_lock()
+            return launcher.clean_up(request_uri)
+
+        try:
+            result = _read_finished(request, clean_up, files)
+            if result is None:
+                with renew_heartbeat(request.run_directory, settings.heartbeat_timeout_seconds, files):
+                    result = _run(request, launcher, request_uri, files)
+        finally:
+            clean_up()
         return request, result
 
 
+def _with_lake_weights(request: TrainingRequest, lake: str, files: Files) -> TrainingRequest:
+    """Return the request with ImageNet weights from the lake, if the lake has them."""
+    weights = lake_weights_uri(lake, request.backbone.value, request.weights)
+    return request.with_weights_of(weights, files) if request.weights == IMAGENET and files.exists(weights) else request
+
+
 def _check_files(training_set: TrainingSet, ranks: int) -> None:
-    """Raise an error if there are fewer files than ranks, which share them."""
+    """Raise an error if a split has fewer files than ranks: each rank needs a file."""
     for split in (SplitName.TRAIN, SplitName.VALIDATION):
         count = len(training_set.files[split])
         if count < ranks:
             raise InputError(
-                f"ranks: {ranks} are more than the {count} {split.value} files of '{training_set.uri}'."
-                f" Give at most {count}, or build the training set again with more files or more images."
+                f"ranks: {ranks} exceeds the {count} {split.value} files of '{training_set.uri}'. Use at most {count},"
+                " or build the training set again with more files or more images."
             )
 
 
-def _recorded(request: TrainingRequest) -> TrainingResult | None:
-    """Return what a finished training came to. What MLflow does not know any more is removed, and trained again."""
-    run_id = request.read_run_id()
-    if run_id and not _is_known(run_id, request.mlflow_tracking_uri):
+def _read_finished(request: TrainingRequest, clean_up: Callable[[], bool], files: Files) -> TrainingResult | None:
+    """Return the result of a finished training, or None.
+
+    If the training's MLflow run was deleted, its folder is removed.
+
+    Args:
+        request: The training.
+        clean_up: Stops the ranks that an earlier attempt left running, and returns whether they ended.
+        files: Access to the training's folder.
+
+    Raises:
+        MlflowException: MLflow is unavailable. Nothing is removed.
+        TimeoutError: The job of an earlier attempt still runs, and would write to the removed folder.
+    """
+    run_id = request.read_run_id(files)
+    if run_id and not _run_exists(run_id, request.mlflow_tracking_uri):
+        if not clean_up():
+            raise TimeoutError(
+                f"the MLflow run of the training in '{request.run_directory}' was deleted, but the training's job does"
+                " not end. Check which of the job's pods is stuck, and run this step again."
+            )
         files.remove_folder(request.run_directory)
     result = uri.join(request.run_directory, RESULT_FILE)
     return TrainingResult.model_validate_json(files.read_text(result)) if files.exists(result) else None
 
 
-def _is_known(run_id: str, tracking_uri: str) -> bool:
+def _run_exists(run_id: str, tracking_uri: str) -> bool:
     try:
         run = MlflowClient(tracking_uri).get_run(run_id)
     except MlflowException as error:
@@ -104,25 +154,32 @@ def _is_known(run_id: str, tracking_uri: str) -> bool:
     return bool(run.info.lifecycle_stage == LifecycleStage.ACTIVE)
 
 
-def _run(request: TrainingRequest, launcher: Launcher) -> TrainingResult:
-    asked, failure, result = (
-        uri.join(request.run_directory, name) for name in (REQUEST_FILE, FAILURE_FILE, RESULT_FILE)
-    )
-    request.write(asked)
+def _run(request: TrainingRequest, launcher: Launcher, request_uri: str, files: Files) -> TrainingResult:
+    failure, result = (uri.join(request.run_directory, name) for name in (FAILURE_FILE, RESULT_FILE))
+    request.write(request_uri, files)
     files.remove(failure)
     try:
-        launcher.launch(asked, request.ranks)
+        try:
+            launcher.launch(request_uri, request.ranks)
+        except AdoptedJobFailed as error:
+            logger.warning("%s. A new job resumes the training from its last checkpoint.", error)
+            files.remove(failure)
+            launcher.launch(request_uri, request.ranks)
     except RuntimeError as error:
         if files.exists(failure):
-            _raise_reason(json.loads(files.read_text(failure)), error)
+            _raise_failure(json.loads(files.read_text(failure)), error)
         raise
     return TrainingResult.model_validate_json(files.read_text(result))
 
 
-def _raise_reason(reason: dict[str, Any], error: RuntimeError) -> None:
-    """Raise what the first rank to fail said, which is nearer to the cause than what the launcher saw."""
-    if reason["kind"] == InputError.__name__:
-        raise InputError(reason["message"]) from error
-    raise RuntimeError(
-        f"rank {reason['rank']} of the training failed: {reason['kind']}: {reason['message']}"
-    ) from error
+def _raise_failure(failure: dict[str, Any], error: RuntimeError) -> None:
+    """Raise the error of the first rank that failed, which is closer to the cause than the launcher's error.
+
+    Args:
+        failure: The error as the rank wrote it.
+        error: The launcher's error.
+    """
+    if failure["kind"] == InputError.__name__:
+        raise InputError(failure["message"]) from error
+    kind = TransientError if failure.get("transient") else RuntimeError
+    raise kind(f"rank {failure['rank']} of the training failed: {failure['kind']}: {failure['message']}") from error

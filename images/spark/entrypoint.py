@@ -1,7 +1,7 @@
-"""What a container of the image runs: an executor when Spark's driver asks for one, or else the given command.
+"""The entrypoint of the Spark image.
 
-The pip distribution of pyspark brings no such program. A driver starts its executors with the one argument `executor`
-and tells the rest by the environment.
+It runs a Spark executor, or else the given command. Spark's driver starts an executor with the single argument
+`executor`, and passes the rest in the environment. The pip distribution of pyspark lacks an entrypoint for this.
 """
 
 import os
@@ -13,7 +13,11 @@ _JAVA_OPTION = re.compile(r"SPARK_JAVA_OPT_(\d+)")
 
 
 def executor_command(environment: Mapping[str, str]) -> list[str]:
-    """Return the command of the executor that `environment` describes: variables of the image and of the driver."""
+    """Return the command of an executor.
+
+    Args:
+        environment: Environment variables of the image and of the driver.
+    """
     options = {int(match[1]): environment[match[0]] for match in map(_JAVA_OPTION.fullmatch, environment) if match}
     memory = environment["SPARK_EXECUTOR_MEMORY"]
     return [
@@ -33,11 +37,11 @@ def executor_command(environment: Mapping[str, str]) -> list[str]:
 
 
 def main() -> None:
-    """Become the command."""
+    """Replace this process by the command."""
     command = sys.argv[1:]
     if command == ["executor"]:
         command = executor_command(os.environ)
-    os.execvp(command[0], command)  # noqa: S606 - this program is there to become another
+    os.execvp(command[0], command)  # noqa: S606 - replaces this process on purpose
 
 
 if __name__ == "__main__":

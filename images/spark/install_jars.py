@@ -1,6 +1,6 @@
-"""Put the JARs of Delta, S3 and Azure beside Spark's own, so that a session finds them without asking a repository.
+"""Install the JARs of Delta, S3 and Azure beside those of Spark.
 
-Run with the Python of the environment to complete: python images/spark/install_jars.py
+Then sessions need no Maven repository. Run it with the Python of the environment: python images/spark/install_jars.py
 """
 
 import shutil
@@ -11,18 +11,18 @@ import pyspark
 from pyspark.sql import SparkSession
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
-# Of Spark's Hadoop.
+# The version is that of Spark's Hadoop.
 HADOOP_STORES = [f"org.apache.hadoop:{module}:3.5.0" for module in ("hadoop-aws", "hadoop-azure")]
-# What hadoop-aws uses of the AWS SDK: 9 MB, where the bundle that it asks for has half a gigabyte.
+# The modules of the AWS SDK that hadoop-aws uses: 9 MB instead of 500 MB for the bundle that it depends on.
 AWS_MODULES = ("s3", "s3-transfer-manager", "sts", "apache-client", "netty-nio-client", "url-connection-client")
 AWS_SDK = [f"software.amazon.awssdk:{module}:2.35.4" for module in AWS_MODULES]
 EXCLUDED = (
     "software.amazon.awssdk:bundle",
-    # Spark brings newer ones of these itself.
+    # Spark includes newer versions of these.
     "org.apache.hadoop:hadoop-client-api",
     "org.apache.hadoop:hadoop-client-runtime",
 )
-# Of what the packages draw in, Spark has the rest.
+# Prefixes of the resolved JARs that Spark lacks.
 NEEDED = (
     "io.delta_",
     "io.unitycatalog_",
@@ -34,7 +34,7 @@ NEEDED = (
 
 
 def main() -> None:
-    """Resolve the packages with Spark's own resolver and copy what Spark lacks."""
+    """Resolve the packages with Spark's resolver, and copy the JARs that Spark lacks."""
     target = Path(pyspark.__file__).parent / "jars"
     with tempfile.TemporaryDirectory() as ivy:
         (
@@ -48,10 +48,10 @@ def main() -> None:
         )
         for jar in Path(ivy, "jars").iterdir():
             if jar.name.startswith(NEEDED):
-                # Beside and then in place: a session that runs goes on with the file that it has open.
-                part = target / f"{jar.name}.part"
-                shutil.copy2(jar, part)
-                part.replace(target / jar.name)
+                # The replacement is atomic, and running sessions keep the file that they have open.
+                temporary = target / f"{jar.name}.part"
+                shutil.copy2(jar, temporary)
+                temporary.replace(target / jar.name)
 
 
 if __name__ == "__main__":

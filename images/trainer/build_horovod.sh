@@ -5,20 +5,23 @@
 #
 # PIP is the pip of another environment: it works on PYTHON's.
 #
-# Horovod 0.28.1 predates TensorFlow 2.21 and Keras 3. Four edits make it fit: its XLA operators no longer compile
-# (they are optional), two modules have to take tf-keras' backend instead of Keras 3's, and the function by which it
-# asks for the CUDA stream is no longer in TensorFlow, whose streams tell it themselves.
+# Horovod 0.28.1 predates TensorFlow 2.21 and Keras 3, and needs four edits. Its optional XLA operators no longer
+# compile. Two modules must import the backend of tf-keras instead of Keras 3's. TensorFlow has removed the function
+# that returned the CUDA stream: the stream object has a method for it now.
 set -euo pipefail
 
 version=0.28.1
 pip=$(realpath --no-symlinks "$1")
 python=$(realpath --no-symlinks "$2")
-requirements=$(realpath "$(dirname "$0")/../../requirements/horovod.txt")
+folder=$(realpath "$(dirname "$0")/../../requirements")
+requirements=$folder/horovod.txt
+show=$folder/show_progress.sh
 wheels=$(mkdir -p "$3" && cd "$3" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$pip" --python "$python" download --quiet --no-deps --no-binary=:all: --no-build-isolation \
+"$show" 'Horovod sources' 's/^ *(Downloading|Collecting) (\S+).*/\l\1 \2/p' \
+    "$pip" --python "$python" download --progress-bar off --no-deps --no-binary=:all: --no-build-isolation \
     --require-hashes --requirement "$requirements" --dest "$work"
 tar -xzf "$work/horovod-$version.tar.gz" -C "$work"
 cd "$work/horovod-$version"
@@ -41,4 +44,9 @@ grep -q '^  return static_cast<GpuStreamHandle>' horovod/tensorflow/mpi_ops.cc
 
 export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
 export HOROVOD_WITH_GLOO=1 HOROVOD_WITH_MPI=1
-"$pip" --python "$python" wheel --quiet --no-deps --no-build-isolation --wheel-dir "$wheels" .
+# CMake says `[ 41%] Building CXX object horovod/tensorflow/CMakeFiles/tensorflow.dir/mpi_ops.cc.o`.
+"$show" 'Horovod' \
+    's/^ *-- (Detecting|Found|Looking for|Configuring|Generating) (\S+).*/configuring: \l\1 \2/p
+     s/^ *(\[ *[0-9]+%\]) Building \S+ object (.*\/)?(\S+)\.o$/\1 compiling \3/p
+     s/^ *(\[ *[0-9]+%\]) Linking \S+ \S+ library (.*\/)?(\S+)$/\1 linking \3/p' \
+    "$pip" --python "$python" wheel --verbose --no-deps --no-build-isolation --wheel-dir "$wheels" .

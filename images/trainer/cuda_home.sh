@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Lay NVIDIA's packages out as a CUDA toolkit, as CMake and Horovod look for one.
+# Arrange NVIDIA's Python packages like a CUDA toolkit, so that CMake and Horovod find it.
 #
 #   cuda_home.sh SITE_PACKAGES COMPILER FOLDER
 #
-# SITE_PACKAGES has the packages that tensorflow[and-cuda] brings, COMPILER those of requirements/nvcc.txt.
+# SITE_PACKAGES contains the packages of tensorflow[and-cuda], COMPILER those of requirements/nvcc.txt.
 set -euo pipefail
 libraries=$1/nvidia
 compiler=$2/nvidia

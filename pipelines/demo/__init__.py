@@ -1,4 +1,4 @@
-"""The demo: once around the whole loop on handwritten digits, through the compiled pipelines, on this machine."""
+"""The demo: the whole loop, once, on handwritten digits, with the compiled pipelines, on this machine."""
 
 from pipelines.demo.scenario import run_demo
 

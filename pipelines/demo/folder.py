@@ -1,19 +1,20 @@
-"""Where the demo keeps what it makes."""
+"""The demo's folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-# What Spark does about each query that pays with much data only: compile code for it, ask the statistics of its tables
-# which files it may leave out, and plan it anew with what its first stages found.
+# Four optimizations cost more than they save on little data: code generation, data skipping by file statistics,
+# adaptive query execution, and many tasks per shuffle.
 SMALL_QUERIES = (
     "-Dspark.sql.codegen.wholeStage=false -Dspark.sql.codegen.factoryMode=NO_CODEGEN"
     " -Dspark.databricks.delta.stats.skipping=false -Dspark.sql.adaptive.enabled=false"
+    " -Dspark.sql.shuffle.partitions=2"
 )
 
 
 @dataclass(frozen=True)
 class DemoFolder:
-    """The places below the demo's folder.
+    """Paths in the demo's folder.
 
     Attributes:
         root: The folder, absolute.
@@ -23,7 +24,7 @@ class DemoFolder:
 
     @property
     def sample(self) -> Path:
-        """The sample of images."""
+        """Sample images."""
         return self.root / "sample"
 
     @property
@@ -38,17 +39,17 @@ class DemoFolder:
 
     @property
     def artifacts(self) -> str:
-        """URI of what MLflow's runs write."""
+        """URI of the artifacts of MLflow's runs."""
         return (self.root / "mlflow-artifacts").as_uri()
 
     @property
     def to_label(self) -> Path:
-        """Where images go that people are to label."""
+        """Images that people should label."""
         return self.root / "to_label"
 
     @property
     def labels(self) -> Path:
-        """What the labelling people answered."""
+        """Annotations, as CSV."""
         return self.root / "labels.csv"
 
     @property
@@ -58,12 +59,12 @@ class DemoFolder:
 
     @property
     def reports(self) -> Path:
-        """The reports of the last demo's tasks."""
+        """Reports of the tasks of the latest demo."""
         return self.root / "reports"
 
     @property
     def page(self) -> Path:
-        """The page that links the reports."""
+        """The page that previews the reports."""
         return self.root / "index.html"
 
     @property
@@ -76,7 +77,7 @@ class DemoFolder:
         return self.root / "logs" / f"{name}.log"
 
     def environment(self, trainer_python: Path) -> dict[str, str]:
-        """Return the settings of the demo's installation, as a shell or a ConfigMap would hold them.
+        """Return the demo's settings as environment variables.
 
         Args:
             trainer_python: Python of the trainer environment.
@@ -86,7 +87,7 @@ class DemoFolder:
             "IMAGE_PIPELINES_LABELING_DESTINATION": str(self.to_label),
             "IMAGE_PIPELINES_LAUNCHER": "local",
             "IMAGE_PIPELINES_TRAINER_PYTHON": str(trainer_python),
-            # Each task's Spark lives for seconds: thorough compilation of its code would not pay.
+            # The Spark of a task runs for seconds, too briefly for optimizing compilation to pay off.
             "IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {SMALL_QUERIES}",
             "MLFLOW_TRACKING_URI": self.tracking_uri,
         }

@@ -1,4 +1,4 @@
-"""The people who label images, played by the demo: they always answer, and always right."""
+"""The demo's people: they label every image that they are sent, and always correctly."""
 
 import csv
 import io
@@ -10,30 +10,30 @@ _COLUMNS = ("path", "label", "annotator")
 _ANNOTATOR = "demo"
 
 
-def answer(to_label: Path, true_labels: Path, answers: Path) -> int:
-    """Answer for each image that was sent, from the sample's true labels.
+def annotate(to_label: Path, true_labels: Path, annotations: Path) -> int:
+    """Annotate each exported image with its true label.
 
     Args:
-        to_label: Folder that images were exported to, with a manifest a batch.
+        to_label: Folder of the exported images, with a manifest for each batch.
         true_labels: The sample's `answers.csv`.
-        answers: CSV file to write: one row an image, over all batches.
+        annotations: CSV file to write, with a row for each image of all batches.
 
     Returns:
-        How many images were answered for.
+        Number of annotated images.
     """
     with true_labels.open(newline="") as file:
-        # By file name, because a manifest names an image by its URI and the sample by its place in the sample.
-        known = {Path(row["path"]).name: row["label"] for row in csv.DictReader(file)}
+        # By file name: a manifest has the URIs of images, the sample has paths relative to itself.
+        labels = {Path(row["path"]).name: row["label"] for row in csv.DictReader(file)}
     written = io.StringIO(newline="")
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    paths = list(_sent(sorted(to_label.rglob("*.jsonl"))))
-    writer.writerows((path, known[path.rsplit("/", 1)[-1]], _ANNOTATOR) for path in paths)
-    answers.write_text(written.getvalue())
+    paths = list(_exported_paths(sorted(to_label.rglob("*.jsonl"))))
+    writer.writerows((path, labels[path.rsplit("/", 1)[-1]], _ANNOTATOR) for path in paths)
+    annotations.write_text(written.getvalue())
     return len(paths)
 
 
-def _sent(manifests: Iterable[Path]) -> Iterable[str]:
+def _exported_paths(manifests: Iterable[Path]) -> Iterable[str]:
     for manifest in manifests:
         for line in manifest.read_text().splitlines():
             yield json.loads(line)["path"]

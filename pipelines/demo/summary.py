@@ -1,4 +1,4 @@
-"""What the demo ends with: the same figures in a table, in `summary.json` and in the page that links the reports."""
+"""The demo's results: the same figures in the terminal, in `summary.json` and on the page that previews the reports."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -10,24 +10,29 @@ from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from components.report import Report
+from components.report import Card, Report, read_preview
 from pipelines.demo.figures import Figures
 from pipelines.demo.folder import DemoFolder
 from pipelines.local_runner import LocalRun
 
 _PAGE_START = b"<!doctype html>"
+_CAPTIONS = {
+    "training": "Training pipeline: from labeled images to a model",
+    "scoring": "Scoring pipeline: predictions of new images, and uncertain images for people",
+    "labeling": "Labeling pipeline: labels from people, and a better model",
+}
 
 
 class Comparison(BaseModel):
-    """What evaluate_classifier said of a new model.
+    """The evaluation of a new model.
 
     Attributes:
-        version: The new model's version in the registry.
-        accuracy: The new model's accuracy on the test images, 0..1.
-        compared_with: The champion's version by then; empty if there was none.
-        champion_accuracy: The champion's accuracy on the same images, 0..1; None if there was none.
+        version: Version of the new model in the registry.
+        accuracy: Accuracy of the new model on the test images, 0..1.
+        compared_with: Version of the previous champion; empty if there was none.
+        champion_accuracy: Accuracy of the previous champion on the same images, 0..1; None if there was none.
         promoted: Whether the new model became the champion.
-        reason: Why, or why not.
+        reason: Reason of the decision.
     """
 
     version: str
@@ -43,25 +48,25 @@ class Summary(BaseModel):
 
     Attributes:
         images: Images in the lake.
-        labelled_by_folder: Of those, with a label from their folder.
+        labeled_by_folder: Images with a label from their folder.
         quarantined: Files in quarantine.
-        scored: Images with a prediction.
+        scored: Images with a current prediction.
         sent: Images that were sent to people.
-        labelled_by_people: Images with a label from people.
+        labeled_by_people: Images with a label from people.
         new_images: Images that this demo's pipelines ingested.
         new_scored: Images that this demo's pipelines scored.
         champion: Version of the champion.
-        models: What was said of each model that this demo trained, in order.
-        seconds: How long each task took, by pipeline.
-        total_seconds: How long the demo took.
+        models: Evaluations of the models that this demo trained, in order.
+        seconds: Duration of each task in seconds, by pipeline.
+        total_seconds: Duration of the demo.
     """
 
     images: int
-    labelled_by_folder: int
+    labeled_by_folder: int
     quarantined: int
     scored: int
     sent: int
-    labelled_by_people: int
+    labeled_by_people: int
     new_images: int
     new_scored: int
     champion: str
@@ -74,26 +79,26 @@ class Summary(BaseModel):
         path.write_text(self.model_dump_json(indent=2) + "\n")
 
 
-def summarise(figures: Figures, runs: Mapping[str, LocalRun], models: list[Comparison], seconds: float) -> Summary:
+def summarize(figures: Figures, runs: Mapping[str, LocalRun], models: list[Comparison], seconds: float) -> Summary:
     """Return a demo's figures.
 
     Args:
-        figures: What the lake and the registry hold.
+        figures: Counts in the lake, and models in the registry.
         runs: The runs of this demo, by pipeline.
-        models: What was said of each model that this demo trained, in order.
-        seconds: How long the demo took.
+        models: Evaluations of the models that this demo trained, in order.
+        seconds: Duration of the demo.
     """
     ingests = [run.tasks["ingest-images"] for run in runs.values() if "ingest-images" in run.tasks]
     return Summary(
         images=figures.images,
-        labelled_by_folder=figures.labelled_by_folder,
+        labeled_by_folder=figures.labeled_by_folder,
         quarantined=figures.quarantined,
         scored=figures.scored,
         sent=figures.sent,
-        labelled_by_people=figures.labelled_by_people,
+        labeled_by_people=figures.labeled_by_people,
         new_images=sum(int(task.outputs["ingested"]) for task in ingests),
         new_scored=int(runs["scoring"].tasks["score-images"].outputs["scored"]),
-        champion=next((each.version for each in figures.models if "champion" in each.aliases), ""),
+        champion=next((model.version for model in figures.models if "champion" in model.aliases), ""),
         models=models,
         seconds={
             pipeline: {name: round(task.seconds, 1) for name, task in run.tasks.items()}
@@ -104,7 +109,7 @@ def summarise(figures: Figures, runs: Mapping[str, LocalRun], models: list[Compa
 
 
 def compare(run: LocalRun) -> Comparison | None:
-    """Return what a run said of the model that it trained, or None if it trained none."""
+    """Return the evaluation of the model that a run trained, or None if it trained none."""
     if "register-model" not in run.tasks:
         return None
     evaluated, registered = run.tasks["evaluate-classifier"].outputs, run.tasks["register-model"].outputs
@@ -120,7 +125,7 @@ def compare(run: LocalRun) -> Comparison | None:
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Print the figures as two short tables, side by side."""
+    """Print the figures as two tables, side by side."""
     figures = Table(box=box.SIMPLE_HEAD, show_header=False)
     for name, value in _figures(summary).items():
         figures.add_row(name, value)
@@ -134,18 +139,25 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 
 def write_page(summary: Summary, runs: Mapping[str, LocalRun], folder: DemoFolder) -> None:
-    """Write the page that links the reports of the runs' tasks, and copy them beside it.
+    """Write the page that previews the tasks' reports, and copy the reports beside it.
 
     Args:
         summary: The figures.
         runs: The runs of this demo, by pipeline.
-        folder: Where to.
+        folder: The demo's folder.
     """
-    page = Report("Image pipelines: the demo", "Once around the loop on handwritten digits")
-    page.figures(_figures(summary))
+    page = Report("Demo of the image pipelines", "The whole loop, once, on handwritten digits", _sentence(summary))
+    page.figures({name.capitalize(): value for name, value in _figures(summary).items()})
+    shutil.rmtree(folder.reports, ignore_errors=True)
+    for pipeline, run in runs.items():
+        cards = [
+            Card(task, str(path.relative_to(folder.root)), read_preview(path.read_text()))
+            for task, path in _copy_reports(pipeline, run, folder.reports)
+        ]
+        page.cards(_CAPTIONS[pipeline], cards)
     page.table(
         "Models",
-        ("version", "accuracy, %", "champion by then", "its accuracy, %", "promoted", "reason"),
+        ("Version", "Accuracy, %", "Previous champion", "Accuracy of previous champion, %", "Promoted", "Reason"),
         [
             (
                 model.version,
@@ -158,32 +170,35 @@ def write_page(summary: Summary, runs: Mapping[str, LocalRun], folder: DemoFolde
             for model in summary.models
         ],
     )
-    shutil.rmtree(folder.reports, ignore_errors=True)
-    for pipeline, run in runs.items():
-        links = [
-            (task, str(path.relative_to(folder.root))) for task, path in _copy_reports(pipeline, run, folder.reports)
-        ]
-        page.links(f"Reports of the {pipeline} pipeline", links)
-    page.table("Seconds per task", ("task", *summary.seconds), _seconds(summary))
+    page.table("Duration of each task, s", ("Task", *summary.seconds), _seconds(summary))
     page.write(folder.page)
+
+
+def _sentence(summary: Summary) -> str:
+    models = len(summary.models)
+    trained = {0: "no model was trained", 1: "one model was trained"}.get(models, f"{models} models were trained")
+    return (
+        f"The lake has {summary.images:,} images, {trained}, and version {summary.champion} is the champion. Each card"
+        " below is one task's report."
+    )
 
 
 def _figures(summary: Summary) -> dict[str, str]:
     figures = {
         "images": f"{summary.images:,}",
-        "labelled by their folder": f"{summary.labelled_by_folder:,}",
+        "labeled by folder": f"{summary.labeled_by_folder:,}",
         "new in this run": f"{summary.new_images:,} ingested, {summary.new_scored:,} scored",
         "quarantined": f"{summary.quarantined:,}",
         "scored": f"{summary.scored:,}",
         "sent to people": f"{summary.sent:,}",
-        "labelled by people": f"{summary.labelled_by_people:,}",
+        "labeled by people": f"{summary.labeled_by_people:,}",
     }
     for model in summary.models:
-        against = ""
+        previous = ""
         if model.champion_accuracy is not None:
-            against = f", version {model.compared_with} has {model.champion_accuracy:.1%}"
+            previous = f" (version {model.compared_with}: {model.champion_accuracy:.1%})"
         outcome = "promoted" if model.promoted else "not promoted"
-        figures[f"accuracy of version {model.version}"] = f"{model.accuracy:.1%}{against}: {outcome}"
+        figures[f"accuracy of version {model.version}"] = f"{model.accuracy:.1%}{previous}, {outcome}"
     figures["champion"] = f"version {summary.champion}"
     figures["total"] = f"{summary.total_seconds:.0f} s"
     return figures
@@ -198,10 +213,10 @@ def _seconds(summary: Summary) -> list[tuple[str | float | None, ...]]:
 
 
 def _copy_reports(pipeline: str, run: LocalRun, to: Path) -> Iterable[tuple[str, Path]]:
-    """Copy each task's pages, with a suffix that browsers know, and yield the task and the copy."""
+    """Copy each task's pages, with the suffix .html, and yield the task and the copy."""
     to.mkdir(parents=True, exist_ok=True)
-    for task, done in run.tasks.items():
-        for artifact in sorted(path for path in done.folder.glob("*") if path.is_file()):
+    for task, finished in run.tasks.items():
+        for artifact in sorted(path for path in finished.folder.glob("*") if path.is_file()):
             with artifact.open("rb") as file:
                 is_page = file.read(len(_PAGE_START)) == _PAGE_START
             if is_page:

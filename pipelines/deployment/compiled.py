@@ -1,4 +1,4 @@
-"""Compiled pipelines: what they are called, and the name that their content gives a version."""
+"""Compiled pipelines, and the version names that follow from their content."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ import yaml
 from components.container_images import ContainerImages
 from components.errors import InputError
 from components.settings import ENVIRONMENT_PREFIX
-from pipelines.generated import COMPILED
+from pipelines.catalogue import COMPILED
 
 _DIGITS = 12
 
@@ -27,9 +27,9 @@ class CompiledPipeline:
 
     Attributes:
         path: The YAML.
-        name: The pipeline's name on the server, as in `image-scoring`.
-        description: What it does, and in which image.
-        version: Name of the version that has this very content.
+        name: Name on the server, e.g. `image-scoring`.
+        description: Description on the server: what the pipeline does, and its images.
+        version: Name of the version with this content.
     """
 
     path: Path
@@ -41,53 +41,53 @@ class CompiledPipeline:
 def read_compiled(path: Path) -> CompiledPipeline:
     """Read a compiled pipeline.
 
-    The version's name is a hash of what the YAML says, not of how: neither the comments on top, nor the order of keys,
-    nor the SDK that compiled it make another version.
+    The version's name is a hash of the parsed YAML. Comments, the order of keys and the version of the KFP SDK do not
+    change it.
 
     Args:
         path: The YAML.
     """
-    # The loader in C takes a tenth of the time.
+    # The loader in C is ten times as fast.
     documents = list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
     specification = documents[0]
     name = specification["pipelineInfo"]["name"]
     images = {each["container"]["image"] for each in specification["deploymentSpec"]["executors"].values()}
-    said = {key: value for key, value in specification.items() if key != "sdkVersion"}
-    digest = hashlib.sha256(json.dumps([said, *documents[1:]], sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    content = {key: value for key, value in specification.items() if key != "sdkVersion"}
+    digest = hashlib.sha256(json.dumps([content, *documents[1:]], sort_keys=True).encode()).hexdigest()[:_DIGITS]
     description = f"{specification['pipelineInfo'].get('description', name)} Image: {', '.join(sorted(images))}."
-    # Where versions are objects of Kubernetes, a name is taken for all pipelines of a namespace.
+    # KFP can store versions as Kubernetes objects, whose names have to be unique in a namespace.
     return CompiledPipeline(path, name, description, f"{name}-{digest}")
 
 
 def compile_to(folder: Path, registry: str = "", tag: str = "") -> None:
-    """Compile all pipelines, and below `components/` all components.
+    """Compile all pipelines, and all components into the subfolder `components`.
 
     Args:
-        folder: Where the files go.
-        registry: Registry of the images, as in `registry.example.com/team`; empty takes the images that the environment
-            names, or else those of the committed files.
-        tag: Their tag; empty for this version's.
+        folder: Folder for the files.
+        registry: Registry of the images, e.g. `registry.example.com/team`. Empty: the images that the environment
+            names, or else those in the committed files.
+        tag: Tag of the images. Empty: this version.
 
     Raises:
-        InputError: A tag is given without a registry, or one of them is none.
+        InputError: The registry or the tag is malformed, or a tag is given without a registry.
     """
     if not registry and tag:
-        raise InputError(f"tag: '{tag}' has no registry to be a tag in. Add --registry.")
+        raise InputError(f"tag: '{tag}' given without a registry. Add --registry.")
     images = ContainerImages.in_registry(registry, tag) if registry else ContainerImages()
     environment = {ENVIRONMENT_PREFIX + name.upper(): image for name, image in images.model_dump().items()}
-    # In a process of its own: the images are read when the components are imported.
+    # In a new process, because importing a component reads its image from the environment.
     subprocess.run(
-        [sys.executable, "-m", "pipelines.generated", str(folder)], env={**os.environ, **environment}, check=True
+        [sys.executable, "-m", "pipelines.generate", str(folder)], env={**os.environ, **environment}, check=True
     )
 
 
 @contextmanager
 def compiled_folder(registry: str, tag: str) -> Iterator[Path]:
-    """Yield the folder of the compiled pipelines: the committed ones, or, for as long as this lasts, others.
+    """Yield the folder of the committed pipelines, or of pipelines compiled for a registry.
 
     Args:
-        registry: See `compile_to`; empty for the committed files.
-        tag: See there.
+        registry: See `compile_to`. Empty: the committed files.
+        tag: See `compile_to`.
 
     Raises:
         InputError: See `compile_to`.

@@ -1,7 +1,8 @@
 """Cron expressions as the scheduler of Kubeflow Pipelines reads them: six fields, seconds first.
 
-Its parser takes five fields too, and reads the first of them as the second all the same: what was meant for half past
-two runs every hour. It also takes dates that never come, and then starts one run after the other.
+The scheduler's parser also accepts five fields, and takes the first one for the seconds: `30 2 * * *`, meant for 2:30,
+runs every hour. It also accepts dates that never occur, and then starts one run after the other. This parser refuses
+both.
 """
 
 import re
@@ -33,7 +34,7 @@ _FIELDS = (
 
 
 class Cron(NamedTuple):
-    """The values that each field allows; days of the week count from Sunday, 0."""
+    """The values that each field allows. Days of the week count from Sunday, 0."""
 
     seconds: frozenset[int]
     minutes: frozenset[int]
@@ -44,30 +45,31 @@ class Cron(NamedTuple):
 
 
 def parse_cron(expression: str) -> Cron:
-    """Return what a cron expression allows.
+    """Parse a cron expression.
 
     Args:
         expression: Second, minute, hour, day of month, month and day of week.
 
     Raises:
-        InputError: It has not six fields, a field is not a list of values, ranges and steps within its bounds, it names
-            more than one second, or a date that never comes.
+        InputError: The expression does not have six fields, a field is not a list of values, ranges and steps within
+            its bounds, there is more than one second, or the date never occurs.
     """
     texts = expression.split()
     if len(texts) != len(_FIELDS):
-        hint = f"Put the second first, as in '0 {expression}'." if len(texts) == 5 else "Write all six."
+        hint = f"Start with the second, e.g. '0 {expression}'." if len(texts) == 5 else "Give all six."
         raise InputError(
-            f"cron: '{expression}' has {len(texts)} fields, and the scheduler reads second, minute, hour, day of month,"
-            f" month, day of week. {hint}"
+            f"cron: '{expression}' has {len(texts)} fields; expected second, minute, hour, day of month, month, day of"
+            f" week. {hint}"
         )
     cron = Cron(*(_values(field, text, expression) for field, text in zip(_FIELDS, texts, strict=True)))
     if len(cron.seconds) > 1:
         raise InputError(
-            f"cron: second '{texts[0]}' of '{expression}' starts more than one run a minute. Name one second, as in 0."
+            f"cron: second '{texts[0]}' of '{expression}' starts more than one run a minute. Give one second, e.g. 0."
         )
-    # The day of the month and the day of the week widen each other: only the first one alone can miss every month.
+    # If both days are restricted, a date has to match one of them only. So a date is impossible only if all days of the
+    # week are allowed.
     if len(cron.weekdays) == 7 and min(cron.days) > max(_LONGEST_MONTHS[month] for month in cron.months):
-        raise InputError(f"cron: no month of '{expression}' has a day {min(cron.days)}. Name a date that comes.")
+        raise InputError(f"cron: no month of '{expression}' has a day {min(cron.days)}. Give a date that occurs.")
     return cron
 
 
@@ -80,8 +82,8 @@ def _values(field: _Field, text: str, expression: str) -> frozenset[int]:
         if low is None or high is None or not field.low <= low <= high <= field.high or step < 1:
             names = f" or {field.names[0].upper()}-{field.names[-1].upper()}" if field.names else ""
             raise InputError(
-                f"cron: {field.name} '{text}' of '{expression}' is not allowed. Write *, or numbers"
-                f" {field.low}-{field.high}{names}, as in 1,5 or 1-5 or */5."
+                f"cron: {field.name} '{text}' of '{expression}' is not allowed. Give *, or numbers"
+                f" {field.low}-{field.high}{names}, e.g. 1,5 or 1-5 or */5."
             )
         values.update(range(low, high + 1, step))
     return frozenset(values)

@@ -1,9 +1,10 @@
-"""Make the server's recurring runs what the file says, in an order that a crash can't turn into a lost or doubled one.
+"""Make the server's recurring runs match the file, without losing a schedule in a crash.
 
-The server can't change a recurring run but for turning it on and off, so another content is another recurring run. The
-new one is made while it is off, then it is turned on, then the old one is deleted: whenever this ends before its time,
-the schedule is still there, and the next time completes it. Between the last two requests both are on. That is the
-smaller evil: a start that comes twice finds the tables locked and nothing new, one that never comes is not noticed.
+The server can only enable, disable and delete a recurring run. To change its content, `apply` creates a new recurring
+run that is disabled, enables it, and deletes the old one. After a crash at any point, the schedule still runs, and the
+next `apply` completes the change. Between the last two requests, both are enabled, so a run can start twice. That is
+harmless: the second run waits for the lock, and finds no new images. A missing run would be worse, because nobody would
+notice it.
 """
 
 import hashlib
@@ -19,18 +20,18 @@ from pipelines.deployment.schedules import Schedule
 from pipelines.deployment.server import Server
 from pipelines.deployment.upload import UploadedVersion
 
-# Ends the description of a recurring run that is ours, because the server keeps no labels of them.
+# Our mark at the end of the description. The server stores no labels of recurring runs, which could be the mark.
 _MARK = re.compile(r"(?:^|\s)\[image-pipelines (?P<name>[a-z0-9-]+) (?P<digest>[0-9a-f]{12})\]$")
 _DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """A recurring run as it should be.
+    """A recurring run that the server should have.
 
     Attributes:
-        schedule: What the file says.
-        version: The version that it runs.
+        schedule: Its entry in the file.
+        version: The pipeline version that it runs.
     """
 
     schedule: Schedule
@@ -38,19 +39,19 @@ class Pinned:
 
     @property
     def digest(self) -> str:
-        """Stands for all that the server can't change later."""
+        """Hash of all fields that the server can't change later."""
         fixed = self.schedule.model_dump(exclude={"enabled", "version"})
         text = json.dumps([fixed, self.version.pipeline_id, self.version.version_id], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
     @property
     def description(self) -> str:
-        """What people should know, and the mark."""
+        """The description in the file, followed by our mark."""
         return f"{self.schedule.description} [image-pipelines {self.schedule.name} {self.digest}]".lstrip()
 
 
 class Action(StrEnum):
-    """What becomes of a recurring run."""
+    """The action of `apply` on a recurring run."""
 
     CREATED = "created"
     REPLACED = "replaced"
@@ -59,48 +60,48 @@ class Action(StrEnum):
     DISABLED = "disabled"
     UNCHANGED = "unchanged"
     DELETED = "deleted"
-    LEFT = "not in the file, left alone"
+    LEFT = "not in the file, unchanged"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What has to be done for one name.
+    """The change for one name of a recurring run.
 
     Attributes:
-        name: The recurring run's.
-        action: In a word.
-        wanted: What should be there; None for nothing.
-        kept: What is there already and stays.
-        replaced: What the content of `wanted` differs from, if anything of the name is there.
-        superseded: What has to go.
+        name: Name in the file.
+        action: Summary of the change.
+        wanted: The recurring run that the server should have; None to have none.
+        retained: The existing recurring run that stays, if any.
+        replaced: The existing recurring run that `wanted` replaces, if any.
+        superseded: The existing recurring runs to delete.
     """
 
     name: str
     action: Action
     wanted: Pinned | None = None
-    kept: Any | None = None
+    retained: Any | None = None
     replaced: Any | None = None
     superseded: Sequence[Any] = field(default_factory=tuple)
 
 
 def name_of(recurring_run: Any) -> str | None:
-    """Return the name of a recurring run that is ours, or None for somebody else's."""
+    """Return the name in the mark of a recurring run, or None if `apply` did not create it."""
     match = _MARK.search(recurring_run.description or "")
     return match["name"] if match else None
 
 
 def is_enabled(recurring_run: Any) -> bool:
-    """Return whether a recurring run starts runs."""
+    """Return whether a recurring run is enabled."""
     return bool(recurring_run.status == "ENABLED")
 
 
 def plan(wanted: Iterable[Pinned], existing: Iterable[Any], prune: bool) -> list[Change]:
-    """Return what has to be done so that the server has what is wanted, in the order of the file.
+    """Return the changes that make the server match the file, in the order of the file.
 
     Args:
-        wanted: What the server should have.
-        existing: Its recurring runs, the oldest first. Those without our mark are nobody's business here.
-        prune: Whether ours that are not wanted go.
+        wanted: The recurring runs in the file.
+        existing: The server's recurring runs, oldest first. Those without our mark are ignored.
+        prune: Whether to delete recurring runs that have our mark and are not in the file.
     """
     ours: dict[str, list[Any]] = {}
     for recurring_run in existing:
@@ -108,28 +109,28 @@ def plan(wanted: Iterable[Pinned], existing: Iterable[Any], prune: bool) -> list
             ours.setdefault(name, []).append(recurring_run)
     changes = [_change(pinned, ours.pop(pinned.schedule.name, [])) for pinned in wanted]
     for name, rest in ours.items():
-        action, gone = (Action.DELETED, rest) if prune else (Action.LEFT, [])
-        changes.append(Change(name, action, superseded=gone))
+        action, superseded = (Action.DELETED, rest) if prune else (Action.LEFT, [])
+        changes.append(Change(name, action, superseded=superseded))
     return changes
 
 
-def _change(pinned: Pinned, there: list[Any]) -> Change:
+def _change(pinned: Pinned, existing: list[Any]) -> Change:
     name, enabled = pinned.schedule.name, pinned.schedule.enabled
-    same = [each for each in there if _digest(each) == pinned.digest]
-    # Of several, the one that needs nothing.
-    kept = next((each for each in same if is_enabled(each) == enabled), same[0] if same else None)
-    superseded = tuple(each for each in there if each is not kept)
-    if kept is None:
-        action = Action.REPLACED if there else Action.CREATED
+    same = [run for run in existing if _digest(run) == pinned.digest]
+    # If there are several, prefer one that needs no change.
+    retained = next((run for run in same if is_enabled(run) == enabled), same[0] if same else None)
+    superseded = tuple(run for run in existing if run is not retained)
+    if retained is None:
+        action = Action.REPLACED if existing else Action.CREATED
     elif superseded:
         action = Action.COMPLETED
-    elif is_enabled(kept) != enabled:
+    elif is_enabled(retained) != enabled:
         action = Action.ENABLED if enabled else Action.DISABLED
     else:
         action = Action.UNCHANGED
-    # What was on until now tells best what changes.
-    replaced = max(there, key=is_enabled, default=None) if kept is None else None
-    return Change(name, action, pinned, kept, replaced, superseded)
+    # If there are several, compare with an enabled one.
+    replaced = max(existing, key=is_enabled, default=None) if retained is None else None
+    return Change(name, action, pinned, retained, replaced, superseded)
 
 
 def _digest(recurring_run: Any) -> str | None:
@@ -137,47 +138,42 @@ def _digest(recurring_run: Any) -> str | None:
     return match["digest"] if match else None
 
 
-def carry_out(server: Server, change: Change) -> None:
-    """Do what a change says.
-
-    Args:
-        server: The server.
-        change: The change.
-    """
+def apply_change(server: Server, change: Change) -> None:
+    """Apply a change to the server."""
     if change.wanted is not None:
-        kept = change.kept or _create(server, change.wanted)
-        if is_enabled(kept) != change.wanted.schedule.enabled:
-            server.set_enabled(kept.recurring_run_id, change.wanted.schedule.enabled)
+        retained = change.retained or _create(server, change.wanted)
+        if is_enabled(retained) != change.wanted.schedule.enabled:
+            server.set_enabled(retained.recurring_run_id, change.wanted.schedule.enabled)
     for recurring_run in change.superseded:
         server.delete_recurring_run(recurring_run.recurring_run_id)
 
 
 def pause(server: Server, names: Sequence[str], dry_run: bool) -> list[str]:
-    """Turn recurring runs of ours off, until the next time that the file is applied.
+    """Disable recurring runs that have our mark.
 
     Args:
         server: The server.
-        names: Their names; none for all.
+        names: Their names; empty for all.
         dry_run: Whether to write nothing.
 
     Returns:
-        The names of those that were on.
+        The names of the recurring runs that were enabled.
 
     Raises:
-        InputError: None of ours has one of the names.
+        InputError: A name does not exist.
     """
-    ours = [each for each in server.recurring_runs() if name_of(each)]
-    known = sorted({str(name_of(each)) for each in ours})
-    if unknown := [name for name in names if name not in known]:
+    ours = [run for run in server.recurring_runs() if name_of(run)]
+    existing = sorted({str(name_of(run)) for run in ours})
+    if unknown := [name for name in names if name not in existing]:
         raise InputError(
-            f"name: {server.url} has no recurring run '{unknown[0]}' that was made by this command. Name one of:"
-            f" {', '.join(known) or 'none'}."
+            f"names: `schedule apply` created no recurring run '{unknown[0]}' on {server.url}. Existing names:"
+            f" {', '.join(existing) or 'none'}."
         )
-    on = [each for each in ours if is_enabled(each) and (not names or name_of(each) in names)]
-    for each in on:
+    enabled = [run for run in ours if is_enabled(run) and (not names or name_of(run) in names)]
+    for run in enabled:
         if not dry_run:
-            server.set_enabled(each.recurring_run_id, False)
-    return sorted({str(name_of(each)) for each in on})
+            server.set_enabled(run.recurring_run_id, False)
+    return sorted({str(name_of(run)) for run in enabled})
 
 
 def _create(server: Server, pinned: Pinned) -> Any:
@@ -198,52 +194,47 @@ def _create(server: Server, pinned: Pinned) -> Any:
 
 
 def differences(server: Server, change: Change) -> list[str]:
-    """Return lines that tell what a change changes, as in `cron: 0 0 2 * * * -> 0 30 2 * * *`.
-
-    Args:
-        server: The server, asked for the names of versions.
-        change: The change.
-    """
+    """Return a line for each changed field, e.g. `cron: 0 0 2 * * * -> 0 30 2 * * *`."""
     if change.wanted is None:
         return []
     schedule = change.wanted.schedule
     lines = []
     if change.replaced is not None:
-        old, new = _told(server, change.replaced), _wanted(change.wanted)
+        old, new = _existing_fields(server, change.replaced), _wanted_fields(change.wanted)
         lines = [f"{key}: {old[key]} -> {new[key]}" for key in new if old[key] != new[key]]
-    before = change.kept or change.replaced
+    before = change.retained or change.replaced
     if before is not None and is_enabled(before) != schedule.enabled:
-        lines.append(f"enabled: {_word(is_enabled(before))} -> {_word(schedule.enabled)}")
-    left_over = len(change.superseded) - (change.replaced is not None)
-    if left_over:
-        lines.append(f"left over and deleted: {left_over}")
+        lines.append(f"enabled: {_boolean_text(is_enabled(before))} -> {_boolean_text(schedule.enabled)}")
+    leftovers = len(change.superseded) - (change.replaced is not None)
+    if leftovers:
+        lines.append(f"leftovers of an interrupted apply, deleted: {leftovers}")
     return lines
 
 
-def _wanted(pinned: Pinned) -> dict[str, str]:
+def _wanted_fields(pinned: Pinned) -> dict[str, str]:
     schedule = pinned.schedule
-    told = {
+    fields = {
         "version": pinned.version.name,
         "cron": schedule.cron,
         "parameters": json.dumps(schedule.parameters, sort_keys=True),
         "max_concurrency": str(schedule.max_concurrency),
-        "no_catchup": _word(schedule.no_catchup),
+        "no_catchup": _boolean_text(schedule.no_catchup),
         "experiment": schedule.experiment,
         "description": schedule.description,
     }
-    # The server fills in its own if none is given.
-    return told | ({"service_account": schedule.service_account} if schedule.service_account else {})
+    # If the file names no service account, the server sets its default.
+    return fields | ({"service_account": schedule.service_account} if schedule.service_account else {})
 
 
-def _told(server: Server, recurring_run: Any) -> dict[str, str]:
-    """Return what the server says of a recurring run, in the words of `_wanted`."""
+def _existing_fields(server: Server, recurring_run: Any) -> dict[str, str]:
+    """Return the fields of a recurring run on the server, as `_wanted_fields` does."""
     parameters = recurring_run.runtime_config.parameters if recurring_run.runtime_config else {}
     return {
         "version": version_name(server, recurring_run),
         "cron": cron_of(recurring_run),
         "parameters": json.dumps(parameters or {}, sort_keys=True),
         "max_concurrency": str(recurring_run.max_concurrency),
-        "no_catchup": _word(bool(recurring_run.no_catchup)),
+        "no_catchup": _boolean_text(bool(recurring_run.no_catchup)),
         "experiment": server.experiment_name(recurring_run.experiment_id),
         "description": _MARK.sub("", recurring_run.description or ""),
         "service_account": recurring_run.service_account or "",
@@ -257,12 +248,12 @@ def cron_of(recurring_run: Any) -> str:
 
 
 def version_name(server: Server, recurring_run: Any) -> str:
-    """Return the name of the version that a recurring run is pinned to; empty if it is not pinned."""
+    """Return the name of a recurring run's pinned version; empty if it is not pinned."""
     reference = recurring_run.pipeline_version_reference
     if reference is None or not reference.pipeline_version_id:
         return ""
     return server.version_name(reference.pipeline_id, reference.pipeline_version_id)
 
 
-def _word(value: bool) -> str:
+def _boolean_text(value: bool) -> str:
     return "true" if value else "false"

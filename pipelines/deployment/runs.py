@@ -1,4 +1,4 @@
-"""Runs on the server."""
+"""Start runs on the server, and wait for them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,18 +11,16 @@ import urllib3
 from kfp_server_api import ApiException
 
 from pipelines.deployment.compiled import CompiledPipeline
+from pipelines.deployment.failures import find_failure
 from pipelines.deployment.server import Server
 from pipelines.deployment.upload import find_uploaded
+from pipelines.errors import RunFailed
 
-# KFP's own client waits for ever for a run that was terminated.
+# States of a run that has ended. KFP's own client does not count CANCELED, so it waits for a terminated run forever.
 _FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 _POLL_SECONDS = 5
-# A server that is not there for less than this many polls was only started anew.
-_PATIENCE = 24
-
-
-class RunFailed(RuntimeError):  # noqa: N818 - reads as what happened, like subprocess.TimeoutExpired
-    """A run on the server did not succeed; the message says how it ended and where to look."""
+# Number of consecutive polls that may fail, so that a restart of the server does not end the wait.
+_MAXIMUM_FAILED_POLLS = 24
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,9 @@ class StartedRun:
     """A run on the server.
 
     Attributes:
-        run_id: Its id.
-        url: Its page in the UI.
-        version: Name of the version that it runs; empty if it runs the compiled file itself.
+        run_id: Id of the run.
+        url: Page of the run in the UI.
+        version: Name of the pipeline version that it runs; empty if it runs the compiled file.
     """
 
     run_id: str
@@ -43,14 +41,14 @@ class StartedRun:
 def start_run(
     server: Server, compiled: CompiledPipeline, arguments: Mapping[str, Any], experiment: str, service_account: str
 ) -> StartedRun:
-    """Start a run of the uploaded version with this content, or of the file, if that was not uploaded.
+    """Start a run of the uploaded version with this content, or else of the compiled file.
 
     Args:
         server: The server.
         compiled: The pipeline.
-        arguments: Pipeline parameters; the others keep their defaults.
-        experiment: The experiment that it belongs to; made if there is none.
-        service_account: The account that its tasks run as; empty takes the server's.
+        arguments: Pipeline parameters that differ from their defaults.
+        experiment: Name of the experiment; created if it does not exist.
+        service_account: Service account of the run's pods. Empty: the server's default.
     """
     uploaded = find_uploaded(server, compiled)
     source: dict[str, Any] = {"pipeline_package_path": str(compiled.path)}
@@ -63,37 +61,45 @@ def start_run(
         service_account=service_account or None,
         **source,
     )
-    return StartedRun(run.run_id, server.link(f"runs/details/{run.run_id}"), uploaded.name if uploaded else "")
+    return StartedRun(run.run_id, server.run_page(run.run_id), uploaded.name if uploaded else "")
 
 
 def wait_for(server: Server, run: StartedRun, on_state: Callable[[str], None]) -> None:
-    """Wait until a run has ended.
+    """Wait until a run ends.
 
     Args:
         server: The server.
         run: The run.
-        on_state: Called with each state that it is in, as in `RUNNING`.
+        on_state: Called with each new state of the run, e.g. `RUNNING`.
 
     Raises:
-        RunFailed: It did not succeed.
+        RunFailed: The run did not succeed.
     """
-    state, missed = "", 0
+    state, failed_polls = "", 0
     while state not in _FINAL:
-        if state or missed:
+        if state or failed_polls:
             time.sleep(_POLL_SECONDS)
         try:
             now = server.run(run.run_id)
         except (ApiException, urllib3.exceptions.HTTPError) as error:
-            missed += 1
-            if missed > _PATIENCE or (
+            failed_polls += 1
+            if failed_polls > _MAXIMUM_FAILED_POLLS or (
                 isinstance(error, ApiException) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
             ):
                 raise
             continue
-        missed = 0
+        failed_polls = 0
         if now.state != state:
             state = now.state
             on_state(state)
     if state != "SUCCEEDED":
-        said = f" ({now.error.message})" if now.error and now.error.message else ""
-        raise RunFailed(f"run: ended {state}{said}. See {run.url}.")
+        raise RunFailed(f"run: ended {state}. {_cause(server, now)}See {run.url}.")
+
+
+def _cause(server: Server, run: Any) -> str:
+    """Return the cause of a failed run, followed by a space; empty if the server returns none."""
+    if (failure := find_failure(server, run.run_id)) is not None:
+        cause = f"task '{failure.task}' failed. {failure.sentence}".strip()
+    else:
+        cause = run.error.message if run.error and run.error.message else ""
+    return f"{cause.rstrip('.')}. " if cause else ""

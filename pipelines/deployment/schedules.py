@@ -1,16 +1,16 @@
-"""The file of recurring runs, typed."""
+"""The file of recurring runs."""
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from components.errors import InputError
+from pipelines.catalogue import REPOSITORY, PipelineName
 from pipelines.deployment.cron import parse_cron
-from pipelines.generated import REPOSITORY
-from pipelines.parameters import check_parameters
+from pipelines.parameters import convert_parameters
 
 SCHEDULES = REPOSITORY / "pipelines" / "schedules.yaml"
 _PREFIX = re.compile(r"^Value error, ")
@@ -20,26 +20,26 @@ class Schedule(BaseModel):
     """A recurring run.
 
     Attributes:
-        name: Its name on the server: lower case, digits and hyphens.
-        pipeline: The pipeline.
-        cron: When it starts: second, minute, hour, day of month, month, day of week, in the time zone of the server's
-            scheduler, which is UTC unless its CRON_SCHEDULE_TIMEZONE says otherwise.
-        description: What people should know.
-        parameters: Pipeline parameters; the others keep their defaults.
+        name: Name on the server: lower-case letters, digits and hyphens.
+        pipeline: The pipeline that it runs.
+        cron: Second, minute, hour, day of month, month and day of week, in the time zone of the server's scheduler:
+            UTC, unless CRON_SCHEDULE_TIMEZONE is set there.
+        description: Description for people, shown in the UI.
+        parameters: Pipeline parameters that differ from their defaults.
         enabled: Whether it starts runs.
-        max_concurrency: Runs of it at one time, 1..10; a start that is one too many waits.
-        no_catchup: Whether starts that were missed are left out, but for the latest.
-        experiment: The experiment that its runs are in.
-        service_account: The account that its tasks run as; empty takes the server's.
-        version: Name of the pipeline's version; empty takes the one with the content of the compiled file.
+        max_concurrency: Largest number of its runs at one time, 1..10. Further runs wait.
+        no_catchup: Whether only the latest of several missed runs starts.
+        experiment: Name of the experiment of its runs.
+        service_account: Service account of its pods. Empty: the server's default.
+        version: Name of the pipeline version. Empty: the version with the content of the compiled file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)
-    pipeline: Literal["training", "scoring", "labeling"]
+    pipeline: PipelineName
     cron: str
-    # The server keeps no more than 255 characters, and the mark that tells ours from others' takes some.
+    # The server stores 255 characters, and our mark needs some of them.
     description: str = Field("", max_length=150)
     parameters: dict[str, Any] = {}
     enabled: bool = True
@@ -51,24 +51,23 @@ class Schedule(BaseModel):
 
     @field_validator("cron")
     @classmethod
-    def _cron_means_what_it_says(cls, value: str) -> str:
+    def _check_cron(cls, value: str) -> str:
         parse_cron(value)
         return " ".join(value.split())
 
-    def check_parameters(self, compiled: Path, file: Path) -> None:
-        """Check that the pipeline declares the parameters.
+    def with_typed_parameters(self, file: Path) -> Self:
+        """Return this schedule with validated parameters of the pipeline's types.
 
         Args:
-            compiled: The compiled pipeline.
-            file: The file that this is of, for the error.
+            file: The file that this schedule is in, for the error.
 
         Raises:
-            InputError: It does not, or they are of another type.
+            InputError: A parameter is unknown, or a value is not allowed.
         """
         try:
-            check_parameters(compiled, self.parameters)
+            return self.model_copy(update={"parameters": convert_parameters(self.pipeline, self.parameters)})
         except InputError as error:
-            raise InputError(f"{file}: {self.name}.{error}") from error
+            raise InputError(f"{file}: {self.name}.{error}") from None
 
 
 class _File(BaseModel):
@@ -77,10 +76,10 @@ class _File(BaseModel):
     schedules: tuple[Schedule, ...] = ()
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
+    def _check_unique_names(self) -> Self:
         names = [schedule.name for schedule in self.schedules]
-        if doubled := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two are named {', '.join(doubled)}. Rename one")
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"duplicate name {', '.join(duplicates)}. Rename one")
         return self
 
 
@@ -91,14 +90,14 @@ def load_schedules(path: Path) -> tuple[Schedule, ...]:
         path: The YAML.
 
     Raises:
-        InputError: There is no such file, it is no YAML, or a field is unknown, missing or not allowed.
+        InputError: The file does not exist or is not YAML, or a field is unknown, missing or malformed.
     """
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror}). Name a file with --file.") from error
+        raise InputError(f"{path}: can't be read ({error.strerror}). Give another file with --file.") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: is no YAML ({' '.join(str(error).split())}). Correct it.") from error
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())}). Fix the syntax.") from error
     try:
         return _File.model_validate({} if content is None else content).schedules
     except ValidationError as error:
@@ -112,6 +111,6 @@ def _sentence(error: ValidationError, content: Any) -> str:
         entry = content["schedules"][int(where[1])]
         name = entry.get("name") if isinstance(entry, dict) else None
         where[:2] = [str(name or f"schedules[{where[1]}]")]
-    # Pydantic names the class, which is nothing to the user; the sentences about cron name their field themselves.
+    # Pydantic's message names the Python class. Errors about cron already name their field.
     message = "Input should be a mapping" if first["type"] == "model_type" else _PREFIX.sub("", first["msg"])
     return f"{'.'.join(where) or 'schedules'}: {message.removeprefix('cron: ')}".rstrip(".") + "."

@@ -1,4 +1,4 @@
-"""The server of Kubeflow Pipelines, by KFP's own client, with one sentence for each way in which it fails."""
+"""Requests to the Kubeflow Pipelines server through KFP's client, with one-sentence errors."""
 
 import contextlib
 import io
@@ -15,18 +15,20 @@ import urllib3
 from kfp_server_api import ApiException
 
 from components.errors import InputError
+from components.pipeline_run import run_page
 from pipelines.deployment.server_settings import ServerSettings
 
-# The most that the server gives at once.
+# The server's largest page.
 _PAGE = 200
-# The client sets no time limit of its own; whether there is a server is known sooner.
+# KFP's client sets no timeout.
 _CONNECT_SECONDS, _READ_SECONDS = 5, 30
 _EQUALS = 1
+_REQUEST_ERRORS = (ApiException, urllib3.exceptions.HTTPError)
 _FORWARD = "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
 
 
 class _Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
-    """KFP's client, that does not ask a dead server five times, with a stack trace each, before it says so."""
+    """KFP's client without its five attempts to reach a server, which log a stack trace each."""
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         try:
@@ -37,14 +39,13 @@ class _Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
                 raise
             raise InputError(
-                f"endpoint: {self.url} has no API v2beta1 ({error.status}), so it is older than Kubeflow Pipelines 2,"
-                " or something else. Name a server of version 2.17 or later."
+                f"endpoint: {self.url} does not serve API v2beta1 ({error.status}). Use a Kubeflow Pipelines server of"
+                " version 2.17 or later."
             ) from error
         if "json" not in headers.get("Content-Type", ""):
             raise InputError(
-                f"endpoint: {self.url} answers with a page for people, such as a login, not as Kubeflow Pipelines'"
-                " API. Set KF_PIPELINES_TOKEN, or forward a port of the cluster and name that:"
-                f" {_FORWARD}."
+                f"endpoint: {self.url} responds with a web page, e.g. a login, instead of the Kubeflow Pipelines API."
+                f" Set KF_PIPELINES_TOKEN, or use http://localhost:8080 after {_FORWARD}."
             )
         return health
 
@@ -54,10 +55,10 @@ class _Client(kfp.Client):  # type: ignore[misc]  # kfp ships no types
 
 
 class Server:
-    """What the commands need of the server. All names are display names.
+    """The requests that the commands need. All names are display names.
 
     Attributes:
-        url: Its URL.
+        url: URL of the server.
     """
 
     def __init__(self, client: _Client, namespace: str | None) -> None:
@@ -66,23 +67,24 @@ class Server:
         self._namespace = namespace
 
     def find_pipeline(self, name: str) -> Any | None:
-        """Return the pipeline of a name, or None."""
+        """Return the pipeline with a name, or None."""
         return self._named(self._client.list_pipelines, "pipelines", name, namespace=self._namespace)
 
     def create_pipeline(self, name: str, description: str) -> Any:
-        """Make a pipeline that has no version yet."""
-        # The client's own way names the first version like the pipeline; ours are named by their content.
+        """Create a pipeline without a version."""
+        # The client's method would also create a first version with the pipeline's name. Our versions are named by
+        # content.
         body = self._client.api_models.V2beta1Pipeline(
             name=name, display_name=name, description=description, namespace=self._namespace
         )
         return self._client.pipelines.pipeline_service_create_pipeline(pipeline=body)
 
     def find_version(self, pipeline_id: str, name: str) -> Any | None:
-        """Return the version of a name of a pipeline, or None."""
+        """Return the version of a pipeline with a name, or None."""
         return self._named(self._client.list_pipeline_versions, "pipeline_versions", name, pipeline_id=pipeline_id)
 
     def version_name(self, pipeline_id: str, version_id: str) -> str:
-        """Return the name of a version, or its id if it is gone."""
+        """Return the name of a version, or its id if the version was deleted."""
         try:
             return str(self._client.get_pipeline_version(pipeline_id, version_id).display_name)
         except ApiException as error:
@@ -91,22 +93,22 @@ class Server:
             return version_id
 
     def add_version(self, pipeline_id: str, name: str, compiled: Path, description: str) -> Any:
-        """Add a version to a pipeline, made of a compiled file."""
+        """Upload a compiled file as a version of a pipeline."""
         with contextlib.redirect_stdout(io.StringIO()):
             return self._client.upload_pipeline_version(
                 str(compiled), pipeline_version_name=name, pipeline_id=pipeline_id, description=description
             )
 
     def experiment(self, name: str) -> Any:
-        """Return the experiment of a name; it is made if there is none.
+        """Return the experiment with a name, and create it if it does not exist.
 
         Raises:
-            InputError: It is archived, so that nothing runs in it.
+            InputError: The experiment is archived, so it can't have runs.
         """
         with contextlib.redirect_stdout(io.StringIO()):
             experiment = self._client.create_experiment(name, namespace=self._namespace)
         if experiment.storage_state == "ARCHIVED":
-            raise InputError(f"experiment: '{name}' is archived. Restore it in the UI, or name another one.")
+            raise InputError(f"experiment: '{name}' is archived. Restore it in the UI, or use another experiment.")
         return experiment
 
     def experiment_name(self, experiment_id: str) -> str:
@@ -114,7 +116,7 @@ class Server:
         return str(self._client.get_experiment(experiment_id).display_name)
 
     def recurring_runs(self) -> list[Any]:
-        """Return all recurring runs, whoever made them, the oldest first."""
+        """Return all recurring runs, oldest first."""
         return list(
             self._pages(
                 self._client.list_recurring_runs, "recurring_runs", sort_by="created_at", namespace=self._namespace
@@ -122,7 +124,7 @@ class Server:
         )
 
     def create_recurring_run(self, experiment_id: str, name: str, **options: Any) -> Any:
-        """Make a recurring run, with the options of the client's method of that name."""
+        """Create a recurring run, with the options of the client's method of this name."""
         return self._client.create_recurring_run(experiment_id, name, **options)
 
     def set_enabled(self, recurring_run_id: str, enabled: bool) -> None:
@@ -133,9 +135,9 @@ class Server:
             self._client.disable_recurring_run(recurring_run_id)
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:
-        """Delete a recurring run, and leave what it started running; one that is gone already is no error."""
+        """Delete a recurring run if it exists. Its active runs continue."""
         try:
-            # Deleting it in the client's own way takes the runs with it that are at work.
+            # The client's method would also delete its active runs.
             self._client.recurring_runs.recurring_run_service_delete_recurring_run(
                 recurring_run_id=recurring_run_id, propagation_policy="ORPHAN"
             )
@@ -152,9 +154,39 @@ class Server:
         """Return a run."""
         return self._client.get_run(run_id)
 
-    def link(self, path: str) -> str:
-        """Return the URL of a page of the UI, as in `runs/details/ID`."""
-        return f"{self._client._get_url_prefix()}/#/{path}"
+    def workflow(self, run_id: str) -> dict[str, Any]:
+        """Return Argo's workflow of a run, with the state of each pod; {} if not available."""
+        try:
+            found = json.loads(self._get("/apis/v1beta1/runs/{run_id}", run_id=run_id))
+            workflow = json.loads(found["pipeline_runtime"]["workflow_manifest"])
+        except (*_REQUEST_ERRORS, ValueError, KeyError, TypeError):
+            return {}
+        return workflow if isinstance(workflow, dict) else {}
+
+    def log(self, run_id: str, pod: str) -> str:
+        """Return the log of a run's pod; empty if not available, e.g. because the pod was deleted."""
+        try:
+            return self._get("/apis/v1alpha1/runs/{run_id}/nodes/{pod}/log", run_id=run_id, pod=pod)
+        except _REQUEST_ERRORS:
+            return ""
+
+    def _get(self, path: str, **parts: str) -> str:
+        """Return the response of an API that KFP's client does not cover."""
+        client = self._client._healthz_api.api_client
+        response = client.call_api(
+            path,
+            "GET",
+            path_params=parts,
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+            _preload_content=False,
+            _request_timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+        )
+        return str(response.data.decode(errors="replace"))
+
+    def run_page(self, run_id: str) -> str:
+        """Return the URL of a run's page in the UI."""
+        return run_page(self._client._get_url_prefix(), run_id)
 
     def _named(self, list_page: Callable[..., Any], field: str, name: str, **options: Any) -> Any | None:
         predicate = {"operation": _EQUALS, "key": "display_name", "stringValue": name}
@@ -165,7 +197,7 @@ class Server:
         token = ""
         while True:
             page = list_page(page_token=token, page_size=_PAGE, **options)
-            # An empty list may be left out of the answer.
+            # The server omits an empty list.
             yield from getattr(page, field) or []
             token = page.next_page_token or ""
             if not token:
@@ -174,13 +206,13 @@ class Server:
 
 @contextmanager
 def connected(settings: ServerSettings) -> Iterator[Server]:
-    """Connect to the server, and tell in one sentence if that, or what is done inside, fails.
+    """Connect to the server, and turn errors of all requests into one sentence.
 
     Raises:
-        InputError: The server can't be reached, is none of Kubeflow Pipelines 2, does not know or let the user, or
+        InputError: The server can't be reached or is not Kubeflow Pipelines 2, the user has no access, or the server
             refused a request.
     """
-    with _told(settings):
+    with _one_sentence_errors(settings):
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             client = _Client(
@@ -195,8 +227,8 @@ def connected(settings: ServerSettings) -> Iterator[Server]:
         namespace = (settings.namespace or client.get_user_namespace()) if multi_user else None
         if multi_user and not namespace:
             raise InputError(
-                f"namespace: {client.url} has several users, so it has to know whose this is. Set"
-                " KF_PIPELINES_NAMESPACE to the namespace of your profile."
+                f"namespace: not set, but {client.url} has several users. Set KF_PIPELINES_NAMESPACE to the namespace"
+                " of your profile."
             )
         yield Server(client, namespace)
 
@@ -208,13 +240,13 @@ def _credentials(settings: ServerSettings) -> Any | None:
 
 
 @contextmanager
-def _told(settings: ServerSettings) -> Iterator[None]:
+def _one_sentence_errors(settings: ServerSettings) -> Iterator[None]:
     where = settings.endpoint or "the server of the cluster"
     try:
         yield
     except urllib3.exceptions.HTTPError as error:
         raise InputError(
-            f"endpoint: {where} can't be reached. Set KF_PIPELINES_ENDPOINT or --endpoint to the server's URL, as in"
+            f"endpoint: {where} can't be reached. Set KF_PIPELINES_ENDPOINT or --endpoint to the server's URL, e.g."
             f" http://localhost:8080 after {_FORWARD}."
         ) from error
     except ApiException as error:
@@ -225,24 +257,24 @@ def _sentence(where: str, error: ApiException) -> str:
     message = _message(error)
     if error.status == HTTPStatus.UNAUTHORIZED:
         return (
-            f"endpoint: {where} does not know you (401: {message}). Set KF_PIPELINES_TOKEN to a token, or"
-            " KF_PIPELINES_SA_TOKEN_PATH to the file of one."
+            f"endpoint: {where} requires a login (401: {message}). Set KF_PIPELINES_TOKEN to a token, or"
+            " KF_PIPELINES_SA_TOKEN_PATH to a file with a token."
         )
     if error.status == HTTPStatus.FORBIDDEN:
         return (
-            f"endpoint: {where} does not let you do this (403: {message}). Ask for the right, or set"
-            " KF_PIPELINES_NAMESPACE to a namespace of yours."
+            f"endpoint: {where} denied access (403: {message}). Ask for the permission, or set KF_PIPELINES_NAMESPACE"
+            " to a namespace of yours."
         )
     if not error.status:
         return (
-            f"endpoint: no trust in the certificate of {where} ({message}). Set KF_PIPELINES_SSL_CA_CERT to the file"
-            " with its issuer's."
+            f"endpoint: certificate of {where} not trusted ({message}). Set KF_PIPELINES_SSL_CA_CERT to a file with its"
+            " issuer's certificate."
         )
-    return f"endpoint: {where} refused a request ({error.status}: {message}). Mend what it names, and run this again."
+    return f"endpoint: {where} refused a request ({error.status}: {message}). Fix the cause, and run the command again."
 
 
 def _message(error: ApiException) -> str:
-    """Return what the server says in its own words, on one line."""
+    """Return the server's message on one line."""
     if not error.status:
         return " ".join(str(error.reason).split())
     try:
@@ -251,5 +283,5 @@ def _message(error: ApiException) -> str:
         body = None
     if not isinstance(body, dict):
         return str(error.reason)
-    said = next((body[key] for key in ("message", "error_message", "error") if body.get(key)), error.reason)
-    return " ".join(str(said).split())
+    message = next((body[key] for key in ("message", "error_message", "error") if body.get(key)), error.reason)
+    return " ".join(str(message).split())

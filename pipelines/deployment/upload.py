@@ -1,4 +1,4 @@
-"""Upload compiled pipelines, each content once."""
+"""Upload compiled pipelines. A content is uploaded once, as a version."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pipelines.deployment.server import Server
 
 
 class UploadAction(StrEnum):
-    """What an upload does."""
+    """The change that an upload made."""
 
     CREATED = "created"
     VERSION_ADDED = "version added"
@@ -25,8 +25,8 @@ class UploadedVersion:
 
     Attributes:
         pipeline_id: Id of its pipeline.
-        version_id: Its id.
-        name: Its name.
+        version_id: Id of the version.
+        name: Name of the version.
     """
 
     pipeline_id: str
@@ -35,9 +35,9 @@ class UploadedVersion:
 
 
 def upload(server: Server, compiled: CompiledPipeline, dry_run: bool = False) -> UploadAction:
-    """Give the server a version with this content, unless it has one.
+    """Upload a compiled pipeline as a version, unless the server has that version.
 
-    A pipeline that has no version yet, because an upload ended between the two, gets its first one here.
+    Idempotent: an upload that was interrupted before the pipeline got its version is completed.
 
     Args:
         server: The server.
@@ -45,7 +45,7 @@ def upload(server: Server, compiled: CompiledPipeline, dry_run: bool = False) ->
         dry_run: Whether to write nothing.
 
     Returns:
-        What was done, or would be.
+        The change that was made, or would be.
     """
     pipeline = server.find_pipeline(compiled.name)
     if pipeline is None:
@@ -66,7 +66,7 @@ def find_uploaded(server: Server, compiled: CompiledPipeline, version: str = "")
     Args:
         server: The server.
         compiled: The pipeline.
-        version: Name of another version of it that is wanted instead.
+        version: Name of another version of the pipeline to return instead.
     """
     name = version or compiled.version
     pipeline = server.find_pipeline(compiled.name)
@@ -75,16 +75,16 @@ def find_uploaded(server: Server, compiled: CompiledPipeline, version: str = "")
 
 
 def require_uploaded(server: Server, compiled: CompiledPipeline, version: str = "") -> UploadedVersion:
-    """Return what `find_uploaded` does.
+    """Return the version that `find_uploaded` finds.
 
     Raises:
-        InputError: The server does not have it.
+        InputError: The server does not have the version.
     """
     found = find_uploaded(server, compiled, version)
     if found is None:
         raise InputError(
-            f"version: {server.url} has no version '{version or compiled.version}' of {compiled.name}. Upload it first,"
-            " or give the --registry and --tag that it was uploaded with."
+            f"version: '{version or compiled.version}' of {compiled.name} not found on {server.url}. Upload it first,"
+            " or give the same --registry and --tag as for the upload."
         )
     return found
 
@@ -93,6 +93,6 @@ def _add_version(server: Server, pipeline_id: str, compiled: CompiledPipeline) -
     try:
         server.add_version(pipeline_id, compiled.version, compiled.path, compiled.description)
     except ApiException as error:
-        # Somebody else's upload of the same content came first, or an answer to ours got lost.
+        # Another upload of this content was faster, or the response to ours was lost.
         if error.status != HTTPStatus.CONFLICT:
             raise

@@ -1,1 +1,1 @@
-"""Sample images to try the pipelines on, in the layout of Caltech-256."""
+"""Sample images for trying the pipelines, in the layout of Caltech-256."""

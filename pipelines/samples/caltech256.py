@@ -1,8 +1,8 @@
-"""Caltech-256 as a sample: 30,607 photographs in 257 classes, of which the first one of each class arrives later.
+"""Caltech-256 as a sample: 30,607 photographs in 257 classes; the first image of each class arrives later.
 
-The archive is the one of its authors' record, https://data.caltech.edu/records/nyy15-4j048 (Griffin, Holub and Perona:
+The archive comes from its authors' record, https://data.caltech.edu/records/nyy15-4j048 (Griffin, Holub and Perona:
 Caltech-256 Object Category Dataset, 2007). The record states its MD5, 67b4f42ca05d46448c6bb8ecd2220f6d; torchvision
-checks the same file by that MD5 (torchvision.datasets.Caltech256) and by the SHA-256 below (its prototype of it).
+checks the same file by that MD5 (torchvision.datasets.Caltech256) and by the SHA-256 below (its prototype data set).
 """
 
 import tarfile
@@ -18,11 +18,11 @@ from components.errors import InputError
 from components.ingest_images.labels import LabelPattern
 from pipelines.samples.download import RemoteFile, download
 from pipelines.samples.layout import (
-    ANSWERS,
-    LABELLED,
-    UNLABELLED,
+    LABELED,
+    TRUE_LABELS,
+    UNLABELED,
     SampleSummary,
-    answers_csv,
+    true_labels_csv,
     unwritable,
     write_missing,
 )
@@ -49,28 +49,28 @@ class _Photograph:
 
     @property
     def path(self) -> str:
-        """Where it lies in the sample."""
+        """Path in the sample."""
         member = PurePosixPath(self.member.name)
-        folder = UNLABELLED if self.held_back else f"{LABELLED}/{member.parent.name}"
+        folder = UNLABELED if self.held_back else f"{LABELED}/{member.parent.name}"
         return f"{folder}/{member.name}"
 
 
 def make_caltech256(folder: Path, console: Console, archive: RemoteFile = ARCHIVE) -> SampleSummary:
-    """Download the archive of Caltech-256 and lay its photographs out; leave what is there as it is.
+    """Download the archive of Caltech-256 and extract its photographs, if they are missing.
 
-    The archive stays in the folder, so that a later call needs no network. Twice its length must be free.
+    The archive stays in the folder, so that a later call needs no network. Twice its size must be free.
 
     Args:
-        folder: Where to; made if there is none.
-        console: Shows how far it is.
-        archive: Where the archive is, and what it is known by.
+        folder: Folder of the sample.
+        console: Console that shows the progress.
+        archive: The archive.
 
     Returns:
-        What the sample consists of.
+        The content of the sample.
 
     Raises:
-        InputError: The archive can't be had, is another one or holds what it should not; or the folder can't be written
-            to.
+        InputError: The archive can't be downloaded, is a different file or has forbidden members; or the folder can't
+            be written to.
     """
     tar = folder / ARCHIVE_NAME
     try:
@@ -90,34 +90,35 @@ def _progress(console: Console) -> Iterator[Progress]:
 
 
 def _lay_out(tar: Path, folder: Path, progress: Progress) -> SampleSummary:
-    """Write each photograph that is missing, and the answers last."""
+    """Write each missing photograph, then the true labels."""
     with tarfile.open(tar, "r:") as archive:
-        # Read to its end before anything is written: one member that must not be spoils the archive.
-        photographs = {each.path: each for each in _photographs(archive, folder)}
-        length = sum(each.member.size for each in photographs.values())
+        # Check all members before writing any file: one forbidden member makes the archive unacceptable.
+        photographs = {photograph.path: photograph for photograph in _photographs(archive, folder)}
+        length = sum(photograph.member.size for photograph in photographs.values())
         bar = progress.add_task(f"{tar.name}: extract", total=length)
         written = 0
         for path, photograph in photographs.items():
             content = archive.extractfile(photograph.member)
-            # Only a member that is no file has no content, and those are refused.
+            # Only members other than files have no content, and _photographs omits those.
             assert content is not None
             written += write_missing(folder / path, content.read())
             progress.advance(bar, photograph.member.size)
-    arriving = [each for _, each in sorted(photographs.items()) if each.held_back]
-    written += write_missing(folder / ANSWERS, answers_csv((each.path, each.label, each.name) for each in arriving))
+    arriving = [photograph for _, photograph in sorted(photographs.items()) if photograph.held_back]
+    rows = ((photograph.path, photograph.label, photograph.name) for photograph in arriving)
+    written += write_missing(folder / TRUE_LABELS, true_labels_csv(rows))
     return SampleSummary(
-        labelled_folder=folder / LABELLED,
-        unlabelled_folder=folder / UNLABELLED,
-        answers=folder / ANSWERS,
-        classes=len({each.label for each in photographs.values()}),
-        labelled=len(photographs) - len(arriving),
-        unlabelled=len(arriving),
+        labeled_folder=folder / LABELED,
+        unlabeled_folder=folder / UNLABELED,
+        true_labels=folder / TRUE_LABELS,
+        classes=len({photograph.label for photograph in photographs.values()}),
+        labeled=len(photographs) - len(arriving),
+        unlabeled=len(arriving),
         written=written,
     )
 
 
 def _photographs(archive: tarfile.TarFile, folder: Path) -> Iterator[_Photograph]:
-    """Yield what lies in a class' folder and is named *.jpg; the archive holds a few other things, by mistake."""
+    """Yield the files named *.jpg in the folders of classes. The archive has a few other files, by mistake."""
     pattern = LabelPattern()
     for member in archive:
         _check(member, folder)
@@ -127,15 +128,15 @@ def _photographs(archive: tarfile.TarFile, folder: Path) -> Iterator[_Photograph
 
 
 def _check(member: tarfile.TarInfo, folder: Path) -> None:
-    """Raise an error for a member that a data set has no use for: a link, a device, a path that leads elsewhere."""
+    """Raise an error for a forbidden member: a link, a device, or a path outside the archive's folder."""
     try:
         tarfile.data_filter(member, str(folder))
-        # The filter would take the slash off an absolute path, and let links through that stay inside.
+        # The filter accepts links inside the folder, and absolute paths, whose slash it removes.
         harmless = (member.isfile() or member.isdir()) and not member.name.startswith("/")
     except tarfile.FilterError:
         harmless = False
     if not harmless:
         raise InputError(
-            f"url: the archive holds '{member.name}', which is a link or leads out of its folder; nothing was"
-            " extracted. Use another archive."
+            f"url: member '{member.name}' of the archive is a link or leads out of its folder. Nothing was extracted."
+            " Use another archive."
         )

@@ -1,4 +1,4 @@
-"""Download of a large file of known length and checksum: taken up where it broke off, checked when whole."""
+"""Download a large file of known size and checksum: resumable, and verified when complete."""
 
 import hashlib
 import os
@@ -23,12 +23,12 @@ _CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<size>\d+|\*)")
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to download, and what it is known by wherever it is downloaded from.
+    """A file to download. Size and checksum identify it, whatever the mirror.
 
     Attributes:
         url: HTTP or HTTPS address.
-        size: Length in bytes.
-        sha256: Checksum of the whole, in hexadecimal digits.
+        size: Size in bytes.
+        sha256: Checksum in hexadecimal digits.
     """
 
     url: str
@@ -37,25 +37,25 @@ class RemoteFile:
 
 
 def download(file: RemoteFile, path: Path, progress: Progress, spare: int = 0) -> None:
-    """Download a file, whole and checked or not at all; one that is there is checked only.
+    """Download a file and verify its checksum. If the file exists, only verify it.
 
-    What has come lies in `<path>.part` until the whole is checked, so that a later call takes it up;
-    `<path>.part.version` says which version of the file on the server it is of.
+    Until the file is complete, `<path>.part` has the received bytes, which a later call continues.
+    `<path>.part.version` has the version of the file on the server that these bytes belong to.
 
     Args:
-        file: Which file.
-        path: Where to; its folder is there.
-        progress: Shows how far it is.
-        spare: Bytes that must be free on the disk besides the file's.
+        file: The file.
+        path: Path to write to, in an existing folder.
+        progress: Display of the progress.
+        spare: Bytes that must remain free on the disk.
 
     Raises:
-        InputError: The address gives no file or another one, the file that is there is another one, or the disk has no
-            room.
+        InputError: The address has no file or a different one, the existing file is a different one, or the disk has
+            too little space.
         OSError: `path` can't be written to.
     """
     if path.exists():
         if _sha256(path) != file.sha256:
-            raise InputError(f"to: '{path}' is not the file of SHA-256 {file.sha256}. Remove it, and run this again.")
+            raise InputError(f"to: the SHA-256 of '{path}' is not {file.sha256}. Remove the file, and run this again.")
         return
     _Download(file, path, progress).run(spare)
 
@@ -66,18 +66,18 @@ class _Download:
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._version = path.with_name(path.name + ".part.version")
-        self._furthest = self._have
+        self._furthest = self._received
         self._progress = progress
-        self._bar = progress.add_task(f"{path.name}: download", total=file.size, completed=self._have)
+        self._bar = progress.add_task(f"{path.name}: download", total=file.size, completed=self._received)
 
     @property
-    def _have(self) -> int:
+    def _received(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
 
     def run(self, spare: int) -> None:
-        self._check_room(spare)
+        self._check_space(spare)
         try:
-            while self._have < self._file.size:
+            while self._received < self._file.size:
                 for attempt in Retrying(
                     retry=retry_if_exception(_is_temporary),
                     stop=stop_after_attempt(_ATTEMPTS),
@@ -85,58 +85,58 @@ class _Download:
                     reraise=True,
                 ):
                     with attempt:
-                        self._get_further()
+                        self._receive_more()
         except requests.RequestException as error:
             raise InputError(
                 f"url: can't download '{self._file.url}' ({_reason(error)}). Check the network, or give the address of"
-                " a mirror; what has come is kept."
+                " a mirror. A later call continues the download."
             ) from error
         self._finish()
 
-    def _check_room(self, spare: int) -> None:
+    def _check_space(self, spare: int) -> None:
         free = shutil.disk_usage(self._path.parent).free
-        needed = self._file.size - self._have + spare
+        needed = self._file.size - self._received + spare
         if free < needed:
             raise InputError(
-                f"to: '{self._path.parent}' has {free / _GIGABYTE:,.1f} GB free, and {needed / _GIGABYTE:,.1f} GB are"
-                " needed. Give a folder that has room."
+                f"to: '{self._path.parent}' has {free / _GIGABYTE:,.1f} GB of free space, but the download needs"
+                f" {needed / _GIGABYTE:,.1f} GB. Choose a folder with more space."
             )
 
-    def _get_further(self) -> None:
-        """Read on; return when the file is further than it ever was, so that only what brings nothing is given up."""
+    def _receive_more(self) -> None:
+        """Receive bytes. Ignore a temporary error if the file has grown, so that only stalls count as attempts."""
         before = self._furthest
         try:
             self._receive()
         except requests.RequestException as error:
-            if self._have <= before or not _is_temporary(error):
+            if self._received <= before or not _is_temporary(error):
                 raise
         finally:
-            self._furthest = max(before, self._have)
+            self._furthest = max(before, self._received)
 
     def _receive(self) -> None:
-        have = self._have
-        # A server that compressed would count other bytes than those that are kept.
+        received = self._received
+        # In a compressed response, a range counts compressed bytes.
         headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
+        if received:
+            headers["Range"] = f"bytes={received}-"
             if version := self._version_of_part():
                 headers["If-Range"] = version
         with requests.get(self._file.url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
             response.raise_for_status()
             resumed = response.status_code == requests.codes.partial_content
             self._check_size(response)
-            if resumed and not self._continues(response, have):
+            if resumed and not self._continues(response, received):
                 self._part.unlink()
-                raise requests.ConnectionError("the server went on with another file")
+                raise requests.ConnectionError("the server continued with a different file")
             with self._part.open("ab" if resumed else "wb") as file:
                 if not resumed:
-                    # Only now that the part is empty: a version beside the bytes of another one would be believed.
+                    # After emptying the part: earlier, this version could describe bytes of another one.
                     self._version.write_text(_version(response))
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     file.write(chunk)
                     self._progress.update(self._bar, completed=file.tell())
-        if self._have < self._file.size:
-            raise requests.ConnectionError("the connection ended before the file did")
+        if self._received < self._file.size:
+            raise requests.ConnectionError("the connection ended before the end of the file")
 
     def _version_of_part(self) -> str:
         return self._version.read_text() if self._version.exists() else ""
@@ -149,13 +149,13 @@ class _Download:
             size = response.headers.get("Content-Length", "")
         if size.isdecimal() and int(size) != self._file.size:
             raise InputError(
-                f"url: '{self._file.url}' is {int(size):,} bytes long, and the file that is wanted"
-                f" {self._file.size:,}. Give the address of a true copy."
+                f"url: '{self._file.url}' has {int(size):,} bytes instead of {self._file.size:,}. Give the address of"
+                " an exact copy."
             )
 
-    def _continues(self, response: requests.Response, have: int) -> bool:
+    def _continues(self, response: requests.Response, received: int) -> bool:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        return match is not None and int(match["start"]) == have and _version(response) == self._version_of_part()
+        return match is not None and int(match["start"]) == received and _version(response) == self._version_of_part()
 
     def _finish(self) -> None:
         sha256 = _sha256(self._part)
@@ -163,16 +163,16 @@ class _Download:
         if sha256 != self._file.sha256:
             self._part.unlink()
             raise InputError(
-                f"url: '{self._file.url}' gave a file of SHA-256 {sha256} instead of {self._file.sha256}; it was"
-                " removed. Run this again, or give the address of a true copy."
+                f"url: the file from '{self._file.url}' has the SHA-256 {sha256} instead of {self._file.sha256}, and"
+                " was removed. Run this again, or give the address of an exact copy."
             )
         os.replace(self._part, self._path)
 
 
 def _version(response: requests.Response) -> str:
-    """Return what tells a file from what it was before, in a form that If-Range takes; nothing if the server is mum."""
+    """Return the version of a file in the form of the header If-Range; empty if the server sends none."""
     tag: str = response.headers.get("ETag", "")
-    # A weak tag promises the same meaning, not the same bytes.
+    # A weak tag does not guarantee the same bytes.
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
 
 
@@ -185,7 +185,7 @@ def _is_temporary(error: BaseException) -> bool:
 def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.HTTPError):
         return f"{error.response.status_code} {error.response.reason}"
-    # urllib3 wraps what went wrong in how often it was tried.
+    # urllib3 wraps the cause in an error about its retries.
     return str(getattr(error.args[0], "reason", error)) if error.args else type(error).__name__
 
 

@@ -1,70 +1,68 @@
-"""How a sample is laid out.
+"""The layout of a sample.
 
-<folder>/labelled/001.zero/001_0002.jpg    labelled by their folder
-<folder>/unlabelled/digit-0001.jpg         what arrives later
-<folder>/answers.csv                       what people would say about the unlabelled ones
+<folder>/labeled/001.zero/001_0002.jpg    images labeled by their folder
+<folder>/unlabeled/digit-0001.jpg         images that arrive later
+<folder>/answers.csv                      true labels of the unlabeled images
 """
 
 import csv
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.atomic_write import atomic_write
 from components.errors import InputError
 
-LABELLED = "labelled"
-UNLABELLED = "unlabelled"
-ANSWERS = "answers.csv"
-ANSWER_COLUMNS = ("path", "label", "name")
+LABELED = "labeled"
+UNLABELED = "unlabeled"
+TRUE_LABELS = "answers.csv"
+TRUE_LABELS_COLUMNS = ("path", "label", "name")
 
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What a sample consists of.
+    """The content of a sample.
 
     Attributes:
-        labelled_folder: Where the labelled images are.
-        unlabelled_folder: Where the other ones are.
-        answers: CSV file of the true labels of the unlabelled images: path relative to the sample, label, name.
-        classes: How many classes there are.
-        labelled: How many labelled images there are.
-        unlabelled: How many unlabelled images there are.
-        written: How many files were missing and have been written.
+        labeled_folder: Folder of the labeled images.
+        unlabeled_folder: Folder of the unlabeled images.
+        true_labels: CSV file with the true labels of the unlabeled images: path relative to the sample, label, name.
+        classes: Number of classes.
+        labeled: Number of labeled images.
+        unlabeled: Number of unlabeled images.
+        written: Number of files that were missing and have been written.
     """
 
-    labelled_folder: Path
-    unlabelled_folder: Path
-    answers: Path
+    labeled_folder: Path
+    unlabeled_folder: Path
+    true_labels: Path
     classes: int
-    labelled: int
-    unlabelled: int
+    labeled: int
+    unlabeled: int
     written: int
 
 
-def answers_csv(rows: Iterable[tuple[str, int, str]]) -> bytes:
-    """Return the file of true labels for rows of path relative to the sample, label and name."""
-    answers = io.StringIO(newline="")
-    writer = csv.writer(answers, lineterminator="\n")
-    writer.writerow(ANSWER_COLUMNS)
+def true_labels_csv(rows: Iterable[tuple[str, int, str]]) -> bytes:
+    """Return the CSV file of true labels: path relative to the sample, label, name."""
+    true_labels = io.StringIO(newline="")
+    writer = csv.writer(true_labels, lineterminator="\n")
+    writer.writerow(TRUE_LABELS_COLUMNS)
     writer.writerows(rows)
-    return answers.getvalue().encode()
+    return true_labels.getvalue().encode()
 
 
 def write_missing(path: Path, content: bytes) -> bool:
-    """Write a file that is not there, whole or not at all; return whether it was written."""
+    """Write a missing file atomically; return whether it was written."""
     if path.exists():
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    with atomic_write(path) as file:
+        file.write(content)
     return True
 
 
 def unwritable(folder: Path, error: OSError) -> InputError:
-    """Return what to raise when a sample's folder can't be written to."""
+    """Return the error to raise if the sample's folder can't be written to."""
     return InputError(
-        f"to: can't write to '{folder}' ({error.strerror}). Give a folder that you may write to and that has room."
+        f"to: can't write to '{folder}' ({error.strerror}). Choose a folder that is writable and has enough space."
     )

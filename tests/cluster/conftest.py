@@ -1,4 +1,4 @@
-"""A real cluster, through KUBECONFIG: tests have namespaces of their own there, which are deleted with all in them."""
+"""A real cluster, which KUBECONFIG names. Tests have namespaces of their own there, which are deleted afterwards."""
 
 import base64
 import os
@@ -6,28 +6,31 @@ import shlex
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 from kubernetes import client
 from pyspark.sql import SparkSession
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from components.cluster.api import api_client
 from components.container_images import ContainerImages
-from components.lake import spark_session
 from components.settings import Settings
-from tests.cluster.kubectl import RUNNER, apply, kubectl
-from tests.cluster.kubectl import namespace as new_namespace
-from tests.cluster.kustomize import installation
+from components.spark.session import spark_session
 from tests.cluster.namespace import Namespace
 from tests.cluster.store import BUCKET
 from tests.cluster.task_runs import TaskRuns
-from tests.services.servers import S3Server, running_s3
+from tests.support.kubectl import RUNNER, apply, kubectl
+from tests.support.kubectl import namespace as new_namespace
+from tests.support.kustomize import installation
+from tests.support.servers import S3Server, running_s3
 
-# The store that Kubeflow Pipelines brings, in the standalone overlay.
+# URL of Kubeflow Pipelines' own store in the standalone overlay.
 _STORE = "http://seaweedfs:9000"
 
-# For two executors beside two drivers and MLflow on one small node.
+# One small node has room for two of these executors, two drivers and MLflow.
 _EXECUTORS = {
     "IMAGE_PIPELINES_SPARK_DRIVER_MEMORY": "768m",
     "IMAGE_PIPELINES_SPARK_MAXIMUM_EXECUTORS": "2",
@@ -37,18 +40,38 @@ _EXECUTORS = {
 }
 
 
+# The CPU node has no room for the executors of two tests.
+_EXECUTOR_TESTS = {"test_loop.py", "test_manifests_installed.py", "test_spark.py"}
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps the tests of a file in one worker, and so all tests that start executors."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0]).name
+        return "executors" if file in _EXECUTOR_TESTS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
+    """Return the scheduler that replaces that of `--dist`."""
+    return _Scheduling(config, log)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> client.ApiClient:
-    """The cluster's API, with all rights."""
+    """A client of the cluster's API with all permissions."""
     return api_client()
 
 
 @pytest.fixture(scope="session")
 def restart_api_server(cluster: client.ApiClient) -> Callable[[], None]:
-    """Restarts the API server: by IMAGE_PIPELINES_TEST_RESTART_API_SERVER, a command that returns when it is ready."""
+    """A function that restarts the API server.
+
+    It runs the command in IMAGE_PIPELINES_TEST_RESTART_API_SERVER, which returns when the server is ready.
+    """
     command = os.environ.get("IMAGE_PIPELINES_TEST_RESTART_API_SERVER")
     if command is None:
-        pytest.skip("IMAGE_PIPELINES_TEST_RESTART_API_SERVER does not say how to restart this cluster's API server")
+        pytest.skip("IMAGE_PIPELINES_TEST_RESTART_API_SERVER is not set to a command that restarts the API server")
     arguments = shlex.split(command)
 
     def restart() -> None:
@@ -59,13 +82,13 @@ def restart_api_server(cluster: client.ApiClient) -> Callable[[], None]:
 
 @pytest.fixture(scope="session")
 def trainer_image() -> str:
-    """An image that the nodes have, with Open MPI and sshd; IMAGE_PIPELINES_TRAINER_IMAGE names another."""
+    """An image with Open MPI and sshd that the nodes have. IMAGE_PIPELINES_TRAINER_IMAGE overrides it."""
     return ContainerImages().trainer_image
 
 
 @pytest.fixture
 def namespace(cluster: client.ApiClient) -> Iterator[Namespace]:
-    """A namespace that enforces the pod security standard `restricted`, where nothing is yet."""
+    """An empty namespace that enforces the pod security standard `restricted`."""
     made = Namespace.create(cluster, f"image-pipelines-{uuid.uuid4().hex[:8]}")
     yield made
     made.delete()
@@ -73,7 +96,7 @@ def namespace(cluster: client.ApiClient) -> Iterator[Namespace]:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """An S3 server on this machine, at an address that pods reach: IMAGE_PIPELINES_TEST_HOST, where it is another."""
+    """An S3 server on this machine, at an address that pods can reach. IMAGE_PIPELINES_TEST_HOST overrides it."""
     host = os.environ.get("IMAGE_PIPELINES_TEST_HOST", "172.31.0.1")
     with running_s3(tmp_path_factory.mktemp("s3"), host) as server, pytest.MonkeyPatch.context() as patch:
         server.make_bucket(BUCKET)
@@ -84,7 +107,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def spark(s3: S3Server) -> Iterator[SparkSession]:
-    """A session of this process, which looks into the lakes that the cluster wrote."""
+    """A session of this process, which reads the lakes that the cluster wrote."""
     session = spark_session(Settings.load(spark_master="local[2]"))
     yield session
     session.stop()
@@ -92,7 +115,7 @@ def spark(s3: S3Server) -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="session")
 def runs(cluster: client.ApiClient, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskRuns]:
-    """A namespace with the standalone overlay in it, as it is but for its store's address and Spark's executors."""
+    """A namespace with the standalone overlay, in which only the store's URL and the executors' size are changed."""
     with new_namespace() as name:
         secret = {key: base64.b64encode(value.encode()).decode() for key, value in s3.environment.items()}
         metadata = {"name": "image-pipelines-secrets", "namespace": name}

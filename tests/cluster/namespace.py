@@ -1,4 +1,4 @@
-"""A namespace of the cluster for one test, and what a task of a run has there."""
+"""A namespace of the cluster for one test, and the environment of a task there."""
 
 import time
 from collections.abc import Callable
@@ -20,8 +20,8 @@ class Namespace:
     """A namespace.
 
     Attributes:
-        cluster: The cluster's API.
-        name: Its name.
+        cluster: Client of the cluster's API.
+        name: Name of the namespace.
     """
 
     cluster: client.ApiClient
@@ -29,7 +29,7 @@ class Namespace:
 
     @classmethod
     def create(cls, cluster: client.ApiClient, name: str) -> "Namespace":
-        """Make a namespace, with the service account that pods there have."""
+        """Create a namespace, and wait for the default service account."""
         core = client.CoreV1Api(cluster)
         core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name, labels=_LABELS)))
         made = cls(cluster, name)
@@ -37,16 +37,16 @@ class Namespace:
         return made
 
     def delete(self) -> None:
-        """Delete it; what is in it goes meanwhile."""
+        """Delete the namespace, without waiting for the deletion of its objects."""
         client.CoreV1Api(self.cluster).delete_namespace(self.name)
 
     @property
     def core(self) -> client.CoreV1Api:
-        """Its pods, events and so on."""
+        """Client of the core API: pods, events and so on."""
         return client.CoreV1Api(self.cluster)
 
     def pods(self, selector: str = "") -> list[client.V1Pod]:
-        """Return the pods that labels select."""
+        """Return the pods that match a label selector."""
         return list(self.core.list_namespaced_pod(self.name, label_selector=selector).items)
 
     def mpijobs(self) -> list[dict[str, Any]]:
@@ -55,10 +55,10 @@ class Namespace:
         return list(custom.list_namespaced_custom_object("kubeflow.org", "v2beta1", self.name, "mpijobs")["items"])
 
     def task_environment(self, run: str) -> dict[str, str]:
-        """Return the environment of a task of a run: its pod, that the run controls.
+        """Create the pod of a task of a run, and return the task's environment variables.
 
-        The pod never starts, because here the task is a process of the test. A ConfigMap stands in for the Argo
-        Workflow, which the API server would not know: owners are the same, whatever their kind.
+        The pod never starts, because the task is a process of the test. A ConfigMap replaces the Argo Workflow, whose
+        kind the test cluster lacks: owner references work the same for any kind.
 
         Args:
             run: Name of the run.
@@ -89,15 +89,15 @@ class Namespace:
         return {POD_ENVIRONMENT_PREFIX + name.upper(): value for name, value in values.items()}
 
 
-def eventually(look: Callable[[], Found], seconds: float = _WAIT_SECONDS) -> Found:
-    """Return what is found, as soon as something is.
+def eventually(find: Callable[[], Found], seconds: float = _WAIT_SECONDS) -> Found:
+    """Call a function until it returns a true value, and return that value.
 
     Args:
-        look: Returns it, or something empty as long as it is not there.
-        seconds: For how long to look.
+        find: Function to call.
+        seconds: Timeout in seconds.
     """
     end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come about"
+    while not (found := find()):
+        assert time.monotonic() < end, f"no result within {seconds:g} s"
         time.sleep(0.2)
     return found

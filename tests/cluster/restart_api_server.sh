@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kill the API server of the test cluster, and start it again.
+# Kill the API server of the test cluster, and restart it.
 #
 #   restart_api_server.sh CLUSTER     CLUSTER is ../shared/cluster/cluster
 set -euo pipefail

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Start a cluster, run the cluster's tests in it, and stop it.
+# Start a cluster, run the cluster's tests, and stop the cluster.
 #
-#   run.sh CLUSTER     CLUSTER is a program that knows up, env, load and down, as ../shared/cluster/cluster does
+#   run.sh CLUSTER [TARGET]     CLUSTER is a program with the commands up, env, load and down, e.g.
+#                               ../shared/cluster/cluster. TARGET is a target of the Makefile: test-cluster (default), or
+#                               test-slow, of which some tests need a cluster.
 set -euo pipefail
 cluster=$(realpath "$1")
 cd "$(dirname "$0")/../.."
 
 trap '"$cluster" down' EXIT
-# A kubelet that asks containerd before it is initialised ends, and with it the start: seen on a busy machine.
+# The second try is for busy machines, where kubelet can exit because containerd is not initialized.
 "$cluster" up || "$cluster" up
 eval "$("$cluster" env)"
 export IMAGE_PIPELINES_TEST_RESTART_API_SERVER="tests/cluster/restart_api_server.sh $cluster"
-make test-cluster LOAD="$cluster load"
+make "${2:-test-cluster}" LOAD="$cluster load"

@@ -1,4 +1,4 @@
-"""Tasks of the compiled pipelines, run as pods of one namespace."""
+"""Tasks of the compiled pipelines, which run as pods of one namespace."""
 
 import itertools
 import json
@@ -9,20 +9,22 @@ from typing import Any, TypeVar
 from kubernetes import client
 
 from tests.cluster.namespace import eventually
-from tests.cluster.task_pod import MAIN, CompiledTask
-from tests.conftest import JAVA_OPTIONS
+from tests.support.java_options import JAVA_OPTIONS
+from tests.support.task_pod import MAIN, CompiledTask
 
 T = TypeVar("T")
 
 _TASK_SECONDS = 600
 _LOG_LINES = 300
 
-# Nodes of the test cluster are small: tasks ask for less than the compiled pipelines do, and keep their limits.
-REQUESTS = {"cpu": "500m", "memory": "1Gi"}
+# The test cluster's nodes are small, so tasks request less than in the compiled pipelines. Their limits are the same.
+REQUESTS = {"cpu": "500m", "memory": "512Mi"}
+# One node has room for the ranks of two tests.
+RANK_SIZE = {"rank_cpu": "500m", "rank_memory": "1536Mi"}
 
 
 class TaskFailed(AssertionError):  # noqa: N818 - reads as what happened
-    """A task's pod failed; the message ends with what it printed."""
+    """A task's pod failed. The message ends with the pod's output."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Ended:
     """A pod of a task that succeeded.
 
     Attributes:
-        pod: Its name.
-        node: Where it ran.
+        pod: Name of the pod.
+        node: Name of its node.
         outputs: Output parameters of the task.
     """
 
@@ -45,9 +47,9 @@ class TaskRuns:
     """Starts tasks in a namespace.
 
     Attributes:
-        namespace: Its name.
+        namespace: Name of the namespace.
         account: Service account of the tasks.
-        core: Pods of the cluster.
+        core: Client of the core API.
     """
 
     namespace: str
@@ -66,28 +68,27 @@ class TaskRuns:
         """Start a task of a compiled pipeline, and return its pod's name.
 
         Args:
-            pipeline: As in `training`.
-            task: As in `ingest-images`.
-            before: The tasks that it takes outputs of, by task.
-            settings: Environment variables to set instead of what the installation's settings say. Executors have
-                them too.
+            pipeline: Name of the pipeline, e.g. `training`.
+            task: Name of the task, e.g. `ingest-images`.
+            before: Tasks whose outputs the task reads, by name.
+            settings: Environment variables that override the installation's settings, for executors too.
             **parameters: Parameters of the pipeline's run.
         """
         name = f"{pipeline}-{task}-{next(self._numbers)}"
         outputs = {key: ended.outputs for key, ended in (before or {}).items()}
         pod = CompiledTask.load(pipeline, task).pod(name, outputs, parameters, self.account, REQUESTS)
         (container,) = pod["spec"]["containers"]
-        given = {"JAVA_TOOL_OPTIONS": JAVA_OPTIONS, **(settings or {})}
-        container["env"] = [each for each in container["env"] if each["name"] not in given]
-        container["env"] += [{"name": key, "value": value} for key, value in given.items()]
+        variables = {"JAVA_TOOL_OPTIONS": JAVA_OPTIONS, **(settings or {})}
+        container["env"] = [each for each in container["env"] if each["name"] not in variables]
+        container["env"] += [{"name": key, "value": value} for key, value in variables.items()]
         self.core.create_namespaced_pod(self.namespace, pod)
         return name
 
     def wait(self, pod: str) -> Ended:
-        """Wait until a task's pod has ended.
+        """Wait until a task's pod ends.
 
         Raises:
-            TaskFailed: It failed.
+            TaskFailed: The task failed.
         """
         eventually(lambda: self._has_ended(pod), _TASK_SECONDS)
         ended = self.core.read_namespaced_pod(pod, self.namespace)
@@ -101,27 +102,27 @@ class TaskRuns:
         """Run a task of a compiled pipeline to its end; see `start` and `wait`."""
         return self.wait(self.start(pipeline, task, before, **parameters))
 
-    def while_running(self, pod: str, look: Callable[[], T]) -> T:
-        """Return what is found while a task runs, as soon as something is.
+    def while_running(self, pod: str, find: Callable[[], T]) -> T:
+        """Call a function while a task runs until it returns a true value, and return that value.
 
         Args:
-            pod: The task's pod.
-            look: Returns it, or something empty as long as it is not there.
+            pod: Name of the task's pod.
+            find: Function to call.
 
         Raises:
-            TaskFailed: The task has ended before.
+            TaskFailed: The task ended first.
         """
 
-        def look_or_fail() -> T:
-            found = look()
+        def find_or_fail() -> T:
+            found = find()
             if not found and self._has_ended(pod):
                 raise TaskFailed(f"{pod} has ended\n{self.log(pod)}")
             return found
 
-        return eventually(look_or_fail, _TASK_SECONDS)
+        return eventually(find_or_fail, _TASK_SECONDS)
 
     def pods(self, selector: str) -> list[client.V1Pod]:
-        """Return the pods that labels select."""
+        """Return the pods that match a label selector."""
         return list(self.core.list_namespaced_pod(self.namespace, label_selector=selector).items)
 
     def executors(self, driver: str) -> list[client.V1Pod]:
@@ -130,7 +131,7 @@ class TaskRuns:
         return [pod for pod in pods if driver in {owner.name for owner in pod.metadata.owner_references or []}]
 
     def log(self, pod: str) -> str:
-        """Return the end of what a task printed."""
+        """Return the end of a task's output."""
         return str(self.core.read_namespaced_pod_log(pod, self.namespace, container=MAIN, tail_lines=_LOG_LINES))
 
     def _has_ended(self, pod: str) -> bool:

@@ -1,7 +1,8 @@
-"""The writer's lock as a Lease: one holder at a time, none that is dead, and none that does not know it lost it."""
+"""The writer's lock as a Lease: it has one live holder at a time, which notices the loss of the lock."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,15 +18,15 @@ from kubernetes import client
 
 from components.cluster.pod import POD_ENVIRONMENT_PREFIX
 from components.errors import InputError
-from components.lake.lock import LEASE, LockLost, writer_lock
-from components.lake.lock.lease import Timing, lease_lock
+from components.lock import LEASE, LockLost, writer_lock
+from components.lock.lease import Timing, lease_lock
 from tests.cluster.namespace import Namespace, eventually
 
 ROOT = "s3a://bucket/lake"
 QUICK = Timing(duration=2, deadline=1.5, renewal=0.3, poll=0.1)
 HOLD = f"""
 import sys
-from components.lake.lock.lease import LockLost, Timing, lease_lock
+from components.lock.lease import LockLost, Timing, lease_lock
 
 with lease_lock({ROOT!r}, "images", 60, lambda: None, {QUICK!r}) as check:
     print("held", flush=True)
@@ -51,7 +52,7 @@ def leases(namespace: Namespace) -> list[client.V1Lease]:
 
 @contextmanager
 def holder() -> Iterator["subprocess.Popen[str]"]:
-    """Let another process hold the lock `images` until it gets a line."""
+    """Start a process that holds the lock `images` until it reads a line."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -64,20 +65,20 @@ def holder() -> Iterator["subprocess.Popen[str]"]:
 
 
 def write(timeout_seconds: float) -> None:
-    """Hold the lock for a moment."""
+    """Acquire and release the lock."""
     with lease_lock(ROOT, "images", timeout_seconds, lambda: None, QUICK):
         pass
 
 
-def test_a_holder_that_renews_keeps_the_lock_and_is_named_to_who_waits(namespace: Namespace) -> None:
+def test_renewed_lock_is_kept_and_its_holder_is_named_in_the_error(namespace: Namespace) -> None:
     with holder(), pytest.raises(TimeoutError) as error:
         write(3 * QUICK.duration)
 
-    assert str(error.value).startswith("'images' of the lake is held by pod 'image-training-1-task' since ")
-    assert str(error.value).endswith(" for more than 6 s. Wait for it to end, or end it, and run this step again.")
+    assert str(error.value).startswith("'images' of the lake is locked by pod 'image-training-1-task' since ")
+    assert str(error.value).endswith("; waited 6 s. Wait until that task ends, or end it, and run this task again.")
 
 
-def test_nothing_is_left_of_a_lock_that_was_released(namespace: Namespace) -> None:
+def test_released_lock_leaves_no_lease(namespace: Namespace) -> None:
     with writer_lock(ROOT, "training_set-1", 0, LEASE):
         (lease,) = leases(namespace)
         assert lease.metadata.annotations == {"image-pipelines/lake": ROOT, "image-pipelines/lock": "training_set-1"}
@@ -87,18 +88,18 @@ def test_nothing_is_left_of_a_lock_that_was_released(namespace: Namespace) -> No
     assert leases(namespace) == []
 
 
-def test_of_many_that_claim_the_lock_at_once_one_has_it_at_a_time() -> None:
-    inside: list[int] = []
-    most: list[int] = []
+def test_lock_has_one_holder_at_a_time() -> None:
+    holders: list[int] = []
+    counts: list[int] = []
 
     def claim(number: int) -> None:
         for _ in range(2):
             with lease_lock(ROOT, "images", 60, lambda: None, QUICK):
-                inside.append(number)
-                # Time enough for others to come in, if they could.
+                holders.append(number)
+                # Others would have time to acquire the lock.
                 time.sleep(3 * QUICK.poll)
-                most.append(len(inside))
-                inside.remove(number)
+                counts.append(len(holders))
+                holders.remove(number)
 
     threads = [threading.Thread(target=claim, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -106,33 +107,39 @@ def test_of_many_that_claim_the_lock_at_once_one_has_it_at_a_time() -> None:
     for thread in threads:
         thread.join()
 
-    assert most == [1] * 8
+    assert counts == [1] * 8
 
 
-def test_a_holder_that_was_killed_is_followed_by_one_of_those_who_wait(namespace: Namespace) -> None:
+def test_lock_of_a_killed_holder_is_taken_over(namespace: Namespace, capsys: pytest.CaptureFixture[str]) -> None:
     with holder() as process:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
         write(60)
 
+    # The message appears at once, with the time after which a lock without a live holder is free.
+    assert re.fullmatch(
+        r"progress: waiting for 'images' of the lake until [-\d]+ [:\d]+ UTC at most\. Held by pod"
+        r" 'image-training-1-task' since [-\d]+ [:\d]+ UTC\. If that pod is gone, the lock is free in 2 s\.\n",
+        capsys.readouterr().out,
+    )
     assert leases(namespace) == []
 
 
-def test_a_holder_that_was_held_up_learns_that_the_lock_is_lost() -> None:
+def test_suspended_holder_notices_the_loss_of_the_lock() -> None:
     with holder() as process:
         os.kill(process.pid, signal.SIGSTOP)
         with lease_lock(ROOT, "images", 60, lambda: None, QUICK) as check:
             os.kill(process.pid, signal.SIGCONT)
-            said, _ = process.communicate("commit\n")
+            output, _ = process.communicate("commit\n")
             check()
 
-    assert said.startswith("the lock 'images' of the lake ")
-    assert said.endswith("so nothing more is written. Run this step again.\n")
+    assert output.startswith("the lock 'images' of the lake ")
+    assert output.endswith("so this task stops writing. Run it again.\n")
     assert process.returncode == 3
 
 
-def test_a_lock_that_someone_took_ends_what_could_still_commit(namespace: Namespace) -> None:
+def test_loss_of_the_lock_stops_the_writer(namespace: Namespace) -> None:
     lost = threading.Event()
     api = client.CoordinationV1Api(namespace.cluster)
 
@@ -142,13 +149,13 @@ def test_a_lock_that_someone_took_ends_what_could_still_commit(namespace: Namesp
             api.patch_namespaced_lease(lease.metadata.name, namespace.name, {"spec": {"holderIdentity": "another_1"}})
             assert lost.wait(60)
 
-    with pytest.raises(LockLost, match="'images' of the lake was taken over, so nothing more is written"):
+    with pytest.raises(LockLost, match="'images' of the lake was taken over, so this task stops writing"):
         take_over()
 
     assert [lease.spec.holder_identity for lease in leases(namespace)] == ["another_1"]
 
 
-def test_an_account_that_may_not_write_leases_is_told_so(
+def test_account_without_permission_for_leases_raises_error(
     namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=[]))
@@ -165,5 +172,5 @@ def test_an_account_that_may_not_write_leases_is_told_so(
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
 
-    with pytest.raises(InputError, match=r"^lock: the account of pod 'image-training-1-task' may not write leases"):
+    with pytest.raises(InputError, match=r"^lock: the account of pod 'image-training-1-task' may not write Leases"):
         write(0)

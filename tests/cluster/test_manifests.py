@@ -1,4 +1,4 @@
-"""Manifests, applied to a real API server as a platform engineer applies them."""
+"""The manifests, applied to a real API server like a platform engineer does."""
 
 import json
 import subprocess
@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from kfp.dsl import TaskConfig
 
-from components.cluster.labels import LABELS
+from components.cluster.pod import LABELS
 from components.container_images import SPARK, TRAINER
-from components.lake.executors import executor_template
+from components.parameters import Placement
+from components.spark.executors import executor_template
 from components.train_classifier.mpijob.manifest import Identity, Owner, build_job
 from components.train_classifier.mpijob.options import JobOptions
-from tests.cluster.kubectl import RUNNER, get, kubectl, namespace
-from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation
 from tests.cluster.namespace import eventually
-from tests.cluster.task_pod import CompiledTask
+from tests.support.kubectl import RUNNER, get, kubectl, namespace
+from tests.support.kustomize import COMPONENTS, OVERLAYS, installation
+from tests.support.task_pod import CompiledTask
 
 _NO_NODE = {"nowhere": "true"}
 
@@ -30,12 +31,12 @@ def team() -> Iterator[str]:
 
 
 def install(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Apply an overlay as the documentation says."""
+    """Apply an overlay with the command of the documentation."""
     return kubectl("apply", "--server-side", "--validate=strict", "-k", str(folder))
 
 
 def pod(name: str, labels: dict[str, str], **specification: Any) -> dict[str, Any]:
-    """Return a pod that no node takes."""
+    """Return a pod that fits no node."""
     container = {"name": "main", "image": SPARK, **specification}
     return {
         "apiVersion": "v1",
@@ -46,7 +47,7 @@ def pod(name: str, labels: dict[str, str], **specification: Any) -> dict[str, An
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_an_overlay_with_every_component_is_taken_as_it_is_and_twice_changes_nothing(
+def test_overlay_with_all_components_applies_without_warnings_and_idempotently(
     overlay: str, team: str, tmp_path: Path
 ) -> None:
     folder = installation(tmp_path, overlay, COMPONENTS, team)
@@ -55,16 +56,16 @@ def test_an_overlay_with_every_component_is_taken_as_it_is_and_twice_changes_not
     before = {each["metadata"]["name"]: each["metadata"]["generation"] for each in deployments(team)}
     install(folder)
 
-    # A warning is a field that the server does not know, or a pod that `restricted` would refuse.
+    # The server warns about unknown fields, and about pods that `restricted` would reject.
     assert first.stderr == ""
     assert len(before) == 3
     assert {each["metadata"]["name"]: each["metadata"]["generation"] for each in deployments(team)} == before
 
 
-def test_what_the_azure_overlay_starts_comes_up(team: str, tmp_path: Path) -> None:
+def test_deployments_of_the_azure_overlay_start(team: str, tmp_path: Path) -> None:
     folder = installation(tmp_path, "azure", (), team)
     overlay = folder / "kustomization.yaml"
-    # These nodes have another label than AKS' nodes.
+    # The test cluster's nodes lack the label of AKS.
     overlay.write_text(overlay.read_text().replace("kubernetes.azure.com/agentpool", "pool"))
 
     install(folder)
@@ -77,16 +78,14 @@ def deployments(team: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_the_account_of_tasks_may_do_what_our_steps_do_and_what_kubeflow_does_and_nothing_else(
-    team: str, tmp_path: Path
-) -> None:
+def test_account_of_tasks_has_exactly_the_permissions_of_the_steps_and_kubeflow(team: str, tmp_path: Path) -> None:
     install(installation(tmp_path, "standalone", COMPONENTS, team))
 
     account = f"system:serviceaccount:{team}:{RUNNER}"
     listed = kubectl("auth", "can-i", "--list", "--namespace", team, f"--as={account}", "--no-headers").stdout
 
     rows = [line.split("[", 1) for line in listed.splitlines()]
-    # Every account may ask what it may do; addresses of the API that are no resources have an empty first column.
+    # All accounts can review their own permissions. URLs that are not resources have an empty first column.
     allowed = {
         resource: set(rest.rsplit("[", 1)[1].rstrip("]").split())
         for resource, rest in ((row[0].strip(), row[1]) for row in rows)
@@ -105,7 +104,7 @@ def test_the_account_of_tasks_may_do_what_our_steps_do_and_what_kubeflow_does_an
     }
 
 
-def test_a_policy_selects_our_pods_and_none_of_kubeflow(team: str, tmp_path: Path) -> None:
+def test_network_policies_select_pods_of_the_pipelines_only(team: str, tmp_path: Path) -> None:
     install(installation(tmp_path, "standalone", ["network-policies"], team))
     pods = {
         "task": {**LABELS, "workflows.argoproj.io/workflow": "training-x", "pipeline/runid": "1"},
@@ -125,49 +124,49 @@ def test_a_policy_selects_our_pods_and_none_of_kubeflow(team: str, tmp_path: Pat
     assert server.startswith("image-pipelines-mlflow-")
 
 
-def test_pods_that_tasks_start_are_restricted_and_tasks_lack_only_what_kubeflow_does_not_set(team: str) -> None:
+def test_pods_that_tasks_start_are_restricted_and_tasks_lack_only_a_user(team: str) -> None:
     task = CompiledTask.load("training", "ingest-images").pod("task", {}, {}, RUNNER, {})
     executor = executor_template(task)
     executor["metadata"]["name"] = "executor"
     executor["spec"]["containers"][0]["image"] = SPARK
     identity = Identity(team, Owner("v1", "Pod", "task", "1-2-3"), RUNNER)
-    job = build_job("job", "0123", TRAINER, ["mpirun"], 2, JobOptions.make(TaskConfig()), identity)
+    job = build_job("job", "0123", TRAINER, ["mpirun"], 2, JobOptions.make(TaskConfig(), Placement()), identity)
     ranks = [
         {"apiVersion": "v1", "kind": "Pod", **replica["template"]} | {"metadata": {"name": role.lower()}}
         for role, replica in job["spec"]["mpiReplicaSpecs"].items()
     ]
 
     assert [warnings(team, each) for each in (executor, *ranks)] == ["", "", ""]
-    (warned,) = warnings(team, task).splitlines()
-    assert warned == (
+    (warning,) = warnings(team, task).splitlines()
+    assert warning == (
         'Warning: would violate PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "main" must set'
         " securityContext.runAsNonRoot=true)"
     )
 
 
 def warnings(team: str, pod: dict[str, Any]) -> str:
-    """Return what the API server says of a pod that it admits."""
+    """Return the API server's warnings about a pod that it admits."""
     done = kubectl("create", "--dry-run=server", "-n", team, "--filename=-", stdin=json.dumps(pod))
     return done.stderr
 
 
 def selection(team: str, policy: dict[str, Any]) -> set[str]:
-    """Return the names of the pods that a policy is about, as the API server selects them."""
+    """Return the names of the pods that a policy selects, by a query of the API server."""
     selector = policy["spec"]["podSelector"]
     terms = [f"{key}={value}" for key, value in selector["matchLabels"].items()]
     terms += [f"{term['key']} notin ({','.join(term['values'])})" for term in selector.get("matchExpressions", [])]
     return {each["metadata"]["name"] for each in get("-n", team, "pods", "-l", ",".join(terms))["items"]}
 
 
-def test_the_quota_bounds_gpus_and_lets_pods_without_requests_be(team: str, tmp_path: Path) -> None:
+def test_quota_limits_gpus_and_admits_pods_without_requests(team: str, tmp_path: Path) -> None:
     install(installation(tmp_path, "standalone", ["quota"], team))
     eventually(lambda: "hard" in get("-n", team, "resourcequota", "image-pipelines").get("status", {}))
 
     # As many pods of Kubeflow Pipelines itself are.
     kubectl("apply", "-n", team, "--filename=-", stdin=json.dumps(pod("without-requests", {"app": "ml-pipeline"})))
     gpus = pod("gpus", dict(LABELS), resources={"limits": {"nvidia.com/gpu": "9"}})
-    refused = subprocess.run(
+    rejected = subprocess.run(
         ["kubectl", "create", "-n", team, "--filename=-"], input=json.dumps(gpus), capture_output=True, text=True
     )
 
-    assert "exceeded quota: image-pipelines" in refused.stderr
+    assert "exceeded quota: image-pipelines" in rejected.stderr

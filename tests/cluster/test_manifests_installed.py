@@ -1,4 +1,4 @@
-"""What the manifests start, on the S3 store of Kubeflow Pipelines: it comes up, and does what it is for."""
+"""The workloads of the manifests, with the S3 store of Kubeflow Pipelines: they start and work."""
 
 import re
 import subprocess
@@ -15,23 +15,25 @@ import yaml
 from botocore.session import get_session
 from mlflow import MlflowClient
 
-from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
+from components.container_images import TRAINER, TRAINER_GPU
+from components.registry.model_registry import CHAMPION, ModelRegistry
+from components.registry.tags import DIGEST_TAG
 from components.settings import Settings
-from tests.cluster.kubectl import apply, get, kubectl, namespace
-from tests.cluster.kustomize import COMPONENTS, MANIFESTS, installation
 from tests.cluster.namespace import eventually
 from tests.cluster.store import BUCKET
-from tests.local.saved_model_factory import constant_classifier, log_classifier
-from tests.local.training_set_factory import digits
-from tests.services.servers import S3Server
+from tests.support.kubectl import apply, get, kubectl, namespace
+from tests.support.kustomize import COMPONENTS, MANIFESTS, installation
+from tests.support.saved_model_factory import constant_classifier, log_classifier
+from tests.support.servers import S3Server
+from tests.support.training_set_factory import digits
 
 _SERVER = "image-pipelines-mlflow"
-# Not the overlay's, which has what other tests left.
+# Not the overlay's folder, which contains data of other tests.
 _FOLDER = "installed"
 _STEPS = ("ingest", "score")
 _START = "--timeout=600s"
 _STREAM_SECONDS = 600
-# For two executors beside two drivers and MLflow on one small node.
+# One small node has room for two of these executors, two drivers and MLflow.
 _SMALL = {
     "IMAGE_PIPELINES_SPARK_DRIVER_MEMORY": "768m",
     "IMAGE_PIPELINES_SPARK_MINIMUM_EXECUTORS": "1",
@@ -45,11 +47,13 @@ _REQUESTS = "{op: replace, path: /spec/template/spec/containers/0/resources/requ
 
 @pytest.fixture(scope="module")
 def team(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A namespace with the S3 store of Kubeflow Pipelines, and the standalone overlay with every component in it.
+    """A namespace with the S3 store of Kubeflow Pipelines, and the standalone overlay with all components.
 
-    The streams are there, and wait to be scaled up.
+    The streams are scaled to 0.
     """
-    folder = installation(tmp_path_factory.mktemp("manifests"), "standalone", COMPONENTS)
+    # The nodes have the trainer image for CPUs only.
+    trainer = {TRAINER_GPU.rpartition(":")[0]: TRAINER}
+    folder = installation(tmp_path_factory.mktemp("manifests"), "standalone", COMPONENTS, images=trainer)
     path = folder / "kustomization.yaml"
     kustomization = yaml.safe_load(path.read_text().replace(f"{BUCKET}/image-pipelines/", f"{BUCKET}/{_FOLDER}/"))
     with namespace() as name:
@@ -62,7 +66,7 @@ def team(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         kustomization["configMapGenerator"][1]["literals"] += [f"{key}={value}" for key, value in _SMALL.items()]
         path.write_text(yaml.safe_dump(kustomization))
         apply(*store_of_kubeflow(name, s3))
-        # The lines of docs/kubernetes.md.
+        # These are the commands of docs/kubernetes.md.
         template = MANIFESTS / "overlays" / "standalone" / "secret.gotemplate"
         secret = kubectl("get", "-n", name, "secret", "mlpipeline-minio-artifact", f"-o=go-template-file={template}")
         kubectl("apply", "-n", name, "--server-side", "--filename=-", stdin=secret.stdout)
@@ -71,7 +75,7 @@ def team(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 def store_of_kubeflow(team: str, s3: S3Server) -> list[dict[str, object]]:
-    """Return the objects that Kubeflow Pipelines has for its store: a Service, and the Secret of its keys."""
+    """Return the objects of Kubeflow Pipelines' store: a Service with its endpoints, and the Secret of its keys."""
     address = urlsplit(s3.url)
     metadata = {"name": "seaweedfs", "namespace": team}
     return [
@@ -104,7 +108,7 @@ def store(s3: S3Server) -> "Store":
 
 
 class Store:
-    """The bucket, as seen from here."""
+    """A client of the bucket."""
 
     def __init__(self, s3: S3Server) -> None:
         self._client = get_session().create_client(
@@ -125,14 +129,14 @@ class Store:
 
 @contextmanager
 def mlflow_of(team: str) -> Iterator[str]:
-    """Forward a port of this machine to the server, as people do, and yield its URL."""
+    """Forward a local port to the MLflow server, like a user does, and yield its URL."""
     kubectl("rollout", "status", "-n", team, f"deployment/{_SERVER}", _START)
     command = ["kubectl", "port-forward", "--namespace", team, f"service/{_SERVER}", ":5000"]
     with (
         pytest.MonkeyPatch.context() as patch,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
     ):
-        # Or the client would fetch artifacts from the store, by a name that is known in the cluster only.
+        # Otherwise the client would download artifacts from the store, whose host name resolves in the cluster only.
         patch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
         try:
             assert process.stdout is not None
@@ -144,7 +148,12 @@ def mlflow_of(team: str) -> Iterator[str]:
 
 
 def status(url: str, host: str) -> int:
-    """Return the status of the server's answer to a client that knows it by a name."""
+    """Return the HTTP status of a request with a host name.
+
+    Args:
+        url: URL of the server.
+        host: Host name in the request.
+    """
     request = Request(f"{url}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host})
     try:
         with urlopen(request) as response:
@@ -153,34 +162,32 @@ def status(url: str, host: str) -> int:
         return error.code
 
 
-def test_mlflow_keeps_what_it_was_given_and_hands_artifacts_to_the_store(
-    team: str, store: Store, tmp_path: Path
-) -> None:
+def test_mlflow_data_survives_a_restart_and_artifacts_are_in_the_store(team: str, store: Store, tmp_path: Path) -> None:
     with mlflow_of(team) as url:
         client = MlflowClient(url)
-        run = client.create_run(client.create_experiment("kept")).info.run_id
+        run = client.create_run(client.create_experiment("restarted")).info.run_id
         client.log_metric(run, "accuracy", 0.75)
         client.log_text(run, "an artifact", "notes.txt")
     kubectl("rollout", "restart", "-n", team, f"deployment/{_SERVER}")
 
     with mlflow_of(team) as url:
-        kept = MlflowClient(url).get_run(run)
+        restored = MlflowClient(url).get_run(run)
         notes = Path(MlflowClient(url).download_artifacts(run, "notes.txt", str(tmp_path))).read_text()
-    assert kept.data.metrics == {"accuracy": 0.75}
+    assert restored.data.metrics == {"accuracy": 0.75}
     assert notes == "an artifact"
     assert [key for key in store.keys("mlflow/") if key.endswith(f"/{run}/artifacts/notes.txt")]
 
 
-def test_mlflow_answers_to_its_own_name_and_to_no_other(team: str) -> None:
+def test_mlflow_rejects_unknown_host_names(team: str) -> None:
     names = (f"{_SERVER}:5000", f"{_SERVER}.{team}:5000", f"{_SERVER}.{team}.svc.cluster.local:5000", "evil.example")
 
     with mlflow_of(team) as url:
-        answers = [status(url, name) for name in names]
+        statuses = [status(url, name) for name in names]
 
-    assert answers == [200, 200, 200, 403]
+    assert statuses == [200, 200, 200, 403]
 
 
-def test_every_gpu_node_and_no_other_keeps_the_trainer_image(team: str) -> None:
+def test_trainer_image_is_pulled_to_all_gpu_nodes_and_no_others(team: str) -> None:
     kubectl("rollout", "status", "-n", team, "daemonset/image-pipelines-trainer-image", _START)
 
     pods = get("-n", team, "pods", "-l", "app.kubernetes.io/name=image-pipelines-trainer-image")["items"]
@@ -188,7 +195,7 @@ def test_every_gpu_node_and_no_other_keeps_the_trainer_image(team: str) -> None:
     assert {pod["spec"]["nodeName"] for pod in pods} == gpu_nodes
 
 
-def test_streams_ingest_and_score_what_arrives_and_end_with_their_locks_given_back(team: str, store: Store) -> None:
+def test_streams_ingest_and_score_new_images_and_release_their_locks(team: str, store: Store) -> None:
     with mlflow_of(team) as url:
         model = log_classifier(url, None, constant_classifier((3, 5, 7), 5))
         registry = ModelRegistry(url, Settings.load().model_name)
@@ -197,15 +204,15 @@ def test_streams_ingest_and_score_what_arrives_and_end_with_their_locks_given_ba
     for number, (content, _) in enumerate(digits(2)):
         store.put(f"arriving/{number}.jpg", content)
 
-    for step, said in zip(_STEPS, ("2 files, 2 images", "2 images scored"), strict=True):
-        run_stream_until(team, f"deployment/image-pipelines-continuous-{step}", f"progress: {said}")
+    for step, text in zip(_STEPS, ("2 files, 2 images", "2 images scored"), strict=True):
+        run_stream_until(team, f"deployment/image-pipelines-continuous-{step}", f"progress: {text}")
         assert get("-n", team, "leases")["items"] == []
 
 
-def run_stream_until(team: str, deployment: str, said: str) -> None:
-    """Scale a stream up, and down again when it has said something; its executors are in the CPU pool meanwhile."""
+def run_stream_until(team: str, deployment: str, text: str) -> None:
+    """Scale a stream up until it prints a text, and then down. Check that its executors are in the CPU pool."""
     kubectl("scale", "-n", team, deployment, "--replicas=1")
-    eventually(lambda: said in log(team, deployment), _STREAM_SECONDS)
+    eventually(lambda: text in log(team, deployment), _STREAM_SECONDS)
     assert {pod["spec"]["nodeSelector"]["pool"] for pod in executors(team)} == {"cpu"}
     kubectl("scale", "-n", team, deployment, "--replicas=0")
     eventually(lambda: not executors(team))
@@ -217,5 +224,5 @@ def executors(team: str) -> list[dict[str, Any]]:
 
 
 def log(team: str, deployment: str) -> str:
-    """Return what a stream has printed; nothing as long as it has no container."""
+    """Return the output of a stream; empty before it has a container."""
     return subprocess.run(["kubectl", "logs", "-n", team, deployment], capture_output=True, text=True).stdout

@@ -1,4 +1,4 @@
-"""Spark's drivers and executors in pods, when something goes wrong or two want the same."""
+"""Spark's drivers and executors in pods, with failures and with concurrent writers."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,21 +6,22 @@ from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from kubernetes import client
 from pyspark.sql import SparkSession
 
 from components.lake import Lake
 from components.lake.tables import IMAGES
-from tests.cluster.dropping_proxy import DroppingProxy
-from tests.cluster.kubectl import get
 from tests.cluster.namespace import eventually
 from tests.cluster.store import ROOT, land, paths
 from tests.cluster.task_runs import TaskFailed, TaskRuns
-from tests.local.training_set_factory import digits
-from tests.services.servers import S3Server
+from tests.support.dropping_proxy import DroppingProxy
+from tests.support.kubectl import get
+from tests.support.servers import S3Server
+from tests.support.training_set_factory import digits
 
 DIGITS = digits(40)
-# For two drivers at a time.
+# Two drivers at a time have room for one executor each.
 ONE_EXECUTOR = {"IMAGE_PIPELINES_SPARK_MINIMUM_EXECUTORS": "1", "IMAGE_PIPELINES_SPARK_MAXIMUM_EXECUTORS": "1"}
 
 
@@ -28,7 +29,7 @@ def running(pods: list[client.V1Pod]) -> list[client.V1Pod]:
     return [pod for pod in pods if pod.status.phase == "Running"]
 
 
-def test_executors_go_with_their_driver_and_the_next_try_loses_and_doubles_nothing(
+def test_executors_end_with_a_deleted_driver_and_the_next_attempt_ingests_each_image_once(
     runs: TaskRuns, spark: SparkSession
 ) -> None:
     lake, landed = f"{ROOT}/killed", land("killed-source/{label:03}.digit", DIGITS)
@@ -43,7 +44,7 @@ def test_executors_go_with_their_driver_and_the_next_try_loses_and_doubles_nothi
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
 
 
-def test_two_drivers_that_write_one_table_on_s3_both_have_their_rows_in_it(runs: TaskRuns, spark: SparkSession) -> None:
+def test_two_drivers_write_all_their_rows_to_one_table_on_s3(runs: TaskRuns, spark: SparkSession) -> None:
     lake = f"{ROOT}/shared"
     landed = [land(f"shared-source-{half}", DIGITS[half::2]) for half in range(2)]
     drivers = [
@@ -58,7 +59,8 @@ def test_two_drivers_that_write_one_table_on_s3_both_have_their_rows_in_it(runs:
     assert paths(Lake(spark, lake), IMAGES) == Counter([*landed[0], *landed[1]])
 
 
-def test_a_restarted_api_server_loses_and_doubles_no_row(
+@pytest.mark.disruptive
+def test_each_image_is_ingested_once_although_the_api_server_restarts(
     runs: TaskRuns, spark: SparkSession, restart_api_server: Callable[[], None]
 ) -> None:
     lake, landed = f"{ROOT}/restarted", land("restarted-source/{label:03}.digit", DIGITS)
@@ -68,13 +70,13 @@ def test_a_restarted_api_server_loses_and_doubles_no_row(
 
     restart_api_server()
 
-    run_again_if_it_failed(runs, driver, parameters)
+    retry_if_failed(runs, driver, parameters)
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
     eventually(lambda: not runs.pods("spark-role=executor"))
     assert not get("-n", runs.namespace, "leases")["items"]
 
 
-def test_a_store_that_is_away_for_thirty_seconds_loses_and_doubles_no_row(
+def test_each_image_is_ingested_once_although_the_store_is_unavailable_for_30_seconds(
     runs: TaskRuns, spark: SparkSession, s3: S3Server
 ) -> None:
     lake, landed = f"{ROOT}/away", land("away-source/{label:03}.digit", DIGITS)
@@ -88,14 +90,14 @@ def test_a_store_that_is_away_for_thirty_seconds_loses_and_doubles_no_row(
 
         proxy.drop_all(away_seconds=30)
 
-        run_again_if_it_failed(runs, driver, parameters)
+        retry_if_failed(runs, driver, parameters)
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
     eventually(lambda: not runs.pods("spark-role=executor"))
     assert not get("-n", runs.namespace, "leases")["items"]
 
 
-def run_again_if_it_failed(runs: TaskRuns, driver: str, parameters: dict[str, Any]) -> None:
-    """Wait for a task as Kubeflow Pipelines does: a failed one is tried again."""
+def retry_if_failed(runs: TaskRuns, driver: str, parameters: dict[str, Any]) -> None:
+    """Wait for a task, and retry it once if it fails, like Kubeflow Pipelines does."""
     with suppress(TaskFailed):
         runs.wait(driver)
         return

@@ -1,86 +1,98 @@
-"""A training that is disturbed on a cluster: it goes on from its checkpoint, and holds GPUs for nobody.
+"""A training that is interrupted on a cluster: it resumes from its checkpoint, and releases its GPUs.
 
-The tasks are the training pipeline's own, in pods as Kubeflow Pipelines would start them; the ranks are real ones.
+The tasks are those of the training pipeline, in pods like those of Kubeflow Pipelines. The ranks are real.
 """
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
 import yaml
 from kubernetes import client
 
-from components.build_training_set.training_set import MANIFEST, SplitName
-from components.storage import files, uri
-from components.train_classifier.job_file import JOB_FILE
+from components.storage import uri
+from components.train_classifier.job_record import JOB_FILE
 from components.train_classifier.request import RESULT_FILE, TrainingResult
 from components.train_classifier.train import RUNS_FOLDER
 from pipelines.platform import CONFIG_MAP
-from tests.cluster.kubectl import get
 from tests.cluster.namespace import eventually
-from tests.cluster.store import BUCKET
-from tests.cluster.task_runs import Ended, TaskFailed, TaskRuns
-from tests.local.training_set_factory import digits, make_training_set
-from tests.services.servers import S3Server
+from tests.cluster.store import BUCKET, land_training_set, store_files
+from tests.cluster.task_runs import RANK_SIZE, Ended, TaskFailed, TaskRuns
+from tests.support.kubectl import get
+from tests.support.servers import S3Server
+from tests.support.training_set_factory import digits
 
-LAKE = f"s3a://{BUCKET}/disturbed"
+LAKE = f"s3a://{BUCKET}/interrupted"
 EPOCHS = 150
 PARAMETERS: dict[str, Any] = {
     "lake": LAKE,
     "backbone": "small",
-    "learning_rate": 0.001,
     "epochs": EPOCHS,
-    "patience": 0,
     "ranks": 2,
+    "training_options": {"learning_rate": 0.001, "patience": 0},
+    # The test cluster's nodes declare GPUs but have none.
+    "placement": {"gpus_per_rank": 0, **RANK_SIZE},
 }
-# Instead of the two minutes that it is by default.
-HEARTBEAT = {"IMAGE_PIPELINES_HEARTBEAT_TIMEOUT_SECONDS": "15"}
+# The default is two minutes.
+HEARTBEAT_TIMEOUT_SECONDS = 15
+HEARTBEAT_SETTING = "IMAGE_PIPELINES_HEARTBEAT_TIMEOUT_SECONDS"
 WORKERS = "training.kubeflow.org/job-role=worker"
+LAUNCHERS = "training.kubeflow.org/job-role=launcher"
 
 
 @dataclass
-class Disturbed:
-    """What became of a training.
+class Interrupted:
+    """A training after two interruptions.
 
     Attributes:
-        first_failure: What the task printed in the end after a worker was deleted.
-        jobs_after_it: The jobs that were left then.
-        epochs_before: Epochs that were done when the second task was terminated, or more.
-        terminated: The phase of its pod.
-        last: The third task, that ended the training.
-        result: What it came to.
-        jobs_in_the_end: The jobs that were left.
-        job: What ran last, as it is kept beside the checkpoints.
+        first_failure: End of the first task's output, after a worker was deleted.
+        jobs_after_failure: MPIJobs that existed then.
+        epochs_before: Lower bound of the completed epochs when the second task was terminated.
+        terminated_phase: Phase of the second task's pod.
+        training_outlived_task_seconds: Time from the end of that pod's container to the end of the launcher's.
+        last: The third task, which completed the training.
+        result: Result of the training.
+        jobs_at_end: MPIJobs that existed at the end.
+        job: Record of the last MPIJob.
     """
 
     first_failure: str
-    jobs_after_it: list[Any]
+    jobs_after_failure: list[Any]
     epochs_before: int
-    terminated: str
+    terminated_phase: str
+    training_outlived_task_seconds: float
     last: Ended
     result: TrainingResult
-    jobs_in_the_end: list[Any]
+    jobs_at_end: list[Any]
     job: Any
 
 
 @pytest.fixture(scope="module")
 def training_set(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     """URI of a training set in S3."""
-    folder = tmp_path_factory.mktemp("training-set")
-    images = digits(120)
-    made = make_training_set(folder, {SplitName.TRAIN: images[:100], SplitName.VALIDATION: images[100:]}, files=2)
-    there = uri.join(LAKE, "training_sets", made.id)
-    for path in (path for paths in made.files.values() for path in paths):
-        files.write_bytes(uri.join(there, path), (folder / path).read_bytes())
-    files.write_text(uri.join(there, MANIFEST), made.model_copy(update={"uri": there}).model_dump_json())
-    return there
+    return land_training_set(tmp_path_factory.mktemp("training-set"), LAKE, digits(120))
 
 
 @pytest.fixture(scope="module")
-def disturbed(runs: TaskRuns, training_set: str) -> Disturbed:
-    """A training whose worker is deleted, whose next task is terminated, and that the third one ends."""
+def impatient_runs(runs: TaskRuns) -> Iterator[TaskRuns]:
+    """Runs whose ranks have a short timeout of the heartbeat."""
+
+    def set_timeout(value: str | None) -> None:
+        runs.core.patch_namespaced_config_map(CONFIG_MAP, runs.namespace, {"data": {HEARTBEAT_SETTING: value}})
+
+    set_timeout(str(HEARTBEAT_TIMEOUT_SECONDS))
+    yield runs
+    set_timeout(None)
+
+
+@pytest.fixture(scope="module")
+def interrupted(impatient_runs: TaskRuns, training_set: str) -> Interrupted:
+    """A training whose worker is deleted, whose second task is terminated, and whose third task completes."""
+    runs = impatient_runs
 
     def jobs() -> list[Any]:
         return list(get("--namespace", runs.namespace, "mpijobs")["items"])
@@ -89,62 +101,78 @@ def disturbed(runs: TaskRuns, training_set: str) -> Disturbed:
         before = {"build-training-set": Ended("", "", {"training_set": training_set})}
         return runs.start("training", "train-classifier", before, **PARAMETERS)
 
-    runs.core.patch_namespaced_config_map(CONFIG_MAP, runs.namespace, {"data": HEARTBEAT})
     first = start()
     runs.while_running(first, lambda: epoch_of(runs, first) > 1)
     runs.core.delete_namespaced_pod(runs.pods(WORKERS)[0].metadata.name, runs.namespace)
     with pytest.raises(TaskFailed) as failure:
         runs.wait(first)
-    jobs_after_it = jobs()
+    jobs_after_failure = jobs()
 
     second = start()
     epochs_before = runs.while_running(second, lambda: epoch_of(runs, second))
-    # As "Terminate" in Kubeflow's UI does it: the pod is ended, and stays.
+    # Like "Terminate" in Kubeflow's UI, this stops the pod and does not delete it.
     runs.core.patch_namespaced_pod(second, runs.namespace, {"spec": {"activeDeadlineSeconds": 1}})
-    # The promise is twice the timeout; the operator takes its own time to end the pods.
-    eventually(lambda: not runs.pods(WORKERS), seconds=60)
-    # Nobody but the ranks ended it: it is there, and failed.
+    task_end = eventually(lambda: end_of(runs.core.read_namespaced_pod(second, runs.namespace)))
+    # The operator deletes the pods with a delay.
+    eventually(lambda: not runs.pods(WORKERS))
+    # The ranks ended the MPIJob: it still exists, and has failed.
     (abandoned,) = jobs()
     assert "Failed" in {each["type"] for each in abandoned["status"]["conditions"]}
+    (launcher,) = runs.pods(LAUNCHERS)
+    training_end = end_of(launcher)
+    assert task_end
+    assert training_end
+    outlived = (training_end - task_end).total_seconds()
     terminated = runs.core.read_namespaced_pod(second, runs.namespace).status.phase
 
     last = runs.wait(start())
+    files = store_files()
     (run,) = files.list_names(uri.join(LAKE, RUNS_FOLDER))
     folder = uri.join(LAKE, RUNS_FOLDER, run)
     result = TrainingResult.model_validate_json(files.read_text(uri.join(folder, RESULT_FILE)))
     job = yaml.safe_load(files.read_text(uri.join(folder, JOB_FILE)))
-    return Disturbed(str(failure.value), jobs_after_it, epochs_before, terminated, last, result, jobs(), job)
+    return Interrupted(
+        str(failure.value), jobs_after_failure, epochs_before, terminated, outlived, last, result, jobs(), job
+    )
 
 
 def epoch_of(runs: TaskRuns, task: str) -> int:
-    """Return the last epoch that a task told of, or 0."""
+    """Return the last epoch in a task's output, or 0."""
     with suppress(client.ApiException):  # its container has not started
-        told = re.findall(rf"^progress: epoch (\d+)/{EPOCHS} ", runs.log(task), re.MULTILINE)
-        return int(told[-1]) if told else 0
+        epochs = re.findall(rf"^progress: epoch (\d+)/{EPOCHS} ", runs.log(task), re.MULTILINE)
+        return int(epochs[-1]) if epochs else 0
     return 0
 
 
-def test_a_worker_that_is_deleted_is_one_clear_error_and_nothing_is_left(disturbed: Disturbed) -> None:
-    last = disturbed.first_failure.splitlines()[-1]
-
-    assert re.match(r"RuntimeError: .*training", last), disturbed.first_failure
-    assert disturbed.jobs_after_it == []
-
-
-def test_a_terminated_task_s_gpus_are_freed_by_the_ranks_themselves(disturbed: Disturbed) -> None:
-    # Its workers were gone before the next task was started, with the task's pod still there.
-    assert disturbed.terminated == "Failed"
+def end_of(pod: client.V1Pod) -> datetime | None:
+    """Return the time when the only container of a pod ended, or None."""
+    states = [status.state.terminated for status in pod.status.container_statuses or []]
+    return states[0].finished_at if states and states[0] else None
 
 
-def test_each_start_goes_on_from_the_checkpoint_of_the_one_before(disturbed: Disturbed) -> None:
-    assert disturbed.epochs_before > 1
-    assert disturbed.result.first_epoch > disturbed.epochs_before
-    assert [each.epoch for each in disturbed.result.history] == list(range(1, EPOCHS + 1))
-    assert {each.images for each in disturbed.result.history} == {100}
+def test_deleted_worker_raises_error_and_nothing_is_left(interrupted: Interrupted) -> None:
+    last = interrupted.first_failure.splitlines()[-1]
+
+    assert re.match(r"RuntimeError: .*training", last), interrupted.first_failure
+    assert interrupted.jobs_after_failure == []
 
 
-def test_nothing_is_left_in_the_end(disturbed: Disturbed) -> None:
-    assert disturbed.last.outputs["run_id"] == disturbed.result.run_id
-    assert disturbed.job["kind"] == "MPIJob"
-    assert disturbed.job["spec"]["mpiReplicaSpecs"]["Worker"]["replicas"] == 2
-    assert disturbed.jobs_in_the_end == []
+def test_ranks_of_a_terminated_task_release_their_gpus(interrupted: Interrupted) -> None:
+    # Its workers were deleted before the next task started, while the task's pod still existed.
+    assert interrupted.terminated_phase == "Failed"
+    # Kubernetes rounds times to seconds.
+    assert interrupted.training_outlived_task_seconds <= 2 * HEARTBEAT_TIMEOUT_SECONDS + 1
+
+
+def test_each_start_resumes_from_the_last_checkpoint(interrupted: Interrupted) -> None:
+    assert interrupted.epochs_before > 1
+    assert interrupted.result.first_epoch > interrupted.epochs_before
+    assert [each.epoch for each in interrupted.result.history] == list(range(1, EPOCHS + 1))
+    assert {each.images for each in interrupted.result.history} == {100}
+
+
+def test_completed_training_leaves_no_job(interrupted: Interrupted) -> None:
+    assert interrupted.last.outputs["run_id"] == interrupted.result.run_id
+    assert interrupted.job["kind"] == "MPIJob"
+    assert interrupted.job["spec"]["mpiReplicaSpecs"]["Worker"]["replicas"] == 2
+    assert interrupted.jobs_at_end == []

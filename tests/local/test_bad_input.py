@@ -8,20 +8,22 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pyspark.sql import functions as F
 from typer.testing import CliRunner
 
 from components.errors import InputError
 from components.ingest_images.ingest import IngestResult, ingest_folder
-from components.ingest_images.labels import LabelPattern
 from components.ingest_images.limits import Limits
-from components.ingest_images.requeue import NOT_THERE, requeue, requeue_files
+from components.ingest_images.requeue import FILE_NOT_FOUND, requeue, requeue_files
 from components.lake import Lake
-from components.lake.tables import IMAGES, QUARANTINE
+from components.lake.tables import FILES as FILES_TABLE
+from components.lake.tables import IMAGE, IMAGES, QUARANTINED
+from components.parameters import IngestOptions
 from components.settings import Settings
 from pipelines.cli import app
-from tests.conftest import REPOSITORY
+from tests.support.paths import REPOSITORY
 
-PASSED_OVER = "passed over"
+SKIPPED = "skipped"
 
 
 def encode(form: str, mode: str = "RGB", shade: int = 90, size: tuple[int, int] = (40, 30), **options: object) -> bytes:
@@ -55,7 +57,7 @@ def rotated() -> bytes:
 
 FILES: dict[str, list[tuple[str, bytes]]] = {
     "JPEG": [("a.jpg", encode("JPEG"))],
-    "greyscale JPEG": [("b.jpg", encode("JPEG", "L"))],
+    "grayscale JPEG": [("b.jpg", encode("JPEG", "L"))],
     "CMYK JPEG": [("c.jpg", encode("JPEG", "CMYK"))],
     "JPEG with an EXIF rotation": [("d.jpg", rotated())],
     "PNG": [("e.png", encode("PNG"))],
@@ -101,7 +103,7 @@ def path_of(landing: Path, name: str) -> Path:
 
 
 def run(lake: Lake, landing: Path) -> IngestResult:
-    return ingest_folder(lake, f"file://{landing}", "*", LabelPattern())
+    return ingest_folder(lake, f"file://{landing}", IngestOptions(glob="*"))
 
 
 def spelled(path: Path) -> str:
@@ -119,21 +121,22 @@ def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_each_file_ends_as_the_documentation_says_and_is_accounted_for_once(lake: Lake, landing: Path) -> None:
+def test_each_bad_file_ends_where_the_documentation_says_exactly_once(lake: Lake, landing: Path) -> None:
     run(lake, landing)
 
-    images = {row["path"]: row for row in lake.read(IMAGES).collect()}
-    refused = {row["path"]: row["reason"] for row in lake.read(QUARANTINE).collect()}
-    assert not images.keys() & refused.keys()
-    assert len(images) == lake.read(IMAGES).count()
-    assert len(refused) == lake.read(QUARANTINE).count()
+    recorded = {row["path"]: row for row in lake.read(FILES_TABLE).collect()}
+    assert len(recorded) == lake.read(FILES_TABLE).count() == lake.read(IMAGES).count()
+    contents = {row["path"]: row["content"] for row in lake.read(IMAGES).where("content IS NOT NULL").collect()}
+    images = {path: row for path, row in recorded.items() if row["state"] == IMAGE}
+    refused = {path: row["reason"] for path, row in recorded.items() if row["state"] == QUARANTINED}
+    assert contents.keys() == images.keys()
 
     def outcome(path: Path) -> str:
         name = spelled(path)
         if name in images:
-            assert bytes(images[name]["content"]) == path.read_bytes()
+            assert bytes(contents[name]) == path.read_bytes()
             return "images"
-        return f"quarantine: {refused[name]}" if name in refused else PASSED_OVER
+        return f"quarantine: {refused[name]}" if name in refused else SKIPPED
 
     found = {case: {outcome(path_of(landing, name)) for name, _ in each} for case, each in FILES.items()}
     promised = documented("File")
@@ -141,11 +144,11 @@ def test_each_file_ends_as_the_documentation_says_and_is_accounted_for_once(lake
     for case, outcomes in found.items():
         assert len(outcomes) == 1
         assert promised[case].split(",")[0] == re.sub(r"(can't be decoded):.*", r"\1", outcomes.pop()), case
-    labels = {Path(name).parent.name: row["label"] for name, row in images.items()}
+    labels = {Path(name).parent.name: row["folder_label"] for name, row in images.items()}
     assert labels == {"007.any": 7, "2023-holiday": None, "001.one": 1, "002.two": 2}
 
 
-def test_what_is_good_by_now_leaves_quarantine(lake: Lake, tmp_path: Path) -> None:
+def test_requeue_ingests_files_that_have_become_valid(lake: Lake, tmp_path: Path) -> None:
     folder = tmp_path / "landing" / "007.any"
     folder.mkdir(parents=True)
     mended, broken, empty, hidden = (folder / name for name in ("a.jpg", "b.jpg", "c.jpg", "_d.jpg"))
@@ -155,7 +158,7 @@ def test_what_is_good_by_now_leaves_quarantine(lake: Lake, tmp_path: Path) -> No
     mended.write_bytes(encode("JPEG"))
     empty.write_bytes(b"z")
     missing = folder / "nowhere.jpg"
-    settings = Settings.load(lake=lake.root, labelled_source=str(folder.parent))
+    settings = Settings.load(lake=lake.root, labeled_source=str(folder.parent))
 
     found = requeue(settings, [str(path) for path in (mended, broken, empty, hidden, missing)])
 
@@ -164,47 +167,59 @@ def test_what_is_good_by_now_leaves_quarantine(lake: Lake, tmp_path: Path) -> No
         ("b.jpg", "not an image"),
         ("c.jpg", "not an image"),
         ("_d.jpg", None),
-        ("nowhere.jpg", NOT_THERE),
+        ("nowhere.jpg", FILE_NOT_FOUND),
     ]
-    assert {Path(row["path"]).name: row["label"] for row in lake.read(IMAGES).collect()} == {"a.jpg": 7, "_d.jpg": 7}
-    # One row for each: none for what the file was before, and none for a path that was misspelt.
-    assert sorted(Path(row["path"]).name for row in lake.read(QUARANTINE).collect()) == ["b.jpg", "c.jpg"]
+    # None for a path that was misspelled.
+    assert {
+        (Path(row["path"]).name, row["state"], row["folder_label"]) for row in lake.read(FILES_TABLE).collect()
+    } == {
+        ("a.jpg", IMAGE, 7),
+        ("b.jpg", QUARANTINED, 7),
+        ("c.jpg", QUARANTINED, 7),
+        ("_d.jpg", IMAGE, 7),
+    }
 
 
-def test_what_is_in_images_is_not_replaced_by_requeue(lake: Lake, tmp_path: Path) -> None:
+def test_requeue_ingests_the_present_content_of_a_file(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
-    path.write_bytes(encode("JPEG"))
-    first = requeue_files(lake, [f"file://{path}"], None, Limits())
-    path.write_bytes(encode("JPEG", shade=1))
+    outcomes = []
+    for shade in (90, 1):
+        path.write_bytes(encode("JPEG", shade=shade))
+        outcomes += requeue_files(lake, [f"file://{path}"], None, Limits(), f"file://{tmp_path}")
 
-    again = requeue_files(lake, [f"file://{path}"], None, Limits())
+    assert [each.reason for each in outcomes] == [None, None]
+    newest = lake.read(IMAGES).orderBy(F.desc("ingested_at")).first()
+    assert bytes(newest["content"]) == encode("JPEG", shade=1)
+    assert lake.read(FILES_TABLE).first()["content_sha256"] == newest["content_sha256"]
 
-    assert [each.reason for each in first + again] == [None, "another content at a known path"]
-    assert bytes(lake.read(IMAGES).first()["content"]) == encode("JPEG")
 
-
-def test_larger_images_leave_quarantine_when_a_person_says_so(lake: Lake, tmp_path: Path) -> None:
+def test_requeue_with_a_larger_limit_ingests_large_images(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encode("JPEG"))
 
     refused, taken = (
-        requeue_files(lake, [f"file://{path}"], None, Limits(pixels=pixels))[0].reason for pixels in (100, 1200)
+        requeue_files(lake, [f"file://{path}"], None, Limits(pixels=pixels), f"file://{tmp_path}")[0].reason
+        for pixels in (100, 1200)
     )
 
     assert (refused, taken) == ("more than 100 pixels", None)
-    assert lake.read(QUARANTINE).count() == 0
+    assert [row["state"] for row in lake.read(FILES_TABLE).collect()] == [IMAGE]
 
 
-def test_a_file_outside_the_known_folders_needs_to_be_said_to_be_labelled_or_not(lake: Lake, tmp_path: Path) -> None:
-    settings = Settings.load(lake=lake.root, labelled_source=str(tmp_path / "landing"))
+def test_requeue_of_a_file_outside_the_landing_folders_requires_labeled_or_unlabeled(
+    lake: Lake, tmp_path: Path
+) -> None:
+    settings = Settings.load(lake=lake.root, labeled_source=str(tmp_path / "landing"))
 
-    with pytest.raises(InputError, match=r"^path: 'file:///elsewhere/a\.jpg' lies neither in") as told:
+    with pytest.raises(
+        InputError, match=r"^path: 'file:///elsewhere/a\.jpg' is in neither labeled_source nor"
+    ) as error:
         requeue(settings, ["/elsewhere/a.jpg"])
 
-    assert str(told.value).endswith("Give --labelled if its folder names its class, else --unlabelled.")
+    assert str(error.value).endswith("Add --labeled if its folder names its class, else --unlabeled.")
 
 
-def test_the_command_requeues_by_its_limits_and_shows_whole_paths(lake: Lake, tmp_path: Path) -> None:
+def test_requeue_command_applies_its_limits_and_prints_whole_paths(lake: Lake, tmp_path: Path) -> None:
     content = encode("JPEG")
     contents = {"good": content, "long": content + bytes(5000), "large": encode("JPEG", size=(60, 40))}
     paths = [tmp_path / "007.any" / f"50%#1[red]%41{'-' * 80}{name}.jpg" for name in contents]
@@ -214,13 +229,12 @@ def test_the_command_requeues_by_its_limits_and_shows_whole_paths(lake: Lake, tm
     limits = ["--max-bytes", "5000", "--max-pixels", "1200"]
 
     result = CliRunner().invoke(
-        app, ["requeue", "--lake", lake.root, "--labelled", *limits, *map(spelled, paths)], env={"COLUMNS": "80"}
+        app, ["requeue", "--lake", lake.root, "--labeled", *limits, *map(spelled, paths)], env={"COLUMNS": "80"}
     )
 
     rows = [line.strip("│").split("│") for line in result.output.splitlines() if line.startswith("│")]
     files, outcomes = ([cell.strip() for cell in column] for column in zip(*rows, strict=True))
     assert "".join(files) == "".join(map(spelled, paths))
-    assert " ".join(filter(None, outcomes)) == (
-        "in images not in images: more than 5000 bytes not in images: more than 1200 pixels"
-    )
-    assert {row["path"]: row["label"] for row in lake.read(IMAGES).collect()} == {spelled(paths[0]): 7}
+    assert " ".join(filter(None, outcomes)) == ("image no image: more than 5000 bytes no image: more than 1200 pixels")
+    rows_of_images = lake.read(FILES_TABLE).where(F.col("state") == IMAGE).collect()
+    assert {row["path"]: row["folder_label"] for row in rows_of_images} == {spelled(paths[0]): 7}

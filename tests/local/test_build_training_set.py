@@ -1,4 +1,4 @@
-"""A training set: the labelled images, divided by content, frozen, the same for the same members."""
+"""A training set: the labeled images, divided by content, frozen, the same for the same members."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from components.build_training_set.build import CONFLICTING, DUPLICATE, build_training_set
+from components.build_training_set.build import build_training_set
 from components.build_training_set.report import write_report
-from components.build_training_set.training_set import MANIFEST, MEMBERS, SplitName, TrainingSet
 from components.errors import InputError
-from components.lake import Lake, Split, frame
-from components.lake.tables import CLASSES, IMAGES, LABELS
+from components.lake import Lake, Split
+from components.lake.tables import CLASSES, LABELS
 from components.settings import Settings
+from components.spark.frames import frame
+from components.storage.files import Files
+from components.training_set.manifest import MANIFEST, MEMBERS, SplitName, TrainingSet
+from components.training_set.membership import CONFLICTING_LABELS, DUPLICATE_CONTENT
+from tests.support.lake_rows import append_images, append_rows, replace_image
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 Image = tuple[str, bytes, int | None]
 
 
 def insert(lake: Lake, images: Sequence[Image]) -> None:
-    rows = [
-        (path, NOW, len(content), content, hashlib.sha256(content).hexdigest(), label, NOW.date(), NOW)
-        for path, content, label in images
-    ]
-    lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
+    append_images(lake, images, ingested_at=NOW)
 
 
 def numbered(numbers: range) -> list[Image]:
@@ -34,7 +34,8 @@ def numbered(numbers: range) -> list[Image]:
 
 
 def label(lake: Lake, answers: dict[str, int]) -> None:
-    rows = [(path, answer, "studio", NOW) for path, answer in answers.items()]
+    hashes = {row["path"]: row["content_sha256"] for row in lake.current_images().collect()}
+    rows = [(path, hashes[path], answer, "studio", NOW) for path, answer in answers.items()]
     lake.upsert(LABELS, frame(lake.spark, rows, LABELS.columns))
 
 
@@ -55,9 +56,9 @@ def stored(training_set: TrainingSet) -> dict[SplitName, list[dict[str, Any]]]:
     }
 
 
-def test_each_labelled_image_is_in_one_split_with_its_content_and_label(lake: Lake) -> None:
+def test_each_labeled_image_is_in_exactly_one_split_with_its_content_and_label(lake: Lake) -> None:
     images = numbered(range(200))
-    insert(lake, [*images, ("file:/landing/unlabelled.jpg", b"x", None)])
+    insert(lake, [*images, ("file:/landing/unlabeled.jpg", b"x", None)])
 
     made = build_training_set(lake, 4).training_set
 
@@ -68,7 +69,7 @@ def test_each_labelled_image_is_in_one_split_with_its_content_and_label(lake: La
     assert [(item.index, item.label) for item in made.classes] == [(0, 1), (1, 5), (2, 9)]
 
 
-def test_files_are_of_one_row_group_and_of_equal_length_and_in_the_order_of_the_hash(lake: Lake) -> None:
+def test_files_have_one_row_group_equal_length_and_hash_order(lake: Lake) -> None:
     insert(lake, numbered(range(200)))
 
     made = build_training_set(lake, 4).training_set
@@ -86,7 +87,7 @@ def test_files_are_of_one_row_group_and_of_equal_length_and_in_the_order_of_the_
     assert order == sorted(order)
 
 
-def test_the_same_members_are_the_same_training_set(lake: Lake) -> None:
+def test_same_members_give_the_same_training_set(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
     first = build_training_set(lake, 2).training_set
     written = (folder(first) / MANIFEST).stat().st_mtime_ns
@@ -101,7 +102,7 @@ def test_the_same_members_are_the_same_training_set(lake: Lake) -> None:
     assert members(first).keys() < members(larger).keys()
 
 
-def test_an_image_never_changes_side(lake: Lake) -> None:
+def test_image_never_changes_its_split(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
     first = members(build_training_set(lake, 2).training_set)
     insert(lake, numbered(range(100, 300)))
@@ -111,9 +112,11 @@ def test_an_image_never_changes_side(lake: Lake) -> None:
     assert {path: later[path]["split"] for path in first} == {path: row["split"] for path, row in first.items()}
 
 
-def test_fractions_and_seed_are_fixed_when_the_lake_is_made(lake: Lake, tmp_path: Path) -> None:
+def test_split_is_fixed_when_the_lake_is_created(lake: Lake, tmp_path: Path) -> None:
     place = {"lake": str(tmp_path / "other")}
-    other = Lake.open(lake.spark, Settings.load(**place, validation_fraction=0.3, test_fraction=0.2, split_seed=7))
+    other = Lake.open_or_create(
+        lake.spark, Settings.load(**place, validation_fraction=0.3, test_fraction=0.2, split_seed=7)
+    )
     images = numbered(range(1000))
     insert(lake, images)
     insert(other, images)
@@ -124,22 +127,22 @@ def test_fractions_and_seed_are_fixed_when_the_lake_is_made(lake: Lake, tmp_path
     assert here.counts[SplitName.TEST] == pytest.approx(100, abs=38)
     assert there.counts[SplitName.TEST] == pytest.approx(200, abs=51)
     assert there.counts[SplitName.VALIDATION] == pytest.approx(300, abs=58)
-    with pytest.raises(InputError, match=r"split: the lake .* was made with"):
+    with pytest.raises(InputError, match=r"split: the lake .* can't be changed to"):
         Lake.open(lake.spark, Settings.load(**place, split_seed=8))
     assert Lake.open(lake.spark, Settings.load(**place)).split == Split(0.3, 0.2, 7)
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.0, 0.1), (0.1, 0.0), (0.5, 0.5), (0.9, 0.2)])
-def test_a_split_that_leaves_a_part_empty_is_refused(validation: float, test: float) -> None:
-    with pytest.raises(InputError, match=r"^validation_fraction, test_fraction: .* Give two that"):
+def test_fraction_that_leaves_a_split_empty_is_refused(validation: float, test: float) -> None:
+    with pytest.raises(InputError, match=r"^validation_fraction, test_fraction: .* Give two fractions"):
         Split(validation, test)
 
 
-def test_a_person_s_label_beats_the_folder_s_and_a_replaced_class_gives_way(lake: Lake) -> None:
+def test_effective_label_is_the_persons_after_class_merges(lake: Lake) -> None:
     insert(lake, numbered(range(60)))
     label(lake, {"file:/landing/0.jpg": 5})
-    rows = [(1, "old", 5), (5, "new", None), (9, "other", None)]
-    lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
+    rows = [(1, "old", 5, "folder"), (5, "new", None, "folder"), (9, "other", None, "folder")]
+    append_rows(lake, CLASSES, rows)
 
     made = build_training_set(lake, 1).training_set
 
@@ -149,7 +152,20 @@ def test_a_person_s_label_beats_the_folder_s_and_a_replaced_class_gives_way(lake
     assert [(item.label, item.name) for item in made.classes] == [(5, "new"), (9, "other")]
 
 
-def test_one_content_under_two_paths_is_a_member_once_and_with_two_labels_not_at_all(lake: Lake) -> None:
+def test_replaced_content_is_a_member_without_the_label_of_the_earlier_one(lake: Lake) -> None:
+    insert(lake, numbered(range(60)))
+    label(lake, {"file:/landing/0.jpg": 5})
+    replaced = ("file:/landing/0.jpg", b"another content", 9)
+    replace_image(lake, *replaced)
+
+    made = build_training_set(lake, 1).training_set
+
+    found = {row["path"]: row for rows in stored(made).values() for row in rows}
+    assert (found[replaced[0]]["content"], found[replaced[0]]["label"]) == replaced[1:]
+    assert members(made)[replaced[0]]["label_source"] == "folder"
+
+
+def test_duplicate_content_is_one_member_and_with_conflicting_labels_none(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
     insert(lake, [("file:/copy/a.jpg", b"content 0", 1), ("file:/copy/b.jpg", b"content 1", 9)])
 
@@ -158,17 +174,17 @@ def test_one_content_under_two_paths_is_a_member_once_and_with_two_labels_not_at
     contents = [row["content"] for split in stored(made).values() for row in split]
     assert contents.count(b"content 0") == 1
     assert contents.count(b"content 1") == 0
-    assert made.left_out == {DUPLICATE: 1, CONFLICTING: 2}
+    assert made.left_out == {DUPLICATE_CONTENT: 1, CONFLICTING_LABELS: 2}
 
 
-def test_a_build_that_was_cut_off_is_done_anew(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_build_is_repeated(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(lake, numbered(range(100)))
 
     def full_disk(*arguments: object) -> None:
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("components.storage.files.write_text", full_disk)
+        patch.setattr(Files, "write_text", full_disk)
         with pytest.raises(OSError, match="No space"):
             build_training_set(lake, 2)
 
@@ -177,21 +193,23 @@ def test_a_build_that_was_cut_off_is_done_anew(lake: Lake, monkeypatch: pytest.M
     assert sum(len(rows) for rows in stored(made).values()) == 100
 
 
-def test_too_few_labelled_images_are_told(lake: Lake) -> None:
+def test_too_few_labeled_images_raise_an_error(lake: Lake) -> None:
     insert(lake, numbered(range(2)))
 
-    with pytest.raises(InputError, match="lake: its 2 labelled images leave none for the"):
+    with pytest.raises(InputError, match=r"^lake: the .* split of the 2 labeled images is empty"):
         build_training_set(lake, 1)
 
 
-def test_a_lake_without_labelled_images_is_told(lake: Lake) -> None:
-    insert(lake, [("file:/landing/unlabelled.jpg", b"x", None)])
+def test_lake_without_labeled_images_raises_an_error(lake: Lake) -> None:
+    insert(lake, [("file:/landing/unlabeled.jpg", b"x", None)])
 
-    with pytest.raises(InputError, match=r"^lake: its 0 labelled images leave none for the .* Ingest more of them\.$"):
+    with pytest.raises(
+        InputError, match=r"^lake: the .* split of the 0 labeled images is empty\. Ingest or label more images\.$"
+    ):
         build_training_set(lake, 1)
 
 
-def test_the_report_counts_images_by_class(lake: Lake, tmp_path: Path) -> None:
+def test_report_counts_images_by_class(lake: Lake, tmp_path: Path) -> None:
     insert(lake, numbered(range(100)))
 
     write_report(build_training_set(lake, 1), str(tmp_path / "report.html"))

@@ -1,13 +1,13 @@
-"""Spark starts from the archive of its classes that `make setup` makes."""
+"""Spark starts from the class archive that `make setup` creates."""
 
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from components.lake.class_archive import CLASS_ARCHIVE
+from components.spark.class_archive import CLASS_ARCHIVE
 
 
-def test_java_has_the_archive_in_memory(spark: SparkSession) -> None:
+def test_jvm_maps_the_class_archive(spark: SparkSession) -> None:
     java = spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()
 
     assert str(CLASS_ARCHIVE) in Path(f"/proc/{java}/maps").read_text(), (

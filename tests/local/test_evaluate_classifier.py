@@ -1,4 +1,4 @@
-"""Challenger against champion: both on the same images, counted right, and told."""
+"""Comparison of challenger and champion on the same test images."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,18 +7,27 @@ import pytest
 from kfp.dsl import ClassificationMetrics, Metrics
 from mlflow import MlflowClient
 
-from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
 from components.evaluate_classifier.evaluate import Challenger, EvaluationResult, evaluate_challenger
-from components.evaluate_classifier.gate import Gate, Mode
 from components.evaluate_classifier.report import log_metrics, write_report
+from components.parameters import Gate
+from components.parameters.gate import Promotion
 from components.register_model.register import Candidate, register_candidate
-from components.register_model.registry import ModelRegistry
-from tests.local.saved_model_factory import LoggedModel, constant_classifier, log_classifier, nearest_mean_classifier
-from tests.local.training_set_factory import digits, make_training_set
+from components.registry.model_registry import ModelRegistry
+from components.storage.files import Files
+from components.training_set.manifest import SplitName, TrainingSet
+from tests.support.saved_model_factory import (
+    AbortingClassifier,
+    LoggedModel,
+    constant_classifier,
+    log_classifier,
+    nearest_mean_classifier,
+)
+from tests.support.tracking import make_tracking
+from tests.support.training_set_factory import digits, make_training_set
 
 TRAIN = digits(200)
-# More than three files of one batch each.
+# Enough images for several batches in each of three files.
 TEST = digits(350)[200:]
 LABELS = sorted({label for _, label in TRAIN})
 
@@ -30,7 +39,7 @@ def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+    return make_tracking(tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +59,17 @@ def registry(tracking: str, request: pytest.FixtureRequest) -> ModelRegistry:
 
 def make_champion(registry: ModelRegistry, model: LoggedModel, training_set: TrainingSet) -> None:
     candidate = Candidate(model.run_id, model.model_uri, model.digest, training_set.uri, 0.5, True, "", "")
-    assert register_candidate(registry, candidate).promoted
+    assert register_candidate(registry, candidate, Files()).promoted
 
 
 def run(
     registry: ModelRegistry, model: LoggedModel, training_set: TrainingSet, gate: Gate | None = None
 ) -> EvaluationResult:
     challenger = Challenger(model.run_id, model.model_uri, model.digest)
-    return evaluate_challenger(registry, training_set, challenger, gate or Gate())
+    return evaluate_challenger(registry, training_set, challenger, gate or Gate(), Files())
 
 
-def test_accuracies_are_what_the_models_say_of_each_test_image(
+def test_accuracies_match_the_models_predictions_of_the_test_images(
     registry: ModelRegistry, good: LoggedModel, poor: LoggedModel, training_set: TrainingSet
 ) -> None:
     make_champion(registry, poor, training_set)
@@ -68,22 +77,22 @@ def test_accuracies_are_what_the_models_say_of_each_test_image(
     result = run(registry, good, training_set)
 
     loaded = registry.load(good.model_uri, good.digest)
-    said = [loaded.predict([content])[0].label for content, _ in TEST]
-    assert result.challenger.pairs == Counter(zip([label for _, label in TEST], said, strict=True))
+    predicted = [loaded.predict([content])[0].label for content, _ in TEST]
+    assert result.challenger.pairs == Counter(zip([label for _, label in TEST], predicted, strict=True))
     assert result.challenger.accuracy > 0.8
     assert result.champion is not None
     assert result.champion.pairs == Counter((label, LABELS[0]) for _, label in TEST)
     assert result.paired is not None
     assert (result.paired.won, result.paired.lost) == (
-        sum(each == label != LABELS[0] for each, (_, label) in zip(said, TEST, strict=True)),
-        sum(each != label == LABELS[0] for each, (_, label) in zip(said, TEST, strict=True)),
+        sum(ours == label != LABELS[0] for ours, (_, label) in zip(predicted, TEST, strict=True)),
+        sum(ours != label == LABELS[0] for ours, (_, label) in zip(predicted, TEST, strict=True)),
     )
     assert result.paired.total == len(TEST)
     assert result.compared_with == "1"
     assert result.decision.promote
 
 
-def test_a_model_that_is_not_better_does_not_take_the_champions_place(
+def test_worse_challenger_is_not_promoted(
     registry: ModelRegistry, good: LoggedModel, poor: LoggedModel, training_set: TrainingSet
 ) -> None:
     make_champion(registry, good, training_set)
@@ -95,42 +104,48 @@ def test_a_model_that_is_not_better_does_not_take_the_champions_place(
     assert "version 1, the champion" in result.decision.reason
 
 
-def test_the_first_model_is_compared_with_nothing(
-    registry: ModelRegistry, poor: LoggedModel, training_set: TrainingSet
+def test_first_model_is_compared_with_the_most_frequent_class_only(
+    registry: ModelRegistry, good: LoggedModel, poor: LoggedModel, training_set: TrainingSet
 ) -> None:
-    result = run(registry, poor, training_set)
+    """The poor model always predicts one class."""
+    result = run(registry, good, training_set)
+    poor_result = run(registry, poor, training_set)
 
+    assert not poor_result.decision.promote
+    assert poor_result.decision.reason.startswith("there is no champion yet, and its accuracy of")
     assert (result.decision.promote, result.champion, result.compared_with) == (True, None, "")
     assert result.champion_accuracy == 0.0
 
 
-def test_the_first_model_needs_the_minimum(
-    registry: ModelRegistry, poor: LoggedModel, training_set: TrainingSet
+def test_first_model_below_the_minimum_accuracy_is_not_promoted(
+    registry: ModelRegistry, good: LoggedModel, training_set: TrainingSet
 ) -> None:
-    assert not run(registry, poor, training_set, Gate(minimum_accuracy=0.5)).decision.promote
+    assert not run(registry, good, training_set, Gate(minimum_accuracy=0.999)).decision.promote
 
 
-def test_manual_leaves_a_better_model_to_a_person(
+def test_manual_promotion_does_not_promote_a_better_model(
     registry: ModelRegistry, good: LoggedModel, poor: LoggedModel, training_set: TrainingSet
 ) -> None:
     make_champion(registry, poor, training_set)
 
-    decision = run(registry, good, training_set, Gate(Mode.MANUAL)).decision
+    decision = run(registry, good, training_set, Gate(promote=Promotion.MANUAL)).decision
 
     assert not decision.promote
-    assert decision.reason.startswith("promotion is manual; its accuracy of")
+    assert decision.reason.startswith("promotion is manual; its accuracy is")
 
 
-def test_a_class_that_the_model_does_not_find_is_named_in_the_reason(
+def test_reason_names_classes_with_low_recall(
     registry: ModelRegistry, poor: LoggedModel, training_set: TrainingSet
 ) -> None:
     decision = run(registry, poor, training_set, Gate(minimum_class_recall=0.2, minimum_class_images=1)).decision
 
     assert not decision.promote
-    assert decision.reason.startswith("it finds 0.00% of class class-5, 0.00% of class class-7, 0.00% of class class-9")
+    assert (
+        "; its recall is 0.00% for class class-5, 0.00% for class class-7, 0.00% for class class-9" in decision.reason
+    )
 
 
-def test_the_champion_does_not_replace_itself(
+def test_champion_does_not_replace_itself(
     registry: ModelRegistry, good: LoggedModel, training_set: TrainingSet
 ) -> None:
     make_champion(registry, good, training_set)
@@ -142,7 +157,7 @@ def test_the_champion_does_not_replace_itself(
     assert result.champion == result.challenger
 
 
-def test_the_models_run_in_mlflow_has_its_test_accuracy(
+def test_evaluation_logs_test_accuracy_to_the_models_mlflow_run(
     registry: ModelRegistry, good: LoggedModel, training_set: TrainingSet, tracking: str
 ) -> None:
     result = run(registry, good, training_set)
@@ -151,7 +166,7 @@ def test_the_models_run_in_mlflow_has_its_test_accuracy(
     assert metrics == {"test_accuracy": result.challenger.accuracy, "test_images": len(TEST)}
 
 
-def test_a_training_set_without_test_images_is_refused(
+def test_training_set_without_test_images_raises_error(
     registry: ModelRegistry, good: LoggedModel, tmp_path: Path
 ) -> None:
     empty = make_training_set(tmp_path, {SplitName.TRAIN: TRAIN[:2]}, files=1)
@@ -160,14 +175,14 @@ def test_a_training_set_without_test_images_is_refused(
         run(registry, good, empty)
 
 
-def test_a_model_of_another_digest_is_refused(
+def test_model_with_another_digest_raises_error(
     registry: ModelRegistry, good: LoggedModel, poor: LoggedModel, training_set: TrainingSet
 ) -> None:
-    with pytest.raises(InputError, match="are not those that were registered"):
+    with pytest.raises(InputError, match="differ from the registered ones"):
         run(registry, LoggedModel(good.run_id, good.model_uri, poor.digest), training_set)
 
 
-def test_page_and_artifacts_show_the_mistakes(
+def test_report_and_artifacts_show_the_mistakes(
     registry: ModelRegistry, good: LoggedModel, poor: LoggedModel, training_set: TrainingSet, tmp_path: Path
 ) -> None:
     make_champion(registry, poor, training_set)
@@ -181,13 +196,34 @@ def test_page_and_artifacts_show_the_mistakes(
     assert metrics.metadata["champion_accuracy"] == result.champion_accuracy
     assert metrics.metadata["gain"] == pytest.approx(result.challenger.accuracy - result.champion_accuracy)
     matrix = confusion.metadata["confusionMatrix"]
-    assert [each["displayName"] for each in matrix["annotationSpecs"]] == [f"class-{label}" for label in LABELS]
+    assert [category["displayName"] for category in matrix["annotationSpecs"]] == [f"class-{label}" for label in LABELS]
     counts = [row["row"] for row in matrix["rows"]]
     assert sum(map(sum, counts)) == len(TEST)
     assert sum(row[index] for index, row in enumerate(counts)) == result.challenger.correct
     page = (tmp_path / "report.html").read_text()
     assert result.decision.reason in page
-    assert all(check.found in page for check in result.decision.checks)
+    assert all(check.measured in page for check in result.decision.checks)
     assert result.mistakes
     assert all(mistake.path in page for mistake in result.mistakes)
-    assert [each.score for each in result.mistakes] == sorted((each.score for each in result.mistakes), reverse=True)
+    assert [mistake.score for mistake in result.mistakes] == sorted(
+        (mistake.score for mistake in result.mistakes), reverse=True
+    )
+
+
+def test_image_that_crashes_the_model_counts_as_a_mistake_and_the_others_are_evaluated(
+    registry: ModelRegistry, good: LoggedModel, training_set: TrainingSet, tracking: str, tmp_path: Path
+) -> None:
+    fatal, label = TEST[10]
+    crashing = log_classifier(tracking, None, AbortingClassifier(LABELS, fatal))
+
+    result = run(registry, crashing, training_set)
+
+    assert result.challenger.total == len(TEST)
+    assert result.challenger.pairs[label, None] == 1
+    assert result.challenger.unscored == 1
+    ((path, error),) = result.failures
+    assert error == "scoring ended with signal 6 (SIGABRT)"
+    write_report(result, str(tmp_path / "report.html"))
+    page = (tmp_path / "report.html").read_text()
+    assert path in page
+    assert error in page

@@ -1,4 +1,4 @@
-"""Export: the images that people should label are sent to a folder, each once."""
+"""Tests of the export of images for labeling: each image is exported exactly once."""
 
 import hashlib
 import json
@@ -13,47 +13,61 @@ from typing import Any
 
 import pytest
 from pyspark.sql import Row
+from pyspark.sql import functions as F
 
 from components.errors import InputError
-from components.export_for_labeling.choice import AUDIT, DOUBTFUL, Choice
 from components.export_for_labeling.component import export_for_labeling
 from components.export_for_labeling.copies import WRITERS
-from components.export_for_labeling.destinations import Folder
 from components.export_for_labeling.export import ExportResult, export_batch
 from components.export_for_labeling.report import write_report
-from components.lake import Lake, frame
-from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS
+from components.labeling.requests import AUDIT, UNCERTAIN
+from components.lake import Lake
+from components.lake.tables import FILES, LABELING_REQUESTS, LABELS
+from components.parameters import Choice
 from components.settings import Settings
+from components.storage.open_folder import open_folder
+from components.succession import NO_CHAMPION, Succession
 from pipelines.demo import people
-from tests.local import killed_export
-from tests.local.killed_export import COPIES_BEFORE_DEATH, Point
-from tests.local.scored_lake import (
+from tests.support.kills import killed_export
+from tests.support.kills.killed_export import COPIES_BEFORE_DEATH, Point
+from tests.support.lake_rows import append_rows, replace_image
+from tests.support.paths import REPOSITORY
+from tests.support.scored_lake import (
+    MODEL,
     NOW,
+    SUCCESSION,
     insert_class,
     insert_images,
     insert_predictions,
     insert_scored,
     jpeg,
     path,
+    register_champion,
+    succession,
 )
+from tests.support.tracking import make_tracking
 
-# Each death costs a Spark of its own: make test has the two with most left to do, make test-slow all of them.
-QUICK = (Point.AMONG_THE_COPIES, Point.BEFORE_THE_LAST_NOTE)
-ALL_DOUBTFUL = Choice(fraction=1, audit_fraction=0)
+# Each kill starts a Spark session of its own. `make test` runs the point with the most work left, `make test-slow` all.
+QUICK = (Point.AMONG_THE_COPIES,)
+ALL_UNCERTAIN = Choice(fraction=1, audit_fraction=0)
 
 Export = Callable[..., ExportResult]
 
 
 @pytest.fixture
 def sent_to(tmp_path: Path) -> Path:
-    """The folder that images are sent to; it does not exist yet."""
+    """The destination, a folder that does not exist yet."""
     return tmp_path / "to label"
 
 
 @pytest.fixture
 def run(lake: Lake, sent_to: Path) -> Export:
-    def export(choice: Choice = ALL_DOUBTFUL, folder: Path = sent_to) -> ExportResult:
-        return export_batch(lake, Settings.load(), Folder(f"file://{folder}"), choice)
+    def export(
+        choice: Choice = ALL_UNCERTAIN, folder: Path = sent_to, succession: Succession = SUCCESSION
+    ) -> ExportResult:
+        return export_batch(
+            lake, Settings.load(), open_folder(str(folder), "destination", Settings.load()), succession, choice
+        )
 
     return export
 
@@ -63,7 +77,7 @@ def manifest(folder: Path, batch: str) -> list[dict[str, Any]]:
 
 
 def sent(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the lines of all manifests by path; each image is in one of them, and its copy is what the lake has."""
+    """Return the lines of all manifests by path, and check that each image is in one manifest and has a copy."""
     lines = [line for each in folder.glob("*/manifest.jsonl") for line in manifest(folder, each.parent.name)]
     by_path = {line["path"]: line for line in lines}
     assert len(by_path) == len(lines)
@@ -84,11 +98,17 @@ def requests(lake: Lake) -> dict[str, Row]:
 
 
 def request(lake: Lake, name: str, outcome: str | None = None) -> None:
-    row = (name, "earlier", "folder", DOUBTFUL, "1", 7, 0.5, NOW, outcome, NOW if outcome else None)
-    lake.insert_new(LABELING_REQUESTS, frame(lake.spark, [row], LABELING_REQUESTS.columns))
+    prediction = (MODEL, "1", 7, 0.5)
+    closed = (outcome, NOW if outcome else None)
+    row = (name, content_sha256(lake, name), "earlier", "folder", UNCERTAIN, *prediction, NOW, *closed)
+    append_rows(lake, LABELING_REQUESTS, [row])
 
 
-def test_doubtful_images_are_copied_with_a_manifest_and_recorded_as_requests(
+def content_sha256(lake: Lake, name: str) -> str:
+    return str(lake.current_images().where(F.col("path") == name).first()["content_sha256"])
+
+
+def test_uncertain_images_are_copied_with_a_manifest_and_recorded_as_requests(
     lake: Lake, run: Export, sent_to: Path, tmp_path: Path
 ) -> None:
     insert_class(lake, 7, "ak47")
@@ -107,13 +127,13 @@ def test_doubtful_images_are_copied_with_a_manifest_and_recorded_as_requests(
             "predicted_label": 7,
             "name": "ak47",
             "score": pytest.approx(score),
-            "reason": DOUBTFUL,
+            "reason": UNCERTAIN,
             "model_version": "1",
             "batch": result.batch,
         }
         for number, score in ((1, 0.3), (2, 0.94))
     ]
-    assert (result.candidates, result.doubtful, result.count) == (4, 2, 2)
+    assert (result.candidates, result.uncertain, result.count) == (4, 2, 2)
     assert result.manifest == f"file://{sent_to}/{result.batch}/manifest.jsonl"
     rows = requests(lake)
     assert rows.keys() == {path(1), path(2)}
@@ -126,11 +146,11 @@ def test_doubtful_images_are_copied_with_a_manifest_and_recorded_as_requests(
 
     write_report(result, str(tmp_path / "report.html"))
     page = (tmp_path / "report.html").read_text()
-    assert all(text in page for text in (path(1), path(2), "ak47, 30.0% (doubtful)", result.manifest))
+    assert all(text in page for text in (path(1), path(2), "ak47, 30.0%", result.manifest))
     assert page.count("data:image/jpeg") == 2
 
 
-def test_an_image_is_never_sent_twice(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_image_is_exported_at_most_once(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, {1: 0.3, 2: 0.4})
     run()
     insert_scored(lake, {3: 0.5})
@@ -143,7 +163,7 @@ def test_an_image_is_never_sent_twice(lake: Lake, run: Export, sent_to: Path) ->
     assert copied(sent_to) == {path(number): jpeg(number) for number in (1, 2, 3)}
 
 
-def test_one_content_under_two_paths_is_sent_once(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_duplicate_content_is_exported_once(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_images(lake, {f"file:/{folder}/1.jpg": jpeg(1) for folder in "cab"})
     insert_predictions(lake, {f"file:/{folder}/1.jpg": 0.5 for folder in "cab"})
 
@@ -156,12 +176,14 @@ def test_one_content_under_two_paths_is_sent_once(lake: Lake, run: Export, sent_
     assert copied(sent_to) == {"file:/a/1.jpg": jpeg(1)}
 
 
-def test_content_that_has_a_label_or_a_request_anywhere_is_not_sent(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_content_with_a_label_or_a_request_under_any_path_is_not_exported(
+    lake: Lake, run: Export, sent_to: Path
+) -> None:
     insert_scored(lake, dict.fromkeys(range(5), 0.5))
-    insert_images(lake, {"file:/labelled/0.jpg": jpeg(0)}, label=3)
+    insert_images(lake, {"file:/labeled/0.jpg": jpeg(0)}, label=3)
     insert_images(lake, {"file:/copy/1.jpg": jpeg(1), "file:/copy/3.jpg": jpeg(3)})
-    labels = [(name, 3, "people", NOW) for name in ("file:/copy/1.jpg", path(2))]
-    lake.insert_new(LABELS, frame(lake.spark, labels, LABELS.columns))
+    labels = [(name, content_sha256(lake, name), 3, "people", NOW) for name in ("file:/copy/1.jpg", path(2))]
+    append_rows(lake, LABELS, labels)
     request(lake, "file:/copy/3.jpg", outcome="skipped")
 
     result = run(Choice(fraction=1, audit_fraction=1))
@@ -170,20 +192,29 @@ def test_content_that_has_a_label_or_a_request_anywhere_is_not_sent(lake: Lake, 
     assert copied(sent_to) == {path(4): jpeg(4)}
 
 
-def test_the_newest_prediction_that_is_no_error_decides(lake: Lake, run: Export, sent_to: Path) -> None:
-    insert_images(lake, {path(number): jpeg(number) for number in range(4)})
+def test_export_uses_the_current_prediction_and_not_the_newest(lake: Lake, run: Export, sent_to: Path) -> None:
+    insert_images(lake, {path(number): jpeg(number) for number in range(6)})
     old, new, newest = (NOW + timedelta(days=day) for day in range(3))
-    insert_predictions(lake, {path(0): 0.5, path(1): 0.99, path(2): 0.5, path(3): None}, "10", old)
-    insert_predictions(lake, {path(0): 0.99, path(1): 0.5}, "9", new)
-    insert_predictions(lake, {path(2): None}, "11", newest)
+    insert_predictions(lake, {path(0): 0.5, path(1): 0.99, path(2): None, path(5): None}, "10", old)
+    insert_predictions(lake, {path(0): 0.99, path(1): 0.5, path(2): 0.5, path(3): 0.5}, "9", new)
+    # Withdrawn, and of another model.
+    insert_predictions(lake, {path(number): 0.1 for number in range(6)}, "11", newest)
+    insert_predictions(lake, {path(number): 0.1 for number in range(6)}, "10", newest, model="other")
 
-    result = run()
+    result = run(succession=succession("10", "9"))
 
-    assert {name: line["model_version"] for name, line in sent(sent_to).items()} == {path(1): "9", path(2): "10"}
-    assert (result.candidates, result.doubtful) == (3, 2)
+    versions = {name: line["model_version"] for name, line in sent(sent_to).items()}
+    assert versions == {path(0): "10", path(2): "9", path(3): "9"}
+    assert (result.candidates, result.uncertain) == (4, 3)
 
 
-def test_a_fraction_of_the_doubtful_is_sent_and_the_rest_stays_out_for_ever(
+def test_export_without_a_champion_sends_nothing(lake: Lake, run: Export) -> None:
+    insert_scored(lake, {1: 0.5})
+
+    assert run(succession=NO_CHAMPION).batches == []
+
+
+def test_export_of_a_fraction_excludes_the_other_uncertain_images_for_ever(
     lake: Lake, run: Export, sent_to: Path
 ) -> None:
     numbers = range(200)
@@ -195,14 +226,14 @@ def test_a_fraction_of_the_doubtful_is_sent_and_the_rest_stays_out_for_ever(
     chosen = sent(sent_to).keys()
     wider = run(Choice(fraction=0.3, audit_fraction=0, seed=1))
 
-    # Six standard deviations of a fair choice.
+    # The limits are six standard deviations of a random sample.
     assert 0 < first.count < 20 + 26
     assert again.batches == []
     assert 0 < wider.count + first.count < 60 + 39
     assert chosen < sent(sent_to).keys()
 
 
-def test_the_choice_depends_on_seed_and_content_only(lake: Lake, tmp_path: Path) -> None:
+def test_choice_depends_on_seed_and_content_only(lake: Lake, tmp_path: Path) -> None:
     other = Lake(lake.spark, str(tmp_path / "other"))
     other.create()
     insert_scored(lake, dict.fromkeys(range(60), 0.5))
@@ -211,13 +242,53 @@ def test_the_choice_depends_on_seed_and_content_only(lake: Lake, tmp_path: Path)
 
     def contents(source: Lake, seed: int) -> set[bytes]:
         folder = tmp_path / f"{Path(source.root).name}-{seed}"
-        export_batch(source, Settings.load(), Folder(f"file://{folder}"), Choice(fraction=0.4, seed=seed))
+        choice = Choice(fraction=0.4, seed=seed)
+        export_batch(
+            source, Settings.load(), open_folder(str(folder), "destination", Settings.load()), SUCCESSION, choice
+        )
         return set(copied(folder).values())
 
     assert contents(lake, 1) == contents(other, 1) != contents(other, 2)
 
 
-def test_a_budget_takes_the_most_doubtful_first(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_image_with_an_old_prediction_is_exported_only_on_request(lake: Lake, run: Export, sent_to: Path) -> None:
+    insert_images(lake, {path(number): jpeg(number) for number in range(3)})
+    insert_predictions(lake, {path(0): 0.5, path(1): 0.5}, scored_at=NOW - timedelta(days=40))
+    insert_predictions(lake, {path(2): 0.5})
+
+    recent = run()
+    older = run(Choice(fraction=1, audit_fraction=0, candidate_days=50))
+
+    assert (recent.candidates, older.candidates) == (1, 2)
+    assert [line["path"] for line in manifest(sent_to, older.batch)] == [path(0), path(1)]
+
+
+def test_rescored_older_image_is_a_candidate_but_no_audit(lake: Lake, run: Export, sent_to: Path) -> None:
+    long_ago = NOW - timedelta(days=40)
+    insert_images(lake, {path(0): jpeg(0)}, ingested_at=long_ago)
+    insert_predictions(lake, {path(0): 0.5}, version="9", scored_at=long_ago)
+    insert_predictions(lake, {path(0): 0.4}, version="10")
+
+    result = run(Choice(fraction=1, audit_fraction=1), succession=succession("10", "9"))
+
+    assert [(line["reason"], line["model_version"]) for line in sent(sent_to).values()] == [(UNCERTAIN, "10")]
+    assert result.candidates == 1
+
+
+def test_replaced_file_is_exported_again(lake: Lake, run: Export, sent_to: Path) -> None:
+    insert_scored(lake, {1: 0.5})
+    first = run()
+    replace_image(lake, path(1), jpeg(2), None)
+    insert_predictions(lake, {path(1): 0.5})
+
+    second = run()
+
+    lines = [manifest(sent_to, result.batch)[0] for result in (first, second)]
+    assert [line["path"] for line in lines] == [path(1), path(1)]
+    assert [(sent_to / line["batch"] / line["file"]).read_bytes() for line in lines] == [jpeg(1), jpeg(2)]
+
+
+def test_budget_takes_the_most_uncertain_first(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, {1: 0.9, 2: 0.3, 3: 0.5, 4: 0.5, 5: 0.5, 6: 0.97})
     three = Choice(budget=3, audit_fraction=0)
 
@@ -227,7 +298,7 @@ def test_a_budget_takes_the_most_doubtful_first(lake: Lake, run: Export, sent_to
     assert paths == [[path(2), path(3), path(4)], [path(5), path(1)]]
 
 
-def test_an_audit_is_a_sample_whatever_the_score(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_audit_samples_images_of_any_score(lake: Lake, run: Export, sent_to: Path) -> None:
     scores = {number: 0.5 if number % 2 else 0.99 for number in range(200)}
     insert_scored(lake, scores)
 
@@ -236,23 +307,23 @@ def test_an_audit_is_a_sample_whatever_the_score(lake: Lake, run: Export, sent_t
     lines = sent(sent_to).values()
     assert {line["reason"] for line in lines} == {AUDIT} == {row["reason"] for row in requests(lake).values()}
     by_score = Counter(line["score"] < 0.95 for line in lines)
-    assert all(0 < by_score[doubtful] < 30 + 28 for doubtful in (True, False))
+    assert all(0 < by_score[uncertain] < 30 + 28 for uncertain in (True, False))
     assert run(Choice(fraction=0, audit_fraction=0.3)).batches == []
     assert result.batches[0].by_reason == {AUDIT: result.count}
 
 
-def test_audits_are_chosen_before_and_independently_of_the_doubtful(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_audit_is_drawn_before_and_independently_of_uncertain_images(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, dict.fromkeys(range(200), 0.5))
 
     result = run(Choice(fraction=0.5, audit_fraction=0.5))
 
     counts = result.batches[0].by_reason
-    # Of the audited half, the doubtful ones are no less audits; of the other half, half is sent.
+    # Half of the images are audits, although all are uncertain. Half of the others are exported as uncertain.
     assert 100 - 42 < counts[AUDIT] < 100 + 42
-    assert 50 - 36 < counts[DOUBTFUL] < 50 + 36
+    assert 50 - 36 < counts[UNCERTAIN] < 50 + 36
 
 
-def test_nothing_to_send_leaves_all_as_it_was(lake: Lake, run: Export, sent_to: Path, tmp_path: Path) -> None:
+def test_export_without_candidates_writes_nothing(lake: Lake, run: Export, sent_to: Path, tmp_path: Path) -> None:
     insert_scored(lake, {1: 0.99})
     version = lake.version(LABELING_REQUESTS)
 
@@ -262,22 +333,22 @@ def test_nothing_to_send_leaves_all_as_it_was(lake: Lake, run: Export, sent_to: 
     assert lake.version(LABELING_REQUESTS) == version
     assert not sent_to.exists()
     write_report(result, str(tmp_path / "report.html"))
-    assert "There was nothing to send" in (tmp_path / "report.html").read_text()
+    assert "No image was sent for labeling" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
     "point", [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow) for each in Point]
 )
-def test_a_killed_export_is_finished_by_the_next_one(
+def test_killed_export_is_completed_by_the_next(
     lake: Lake, run: Export, sent_to: Path, tmp_path: Path, point: Point
 ) -> None:
-    # More than the writers of both cores' tasks have in hand when the driver dies.
+    # More than the two tasks are writing when the driver dies.
     numbers = range(COPIES_BEFORE_DEATH + 2 * WRITERS)
     insert_scored(lake, dict.fromkeys(numbers, 0.5))
-    command = [sys.executable, killed_export.__file__, lake.root, str(sent_to), point]
+    command = [sys.executable, "-m", killed_export.__name__, lake.root, str(sent_to), point]
 
-    # Returns when the last process that writes there has ended: Spark and its workers die after the driver.
-    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Returns only after Spark and its workers, which outlive the driver, have ended.
+    killed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
     assert killed.returncode == -9, killed.stderr
     copies, manifests = len(list(sent_to.rglob("*.jpg"))), len(list(sent_to.rglob("*.jsonl")))
@@ -304,16 +375,14 @@ def test_a_killed_export_is_finished_by_the_next_one(
     assert run().batches == []
 
 
-def test_a_destination_that_fails_midway_leaves_a_batch_that_is_finished_later(
-    lake: Lake, run: Export, sent_to: Path
-) -> None:
+def test_batch_is_completed_after_its_destination_failed(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, {1: 0.5, 2: 0.5})
     sent_to.write_text("a file where the folder should be")
     sentence = f"destination: '{sent_to}"
 
     with pytest.raises(InputError, match=sentence):
         run()
-    with pytest.raises(InputError, match=f"{sentence}.*has to be finished there first.*export_for_labeling.json'"):
+    with pytest.raises(InputError, match=f"{sentence}.*must be completed there first.*export_for_labeling.json'"):
         run()
     sent_to.unlink()
     result = run()
@@ -322,22 +391,22 @@ def test_a_destination_that_fails_midway_leaves_a_batch_that_is_finished_later(
     assert copied(sent_to) == {path(1): jpeg(1), path(2): jpeg(2)}
 
 
-def test_an_image_that_was_deleted_meanwhile_is_left_out(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_image_deleted_during_an_interrupted_export_is_left_out(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, {1: 0.5, 2: 0.5})
     sent_to.write_text("")
     with pytest.raises(InputError):
         run()
     sent_to.unlink()
-    lake.delta(IMAGES).delete(f"path = '{path(1)}'")
+    lake.delta(FILES).delete(f"path = '{path(1)}'")
 
     batch = run().batches[0]
 
     assert copied(sent_to) == {path(2): jpeg(2)}
-    assert (batch.gone, batch.by_reason.total()) == (1, 1)
+    assert (batch.deleted, batch.by_reason.total()) == (1, 1)
 
 
-def test_images_of_many_ingests_are_all_sent(lake: Lake, run: Export, sent_to: Path) -> None:
-    # A second that a clock shows twice where summer time ends, and fractions of one.
+def test_images_of_many_ingests_are_all_exported(lake: Lake, run: Export, sent_to: Path) -> None:
+    # Local times that occur twice when summer time ends, and fractions of a second.
     times = [datetime(2026, 10, 25, 0, 30, 0, 999_999, UTC), datetime(2026, 10, 25, 1, 30, 0, 1, UTC), NOW]
     for number, time in enumerate(times):
         insert_scored(lake, {number: 0.5}, ingested_at=time)
@@ -347,7 +416,7 @@ def test_images_of_many_ingests_are_all_sent(lake: Lake, run: Export, sent_to: P
     assert copied(sent_to) == {path(number): jpeg(number) for number in range(len(times))}
 
 
-def test_names_of_any_kind_are_sent(lake: Lake, run: Export, sent_to: Path) -> None:
+def test_unusual_file_names_are_exported(lake: Lake, run: Export, sent_to: Path) -> None:
     names = ["file:/a b/ü#%41?.jpg", "s3a://bucket/no-suffix", "file:/x/" + "n" * 250 + ".jpeg", "file:/d/same.jpg"]
     images = {name: jpeg(number) for number, name in enumerate([*names, "file:/e/same.jpg"])}
     insert_images(lake, images)
@@ -358,23 +427,29 @@ def test_names_of_any_kind_are_sent(lake: Lake, run: Export, sent_to: Path) -> N
     assert copied(sent_to) == images
 
 
-def test_the_demo_can_answer_for_what_was_sent(lake: Lake, run: Export, sent_to: Path, tmp_path: Path) -> None:
+def test_demo_can_annotate_exported_images(lake: Lake, run: Export, sent_to: Path, tmp_path: Path) -> None:
     insert_scored(lake, {1: 0.5, 2: 0.5})
     run()
     (tmp_path / "true.csv").write_text("path,label\nfive/001.jpg,5\nsix/002.jpg,6\n")
 
-    assert people.answer(sent_to, tmp_path / "true.csv", tmp_path / "answers.csv") == 2
+    assert people.annotate(sent_to, tmp_path / "true.csv", tmp_path / "answers.csv") == 2
 
 
-def test_the_component_takes_the_destination_from_the_settings(
+def test_component_takes_the_destination_from_the_settings(
     lake: Lake, sent_to: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert_scored(lake, {1: 0.5, 2: 0.99})
     monkeypatch.setenv("IMAGE_PIPELINES_LABELING_DESTINATION", f"file://{sent_to}")
+    tracking = make_tracking(tmp_path)
+    monkeypatch.setenv("IMAGE_PIPELINES_MLFLOW_TRACKING_URI", tracking)
+    register_champion(tracking)
     report = SimpleNamespace(path=str(tmp_path / "report.html"))
 
     batch, count, written = export_for_labeling.python_func(
-        report=report, lake=lake.root, fraction=1.0, audit_fraction=0.0
+        report=report,
+        lake=lake.root,
+        model_name=MODEL,
+        export_options={"fraction": 1.0, "audit_fraction": 0.0},
     )
 
     assert (count, written) == (1, f"file://{sent_to}/{batch}/manifest.jsonl")

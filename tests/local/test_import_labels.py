@@ -1,9 +1,9 @@
-"""Import: what people answered becomes labels, each answer once."""
+"""Tests of the import of annotations: each becomes a label exactly once, by the rule for conflicting labels."""
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
@@ -16,27 +16,34 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from components.build_training_set.build import build_training_set
-from components.errors import InputError
-from components.export_for_labeling.copies import copy_name
 from components.import_labels.annotations import REPEATED_ID
 from components.import_labels.classes import FIRST_NEW_LABEL
-from components.import_labels.copies import UNKNOWN_COPY
-from components.import_labels.formats import Rejected
-from components.import_labels.import_answers import ImportResult, import_answers, import_into
-from components.import_labels.note import note_path
+from components.import_labels.import_annotations import ImportResult, import_annotations, import_into
 from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
-from components.import_labels.rule import CONFLICTING, LABELLED, SKIPPED, Rule, judge
-from components.import_labels.sources import open_source
-from components.lake import Lake, frame
-from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES, LABELING_REQUESTS, LABELS
-from components.register_model.registry import CHAMPION, TRAINING_SET_URI_TAG, ModelRegistry
+from components.import_labels.rule import decide_labels
+from components.import_labels.status import NAME
+from components.labeling.batches import UNKNOWN_COPY, copy_name
+from components.labeling.formats import Rejection
+from components.labeling.requests import CONFLICTING, LABELED, SKIPPED, UNCERTAIN
+from components.labeling.sources import open_source
+from components.lake import Lake
+from components.lake.tables import ANNOTATIONS, CLASSES, FOLDER, LABELING_REQUESTS, LABELS
+from components.parameters.labeling import LabelRule
+from components.registry.model_registry import CHAMPION, ModelRegistry
+from components.registry.tags import TRAINING_SET_URI_TAG
 from components.settings import Settings
-from components.storage import files
-from tests.local.saved_model_factory import log_classifier, random_classifier
-from tests.local.scored_lake import insert_images
+from components.spark.frames import frame
+from components.storage.notes import note_uri
+from components.training_set.new_labels import count_new_labels
+from tests.support.lake_rows import append_images, append_rows, replace_image
+from tests.support.saved_model_factory import log_classifier, random_classifier
+from tests.support.scored_lake import insert_images
+from tests.support.tracking import make_tracking
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+AnnotationRow = tuple[str, str, str, str, int | None, str, datetime, None]
 
 
 def path(number: int) -> str:
@@ -46,39 +53,60 @@ def path(number: int) -> str:
 @pytest.fixture
 def filled(lake: Lake) -> Lake:
     """Thirty images without a label, sixty with one, three classes, and requests for the first twenty."""
-    contents = [f"content {number}".encode() for number in range(90)]
-    images = [
-        (path(number), NOW, len(content), content, hashlib.sha256(content).hexdigest(), label, NOW.date(), NOW)
-        for number, content in enumerate(contents)
-        for label in [None if number < 30 else 1 + number % 2]
-    ]
-    classes = [(1, "ak47", None), (2, "flag", None), (3, "flag", None)]
-    requests = [(path(number), "b1", "folder", "doubtful", "1", 1, 0.5, NOW, None, None) for number in range(20)]
-    for table, rows in ((IMAGES, images), (CLASSES, classes), (LABELING_REQUESTS, requests)):
-        lake.insert_new(table, frame(lake.spark, rows, table.columns))
+    images = [(path(number), content(number), None if number < 30 else 1 + number % 2) for number in range(90)]
+    append_images(lake, images, ingested_at=NOW)
+    classes = [(1, "ak47", None, FOLDER), (2, "flag", None, FOLDER), (3, "flag", None, FOLDER)]
+    append_rows(lake, CLASSES, classes)
+    insert_requests(lake, range(20))
     return lake
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> ModelRegistry:
-    return ModelRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}", "model")
+def content(number: int) -> bytes:
+    return f"content {number}".encode()
+
+
+def content_sha256(number: int) -> str:
+    return hashlib.sha256(content(number)).hexdigest()
+
+
+def insert_requests(lake: Lake, numbers: Iterable[int], model: str | None = "model") -> None:
+    prediction = (model, "1", 1, 0.5)
+    rows = [
+        (path(number), content_sha256(number), "b1", "folder", UNCERTAIN, *prediction, NOW, None, None)
+        for number in numbers
+    ]
+    append_rows(lake, LABELING_REQUESTS, rows)
 
 
 @pytest.fixture
-def answers(tmp_path: Path) -> Path:
-    folder = tmp_path / "answers"
+def tracking(tmp_path: Path) -> str:
+    return make_tracking(tmp_path)
+
+
+@pytest.fixture
+def registry(tracking: str) -> ModelRegistry:
+    return ModelRegistry(tracking, "model")
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    folder = tmp_path / "annotations"
     folder.mkdir()
     return folder
 
 
 def run(
-    lake: Lake, registry: ModelRegistry, source: Path, minimum_new_labels: int = 1, rule: Rule = Rule.UNANIMOUS
+    lake: Lake,
+    registry: ModelRegistry,
+    source: Path,
+    minimum_new_labels: int = 1,
+    rule: LabelRule = LabelRule.UNANIMOUS,
 ) -> ImportResult:
     return import_into(lake, registry, open_source(str(source), Settings.load()), minimum_new_labels, rule)
 
 
 def write(file: Path, rows: Sequence[dict[str, Any]], minutes: int | None = None) -> Path:
-    """Write a file of answers, so many minutes after noon."""
+    """Write a file of annotations, with a modification time in minutes after noon."""
     file.parent.mkdir(exist_ok=True)
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     if minutes is not None:
@@ -97,116 +125,160 @@ def outcomes(lake: Lake) -> dict[str, str]:
     return {row["path"]: row["outcome"] for row in lake.read(LABELING_REQUESTS).where("outcome IS NOT NULL").collect()}
 
 
-def test_answers_become_labels_and_close_their_requests(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
-    (answers / "a.csv").write_text(f"path,label,annotator\n{path(0)},1,ann\n{path(1)},2,ann\n{path(2)},,ann\n")
-    write(answers / "b.jsonl", [{"path": path(3).replace("file:/", "file:///"), "name": "ak47", "service": "studio"}])
+def test_agreement_is_counted_for_the_requesting_model_only(
+    filled: Lake, registry: ModelRegistry, exports: Path
+) -> None:
+    insert_requests(filled, [20, 21], model="other")
+    # Release 0.1.0 did not record the model.
+    insert_requests(filled, [22], model=None)
+    write(exports / "a.jsonl", [{"path": path(number), "label": 1} for number in (0, 20, 21, 22)])
 
-    result = run(filled, registry, answers)
+    result = run(filled, registry, exports)
+
+    assert (result.predicted, result.model_agreed) == (2, 2)
+    assert len(outcomes(filled)) == 4
+
+
+def test_annotations_become_labels_and_close_their_requests(
+    filled: Lake, registry: ModelRegistry, exports: Path
+) -> None:
+    (exports / "a.csv").write_text(f"path,label,annotator\n{path(0)},1,ann\n{path(1)},2,ann\n{path(2)},,ann\n")
+    write(exports / "b.jsonl", [{"path": path(3).replace("file:/", "file:///"), "name": "ak47", "service": "studio"}])
+
+    result = run(filled, registry, exports)
 
     assert labels(filled) == {path(0): 1, path(1): 2, path(3): 1}
-    assert outcomes(filled) == {path(0): LABELLED, path(1): LABELLED, path(2): SKIPPED, path(3): LABELLED}
+    assert outcomes(filled) == {path(0): LABELED, path(1): LABELED, path(2): SKIPPED, path(3): LABELED}
     assert {row["source"] for row in filled.read(LABELS).collect()} == {"file", "studio"}
     assert (result.files, result.imported, result.rejected, result.conflicts) == (2, 4, [], [])
-    assert (result.asked, result.agreed, result.skipped) == (3, 2, 1)
+    assert (result.predicted, result.model_agreed, result.skipped) == (3, 2, 1)
 
 
-def test_an_export_that_names_copies_becomes_labels_of_their_images(
-    filled: Lake, registry: ModelRegistry, answers: Path
+def test_annotations_of_copies_become_labels_of_their_images(
+    filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
-    copies = [copy_name(hashlib.sha256(f"content {number}".encode()).hexdigest(), path(number)) for number in (0, 1)]
+    copies = [copy_name(content_sha256(number), path(number)) for number in (0, 1)]
     url = "AmlDatastore://to_label/b1/"
-    write(answers / "a.jsonl", [{"image_url": url + name, "label": "ak47"} for name in [*copies, "images/none.jpg"]])
-    (answers / "b.csv").write_text(f"Url,Label\n{url}{copies[0]},ak47\n")
+    write(exports / "a.jsonl", [{"image_url": url + name, "label": "ak47"} for name in [*copies, "images/none.jpg"]])
+    (exports / "b.csv").write_text(f"Url,Label\n{url}{copies[0]},ak47\n")
 
-    result = run(filled, registry, answers)
+    result = run(filled, registry, exports)
 
     assert labels(filled) == {path(0): 1, path(1): 1}
     assert {(row["service"], row["batch"]) for row in filled.read(ANNOTATIONS).collect()} == {("azure_ml", "b1")}
     assert (result.read, result.imported) == (3, 2)
-    assert result.rejected == [Rejected("a.jsonl, line 3", UNKNOWN_COPY, waits=True)]
+    assert result.rejected == [Rejection("a.jsonl, line 3", UNKNOWN_COPY, retryable=True)]
 
 
-def test_an_export_is_read_once_and_read_again_changes_no_table(
-    filled: Lake, registry: ModelRegistry, answers: Path
+def test_annotation_of_a_replaced_file_is_history(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
+    write(exports / "a.jsonl", [{"path": path(0), "label": 1}, {"path": path(1), "label": 1}])
+    run(filled, registry, exports)
+    before = count_new_labels(filled, None)
+
+    replace_image(filled, path(0), b"another picture", None)
+    after = count_new_labels(filled, None)
+    write(exports / "b.jsonl", [{"path": path(0), "label": 2}])
+    run(filled, registry, exports)
+
+    assert (before, after) == (62, 61)
+    rows = {(row["path"], row["content_sha256"]): row["label"] for row in filled.read(LABELS).collect()}
+    assert rows == {
+        (path(0), content_sha256(0)): 1,
+        (path(0), hashlib.sha256(b"another picture").hexdigest()): 2,
+        (path(1), content_sha256(1)): 1,
+    }
+
+
+def test_annotation_of_a_batch_labels_the_content_that_was_sent(
+    filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
-    said: list[dict[str, Any]] = [
+    replace_image(filled, path(0), b"another picture", None)
+    write(exports / "a.jsonl", [{"path": path(0), "label": 1, "batch": "b1"}])
+
+    run(filled, registry, exports)
+
+    (row,) = filled.read(LABELS).collect()
+    assert row["content_sha256"] == content_sha256(0)
+    assert outcomes(filled) == {path(0): LABELED}
+
+
+def test_rereading_an_export_changes_no_table(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
+    given_annotations: list[dict[str, Any]] = [
         {"path": path(0), "label": 1},
         {"path": path(1)},
         {"path": path(2), "label": 2, "annotation_id": "7"},
     ]
-    export = write(answers / "a.jsonl", said)
-    run(filled, registry, answers)
+    export = write(exports / "a.jsonl", given_annotations)
+    run(filled, registry, exports)
     tables = (ANNOTATIONS, LABELS, LABELING_REQUESTS)
     before = [filled.version(table) for table in tables]
 
-    again = run(filled, registry, answers)
-    write(export, said)
-    anew = run(filled, registry, answers)
+    again = run(filled, registry, exports)
+    write(export, given_annotations)
+    rewritten = run(filled, registry, exports)
 
-    assert (again.files, again.known_files, again.read) == (0, 1, 0)
-    assert (anew.files, anew.known_files, anew.read, anew.imported) == (1, 0, 3, 0)
+    assert (again.files, again.unchanged_files, again.read) == (0, 1, 0)
+    assert (rewritten.files, rewritten.unchanged_files, rewritten.read, rewritten.imported) == (1, 0, 3, 0)
     assert [filled.version(table) for table in tables] == before
 
 
-def test_of_exports_that_tell_no_times_the_newest_counts_however_often_minds_change(
-    filled: Lake, registry: ModelRegistry, answers: Path
+def test_newest_export_counts_where_annotations_have_no_times(
+    filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
-    # By their names and as they were made, they are not in the order of their times.
-    write(answers / "b.jsonl", [{"path": path(0), "label": 1}, {"path": path(1), "label": 1}], minutes=1)
-    write(answers / "a.jsonl", [{"path": path(0), "label": 2}], minutes=2)
-    write(answers / "c.jsonl", [{"path": path(0), "label": 1}], minutes=3)
-    first = run(filled, registry, answers)
+    # Neither the names nor the order of writing agree with the modification times.
+    write(exports / "b.jsonl", [{"path": path(0), "label": 1}, {"path": path(1), "label": 1}], minutes=1)
+    write(exports / "a.jsonl", [{"path": path(0), "label": 2}], minutes=2)
+    write(exports / "c.jsonl", [{"path": path(0), "label": 1}], minutes=3)
+    first = run(filled, registry, exports)
     seen = [labels(filled)]
     for minutes, label in ((4, 2), (5, 1)):
-        write(answers / f"{minutes}.jsonl", [{"path": path(0), "label": label}], minutes=minutes)
-        run(filled, registry, answers)
+        write(exports / f"{minutes}.jsonl", [{"path": path(0), "label": label}], minutes=minutes)
+        run(filled, registry, exports)
         seen.append(labels(filled))
-    write(answers / "late.jsonl", [{"path": path(0), "label": 2}], minutes=0)
-    late = run(filled, registry, answers)
+    write(exports / "late.jsonl", [{"path": path(0), "label": 2}], minutes=0)
+    late = run(filled, registry, exports)
     seen.append(labels(filled))
 
     assert (first.read, first.imported, late.imported) == (4, 2, 0)
     assert seen == [{path(0): label, path(1): 1} for label in (1, 2, 1, 1)]
 
 
-def test_an_export_that_speaks_of_an_image_before_the_lake_has_it_is_read_again(
-    filled: Lake, registry: ModelRegistry, answers: Path
-) -> None:
-    write(answers / "a.jsonl", [{"path": "file:/landing/late.jpg", "label": 1}])
-    (answers / "b.jsonl").write_text("{}\n")
+def test_export_that_names_a_missing_image_is_read_again(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
+    write(exports / "a.jsonl", [{"path": "file:/landing/late.jpg", "label": 1}])
+    (exports / "b.jsonl").write_text("{}\n")
 
-    first = run(filled, registry, answers)
+    first = run(filled, registry, exports)
     insert_images(filled, {"file:/landing/late.jpg": b"late"})
-    second = run(filled, registry, answers)
-    third = run(filled, registry, answers)
+    second = run(filled, registry, exports)
+    third = run(filled, registry, exports)
 
-    assert {each.where for each in first.rejected} == {"a.jsonl, line 1", "b.jsonl, line 1"}
-    # What is wrong with a file itself is told once: mended, it is another version of the file.
+    assert {rejection.place for rejection in first.rejected} == {"a.jsonl, line 1", "b.jsonl, line 1"}
+    # A malformed file is reported once. A corrected file is a new version, and is read again.
     assert (second.files, second.imported, second.rejected) == (1, 1, [])
-    assert (third.files, third.known_files) == (0, 2)
+    assert (third.files, third.unchanged_files) == (0, 2)
 
 
-def test_a_path_that_leads_upwards_is_no_spelling_of_an_image_and_is_told_once(
-    filled: Lake, registry: ModelRegistry, answers: Path
-) -> None:
+def test_path_with_parent_folders_is_rejected_once(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     upwards = path(0).replace("landing/", "landing/../landing/")
-    write(answers / "a.jsonl", [{"path": upwards, "label": 1}])
-    (answers / "b.csv").write_text(f"path,label\n{upwards},1\n")
+    write(exports / "a.jsonl", [{"path": upwards, "label": 1}])
+    (exports / "b.csv").write_text(f"path,label\n{upwards},1\n")
 
-    first = run(filled, registry, answers)
-    second = run(filled, registry, answers)
+    first = run(filled, registry, exports)
+    second = run(filled, registry, exports)
 
-    assert {each.where for each in first.rejected} == {"a.jsonl, line 1", "b.csv, line 2"}
-    assert {each.reason for each in first.rejected} == {"path: has '..' in it; write it as the manifest does"}
-    assert (second.files, second.known_files, second.rejected) == (0, 2, [])
+    assert {rejection.place for rejection in first.rejected} == {"a.jsonl, line 1", "b.csv, line 2"}
+    assert {rejection.reason for rejection in first.rejected} == {
+        "path: contains '..'. Copy the path from the manifest."
+    }
+    assert (second.files, second.unchanged_files, second.rejected) == (0, 2, [])
     assert labels(filled) == {}
 
 
-def test_a_class_that_nobody_knew_is_a_new_class_and_in_the_next_training_set(
-    filled: Lake, registry: ModelRegistry, answers: Path, tmp_path: Path
+def test_unknown_class_is_created_and_enters_the_next_training_set(
+    filled: Lake, registry: ModelRegistry, exports: Path, tmp_path: Path
 ) -> None:
     markup = "<b>newt</b>"
-    said: list[dict[str, Any]] = [
+    given_annotations: list[dict[str, Any]] = [
         {"path": path(0), "name": "newt"},
         {"path": path(1), "name": "zebra & co"},
         {"path": path(2), "name": "newt"},
@@ -215,15 +287,15 @@ def test_a_class_that_nobody_knew_is_a_new_class_and_in_the_next_training_set(
         {"path": path(5), "name": markup},
         {"path": path(6), "label": 401, "name": "=1+1"},
     ]
-    write(answers / "a.jsonl", said)
+    write(exports / "a.jsonl", given_annotations)
 
-    result = run(filled, registry, answers)
-    again = run(filled, registry, write(answers / "b.jsonl", [{"path": path(4), "name": "newt"}]))
+    result = run(filled, registry, exports)
+    again = run(filled, registry, write(exports / "b.jsonl", [{"path": path(4), "name": "newt"}]))
     training_set = build_training_set(filled, 1).training_set
 
     newt, zebra = FIRST_NEW_LABEL, FIRST_NEW_LABEL + 1
     assert result.new_classes == {400: "400", zebra: "zebra & co", newt: "newt"}
-    assert {each.where for each in result.rejected} == {f"a.jsonl, line {line}" for line in (5, 6, 7)}
+    assert {rejection.place for rejection in result.rejected} == {f"a.jsonl, line {line}" for line in (5, 6, 7)}
     assert again.new_classes == {}
     assert labels(filled) == {path(0): newt, path(1): zebra, path(2): newt, path(3): 400, path(4): newt}
     assert {each.label: each.name for each in training_set.classes} == {
@@ -239,8 +311,8 @@ def test_a_class_that_nobody_knew_is_a_new_class_and_in_the_next_training_set(
     assert markup not in page
 
 
-def test_what_is_unknown_or_malformed_is_left_out_and_the_rest_goes_in(
-    filled: Lake, registry: ModelRegistry, answers: Path
+def test_invalid_annotations_are_rejected_and_the_others_imported(
+    filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
     good = {"path": path(0), "label": 1}
     bad: list[dict[str, Any]] = [
@@ -248,171 +320,162 @@ def test_what_is_unknown_or_malformed_is_left_out_and_the_rest_goes_in(
         {"path": path(1), "name": "flag"},
         {"path": path(1), "label": "x"},
     ]
-    write(answers / "a.jsonl", [*bad, good])
+    write(exports / "a.jsonl", [*bad, good])
 
-    result = run(filled, registry, answers)
+    result = run(filled, registry, exports)
 
     assert labels(filled) == {path(0): 1}
-    assert {each.where: each.reason for each in result.rejected}.items() >= {
+    assert {rejection.place: rejection.reason for rejection in result.rejected}.items() >= {
         "a.jsonl, line 1": UNKNOWN_PATH,
-        "a.jsonl, line 2": "2 classes have the name 'flag'",
+        "a.jsonl, line 2": "name: 2 classes have the name 'flag'. Give the class id as label.",
     }.items()
     assert len(result.rejected) == len(bad)
 
 
-def test_people_who_disagree_are_reported_and_give_no_label(
-    filled: Lake, registry: ModelRegistry, answers: Path
+def test_conflicting_annotations_are_reported_and_give_no_label(
+    filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
-    write(answers / "a.jsonl", [{"path": path(0), "label": 1, "annotator": "ann"}, {"path": path(1), "label": 1}])
-    run(filled, registry, answers)
-    write(answers / "b.jsonl", [{"path": path(0), "label": 2, "annotator": "bob"}])
+    write(exports / "a.jsonl", [{"path": path(0), "label": 1, "annotator": "ann"}, {"path": path(1), "label": 1}])
+    run(filled, registry, exports)
+    write(exports / "b.jsonl", [{"path": path(0), "label": 2, "annotator": "bob"}])
 
-    result = run(filled, registry, answers)
-    without_news = run(filled, registry, answers)
+    result = run(filled, registry, exports)
+    unchanged = run(filled, registry, exports)
 
     assert labels(filled) == {path(1): 1}
-    assert result.conflicts == without_news.conflicts == [(path(0), [1, 2])]
+    assert result.conflicts == unchanged.conflicts == [(path(0), [1, 2])]
     assert outcomes(filled)[path(0)] == CONFLICTING
 
 
-def test_another_rule_judges_all_images_anew(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+def test_changed_rule_applies_to_all_images(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     for minutes, (annotator, label) in enumerate((("ann", 1), ("bob", 1), ("cyd", 2))):
-        said = {"path": path(0), "label": label, "annotator": annotator}
-        write(answers / f"{annotator}.jsonl", [said], minutes=minutes)
-    run(filled, registry, answers)
+        given_annotations = {"path": path(0), "label": label, "annotator": annotator}
+        write(exports / f"{annotator}.jsonl", [given_annotations], minutes=minutes)
+    run(filled, registry, exports)
     seen = {}
 
-    for rule in (Rule.MAJORITY, Rule.LATEST, Rule.UNANIMOUS):
-        result = run(filled, registry, answers, rule=rule)
+    for rule in (LabelRule.MAJORITY, LabelRule.LATEST, LabelRule.UNANIMOUS):
+        result = run(filled, registry, exports, rule=rule)
         assert result.files == 0
         seen[rule] = labels(filled).get(path(0)), outcomes(filled)[path(0)], len(result.conflicts)
 
     assert seen == {
-        Rule.MAJORITY: (1, LABELLED, 0),
-        Rule.LATEST: (2, LABELLED, 0),
-        Rule.UNANIMOUS: (None, CONFLICTING, 1),
+        LabelRule.MAJORITY: (1, LABELED, 0),
+        LabelRule.LATEST: (2, LABELED, 0),
+        LabelRule.UNANIMOUS: (None, CONFLICTING, 1),
     }
 
 
-def test_a_rule_is_given_by_its_name(filled: Lake, answers: Path, tmp_path: Path) -> None:
-    said = [{"path": path(0), "label": label, "annotator": name} for name, label in (("a", 1), ("b", 1), ("c", 2))]
-    write(answers / "a.jsonl", said)
-    named = Settings.load(
-        lake=filled.root, mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", model_name="model"
-    )
+def test_import_applies_its_rule(filled: Lake, exports: Path, tracking: str) -> None:
+    given_annotations = [
+        {"path": path(0), "label": label, "annotator": name} for name, label in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    write(exports / "a.jsonl", given_annotations)
+    named = Settings.load(lake=filled.root, mlflow_tracking_uri=tracking, model_name="model")
 
-    result = import_answers(named, str(answers), label_rule="majority")
+    result = import_annotations(named, str(exports), rule=LabelRule.MAJORITY)
 
-    assert (result.rule, result.conflicts) == (Rule.MAJORITY, [])
+    assert (result.rule, result.conflicts) == (LabelRule.MAJORITY, [])
     assert labels(filled) == {path(0): 1}
 
 
-def test_a_rule_that_there_is_not_is_named(answers: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"^label_rule: 'most' is no rule\. Give one of latest, majority, unanimous\.$"
-    ):
-        import_answers(Settings.load(), str(answers), label_rule="most")
+def test_two_anonymous_annotations_of_one_image_conflict(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
+    (exports / "a.csv").write_text(f"path,label\n{path(0)},1\n{path(0)},2\n")
 
-
-def test_two_answers_about_one_image_in_a_file_without_names_and_times_contradict_each_other(
-    filled: Lake, registry: ModelRegistry, answers: Path
-) -> None:
-    (answers / "a.csv").write_text(f"path,label\n{path(0)},1\n{path(0)},2\n")
-
-    assert run(filled, registry, answers).conflicts == [(path(0), [1, 2])]
+    assert run(filled, registry, exports).conflicts == [(path(0), [1, 2])]
     assert labels(filled) == {}
 
 
-def test_the_last_word_of_a_person_counts(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+def test_latest_annotation_of_a_person_counts(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     write(
-        answers / "a.jsonl",
+        exports / "a.jsonl",
         [
             {"path": path(0), "label": 2, "annotator": "ann", "annotated_at": "2026-05-02T00:00:00Z"},
             {"path": path(0), "label": 1, "annotator": "ann", "annotated_at": "2026-05-01T00:00:00Z"},
         ],
     )
 
-    run(filled, registry, answers)
+    run(filled, registry, exports)
 
     assert labels(filled) == {path(0): 2}
 
 
-def test_an_id_that_stands_for_two_answers_is_reported(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+def test_repeated_annotation_id_in_a_file_is_reported(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     rows = [{"path": path(number), "label": 1, "annotation_id": "7"} for number in (0, 0, 1)]
-    write(answers / "a.jsonl", rows)
+    write(exports / "a.jsonl", rows)
 
-    result = run(filled, registry, answers)
+    result = run(filled, registry, exports)
 
-    assert [(each.where, each.reason) for each in result.rejected] == [("a.jsonl, line 3", REPEATED_ID)]
+    assert [(rejection.place, rejection.reason) for rejection in result.rejected] == [("a.jsonl, line 3", REPEATED_ID)]
     assert labels(filled) == {path(0): 1}
 
 
-def test_another_answer_under_a_known_id_is_reported(filled: Lake, registry: ModelRegistry, answers: Path) -> None:
+def test_changed_annotation_under_an_existing_id_is_reported(
+    filled: Lake, registry: ModelRegistry, exports: Path
+) -> None:
     first = [{"path": path(number), "label": 1, "annotation_id": str(number)} for number in range(3)]
-    run(filled, registry, write(answers / "a.jsonl", first))
+    run(filled, registry, write(exports / "a.jsonl", first))
     again = [{**first[0], "label": 2}, {**first[1], "path": path(5)}, first[2]]
 
-    result = run(filled, registry, write(answers / "b.jsonl", again))
+    result = run(filled, registry, write(exports / "b.jsonl", again))
 
-    assert sorted((each.where, each.reason) for each in result.rejected) == [
+    assert sorted((rejection.place, rejection.reason) for rejection in result.rejected) == [
         ("b.jsonl, line 1", REPEATED_ID),
         ("b.jsonl, line 2", REPEATED_ID),
     ]
     assert labels(filled) == {path(0): 1, path(1): 1, path(2): 1}
 
 
-def test_a_run_that_was_cut_off_after_the_annotations_is_completed_by_the_next(
-    filled: Lake, registry: ModelRegistry, answers: Path
-) -> None:
-    write(answers / "a.jsonl", [{"path": path(0), "label": 1}])
-    run(filled, registry, answers)
-    # What a kill leaves: the annotations are committed, and what comes after them is as it was.
-    files.remove(note_path(filled))
+def test_interrupted_import_is_completed_by_the_next(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
+    write(exports / "a.jsonl", [{"path": path(0), "label": 1}])
+    run(filled, registry, exports)
+    # The state after a kill: the annotations are committed, but nothing that a run writes later.
+    filled.files.remove(note_uri(filled.root, NAME))
     for table in (LABELS, LABELING_REQUESTS):
         filled.delta(table).restoreToVersion(filled.version(table) - 1)
     assert (labels(filled), outcomes(filled)) == ({}, {})
 
-    result = run(filled, registry, answers)
+    result = run(filled, registry, exports)
 
     assert result.imported == 0
-    assert (labels(filled), outcomes(filled)) == ({path(0): 1}, {path(0): LABELLED})
+    assert (labels(filled), outcomes(filled)) == ({path(0): 1}, {path(0): LABELED})
 
 
-def test_labels_are_counted_against_what_the_champion_learned(
-    filled: Lake, registry: ModelRegistry, answers: Path, tmp_path: Path
+def test_new_labels_are_counted_against_the_champions_training_set(
+    filled: Lake, registry: ModelRegistry, exports: Path, tracking: str, tmp_path: Path
 ) -> None:
     built = build_training_set(filled, 1).training_set
-    before = run(filled, registry, answers)
-    model = log_classifier(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts", random_classifier([1, 2]))
+    before = run(filled, registry, exports)
+    model = log_classifier(tracking, tmp_path / "artifacts", random_classifier([1, 2]))
     version = registry.create_version(model.run_id, model.model_uri, {TRAINING_SET_URI_TAG: built.uri})
     registry.set_alias(CHAMPION, version.version)
-    dry = run(filled, registry, answers)
-    write(answers / "a.jsonl", [{"path": path(0), "label": 1}, {"path": path(40), "label": 2}])
-    some = run(filled, registry, answers, minimum_new_labels=3)
-    write(answers / "b.jsonl", [{"path": path(1), "label": 1}])
-    enough = run(filled, registry, answers, minimum_new_labels=3)
+    without_new = run(filled, registry, exports)
+    write(exports / "a.jsonl", [{"path": path(0), "label": 1}, {"path": path(40), "label": 2}])
+    two = run(filled, registry, exports, minimum_new_labels=3)
+    write(exports / "b.jsonl", [{"path": path(1), "label": 1}])
+    three = run(filled, registry, exports, minimum_new_labels=3)
 
     assert (before.new_labels, before.retrain) == (60, True)
-    assert (dry.new_labels, dry.retrain) == (0, False)
-    # One image that had no label, and one whose folder said something else.
-    assert (some.new_labels, some.retrain) == (2, False)
-    assert (enough.new_labels, enough.retrain) == (3, True)
+    assert (without_new.new_labels, without_new.retrain) == (0, False)
+    # One image had no label, and the folder of the other gives another class.
+    assert (two.new_labels, two.retrain) == (2, False)
+    assert (three.new_labels, three.retrain) == (3, True)
 
 
-def test_the_report_says_what_came_back_and_what_was_left_out(
-    filled: Lake, registry: ModelRegistry, answers: Path, tmp_path: Path
+def test_report_lists_rejected_and_conflicting_annotations(
+    filled: Lake, registry: ModelRegistry, exports: Path, tmp_path: Path
 ) -> None:
     write(
-        answers / "a.jsonl",
+        exports / "a.jsonl",
         [
             {"path": path(0), "label": 1},
             {"path": path(1), "name": "flag"},
             {"path": path(2), "label": 1, "annotator": "a"},
         ],
     )
-    write(answers / "b.jsonl", [{"path": path(2), "label": 2, "annotator": "b"}])
+    write(exports / "b.jsonl", [{"path": path(2), "label": 2, "annotator": "b"}])
 
-    write_report(run(filled, registry, answers), str(tmp_path / "report.html"))
+    write_report(run(filled, registry, exports), str(tmp_path / "report.html"))
 
     page = (tmp_path / "report.html").read_text()
     assert "2 classes have the name" in page
@@ -420,74 +483,84 @@ def test_the_report_says_what_came_back_and_what_was_left_out(
     assert "ak47, flag" in page
 
 
-def test_where_names_are_not_told_each_answer_is_somebodys(spark: SparkSession) -> None:
-    rows = [("s", str(number), path(0), label, "", NOW, None) for number, label in enumerate((1, 1, 2))]
+def test_anonymous_annotations_count_as_different_people(spark: SparkSession) -> None:
+    rows = [("s", str(number), path(0), "hash", label, "", NOW, None) for number, label in enumerate((1, 1, 2))]
 
-    (row,) = judge(frame(spark, rows, ANNOTATIONS.columns), Rule.MAJORITY).collect()
+    (row,) = decide_labels(frame(spark, rows, ANNOTATIONS.columns), LabelRule.MAJORITY).collect()
 
-    assert (row["outcome"], row["label"]) == (LABELLED, 1)
+    assert (row["outcome"], row["label"]) == (LABELED, 1)
 
 
-def test_people_agree_where_the_last_words_of_two_or_more_are_one_class(spark: SparkSession) -> None:
-    said = (
+def test_people_agree_if_latest_annotations_of_two_or_more_are_equal(spark: SparkSession) -> None:
+    given_annotations = (
         *((0, "ann", 1), (0, "bob", 1), (0, "cyd", None)),
         *((1, "ann", 1), (1, "bob", 2)),
         *((2, "ann", 1), (2, "ann", 1)),
         *((3, "", 2), (3, "", 2)),
         *((4, "ann", 1), (4, "ann", 2)),
     )
-    rows = [("s", str(key), path(image), label, who, NOW, None) for key, (image, who, label) in enumerate(said)]
-    changed_mind = [("s", f"late {image}", path(image), 2, "ann", NOW + timedelta(minutes=1), None) for image in (0, 1)]
+    rows = [
+        ("s", str(key), path(image), "hash", label, who, NOW, None)
+        for key, (image, who, label) in enumerate(given_annotations)
+    ]
+    later = NOW + timedelta(minutes=1)
+    changed_mind = [("s", f"late {image}", path(image), "hash", 2, "ann", later, None) for image in (0, 1)]
 
-    def count_alike(annotations: list[tuple[str, str, str, int | None, str, datetime, None]]) -> tuple[int, int]:
-        judged = judge(frame(spark, annotations, ANNOTATIONS.columns), Rule.UNANIMOUS).where("people > 1").collect()
-        return len(judged), sum(row["classes"] == 1 for row in judged)
+    def count_agreed(annotations: list[AnnotationRow]) -> tuple[int, int]:
+        decided = (
+            decide_labels(frame(spark, annotations, ANNOTATIONS.columns), LabelRule.UNANIMOUS)
+            .where("people > 1")
+            .collect()
+        )
+        return len(decided), sum(row["classes"] == 1 for row in decided)
 
-    before = count_alike(rows)
-    after = count_alike([*rows, *changed_mind])
+    before = count_agreed(rows)
+    after = count_agreed([*rows, *changed_mind])
 
-    # Images 0, 1 and 3: ann alone saw images 2 and 4. Then image 0 is seen differently, and image 1 alike.
+    # Images 0, 1 and 3: only ann labels images 2 and 4. Then ann disagrees on image 0 and agrees on image 1.
     assert before == (3, 2)
     assert after == (3, 2)
-    assert count_alike([*rows, changed_mind[0]]) == (3, 1)
+    assert count_agreed([*rows, changed_mind[0]]) == (3, 1)
 
 
-_said = st.tuples(
+_annotations = st.tuples(
     st.integers(0, 2), st.sampled_from([None, 1, 2, 3]), st.sampled_from(["", "a", "b", "c"]), st.integers(0, 3)
 )
 
 
-@given(said=st.lists(_said, min_size=1, max_size=12), data=st.data())
+@given(given_annotations=st.lists(_annotations, min_size=1, max_size=12), data=st.data())
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_rules_do_not_depend_on_the_order_of_answers_and_agree_with_their_words(
-    spark: SparkSession, said: list[tuple[int, int | None, str, int]], data: st.DataObject
+def test_rules_match_their_definition_in_any_order_of_annotations(
+    spark: SparkSession, given_annotations: list[tuple[int, int | None, str, int]], data: st.DataObject
 ) -> None:
     rows = [
-        ("s", str(number), path(image), label, annotator, NOW.replace(minute=minute), None)
-        for number, (image, label, annotator, minute) in enumerate(said)
+        ("s", str(number), path(image), "hash", label, annotator, NOW.replace(minute=minute), None)
+        for number, (image, label, annotator, minute) in enumerate(given_annotations)
     ]
     shuffled = frame(spark, data.draw(st.permutations(rows)), ANNOTATIONS.columns)
 
-    judged = reduce(DataFrame.union, (judge(shuffled, rule).withColumn("rule", F.lit(str(rule))) for rule in Rule))
+    decided = reduce(
+        DataFrame.union, (decide_labels(shuffled, rule).withColumn("rule", F.lit(str(rule))) for rule in LabelRule)
+    )
 
-    found = {(row["path"], row["rule"]): (row["outcome"], row["label"]) for row in judged.collect()}
+    found = {(row["path"], row["rule"]): (row["outcome"], row["label"]) for row in decided.collect()}
     assert found == {
         (path(image), rule): expected([row for row in rows if row[2] == path(image)], rule)
-        for image in {image for image, *_ in said}
-        for rule in Rule
+        for image in {image for image, *_ in given_annotations}
+        for rule in LabelRule
     }
 
 
-def expected(rows: list[tuple[str, str, str, int | None, str, datetime, None]], rule: Rule) -> tuple[str, int | None]:
-    """Judge an image by the words of a rule."""
-    newest = {annotator: max(row[5] for row in rows if row[4] == annotator) for *_, annotator, _, _ in rows}
-    last = [row for row in rows if row[5] == newest[row[4]] and row[3] is not None]
-    classes = {row[3] for row in last}
+def expected(rows: list[AnnotationRow], rule: LabelRule) -> tuple[str, int | None]:
+    """Return the outcome and the label of an image by the definition of a rule."""
+    newest = {annotator: max(row[6] for row in rows if row[5] == annotator) for *_, annotator, _, _ in rows}
+    last = [row for row in rows if row[6] == newest[row[5]] and row[4] is not None]
+    classes = {row[4] for row in last}
     if not classes:
         return SKIPPED, None
-    if rule == Rule.LATEST:
-        classes = {row[3] for row in last if row[5] == max(row[5] for row in last)}
-    elif rule == Rule.MAJORITY:
-        votes = {label: len({row[4] or row[1] for row in last if row[3] == label}) for label in classes}
+    if rule == LabelRule.LATEST:
+        classes = {row[4] for row in last if row[6] == max(row[6] for row in last)}
+    elif rule == LabelRule.MAJORITY:
+        votes = {label: len({row[5] or row[1] for row in last if row[4] == label}) for label in classes}
         classes = {label for label, count in votes.items() if count == max(votes.values())}
-    return (LABELLED, classes.pop()) if len(classes) == 1 else (CONFLICTING, None)
+    return (LABELED, classes.pop()) if len(classes) == 1 else (CONFLICTING, None)

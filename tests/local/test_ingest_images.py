@@ -1,28 +1,40 @@
-"""Ingest: what lands comes into the lake, once."""
+"""Ingest: each content of a file that lands comes into the lake, once."""
 
 import hashlib
 import io
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from PIL import Image
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from components.errors import InputError
-from components.images.header import EMPTY
-from components.ingest_images.batch import REPLACED, VANISHED
+from components.ingest_images import batch, plan_runner
+from components.ingest_images.batch import BatchOutcome
+from components.ingest_images.discovery import discover
 from components.ingest_images.ingest import IngestResult, ingest_folder
-from components.ingest_images.judge import judge
 from components.ingest_images.labels import LabelPattern
-from components.ingest_images.landing import batch_paths
 from components.ingest_images.limits import Limits
+from components.ingest_images.plan_runner import PlanRunner
+from components.ingest_images.plans import FILES_SCHEMA, Plan, PlanFolder
+from components.ingest_images.read_errors import VANISHED
+from components.ingest_images.requeue import requeue_files
+from components.ingest_images.worker import INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
 from components.lake import Lake
-from components.lake.tables import CLASSES, IMAGES, QUARANTINE
-from components.workers.budget import Budget
+from components.lake.tables import CLASSES, FILES, IMAGE, IMAGES, QUARANTINED
+from components.parameters import IngestOptions
+from components.pipeline_run import RUN_ID_VARIABLE
+from components.preprocessing.header import EMPTY
+from components.run_notes import IngestNote, read_run_note, write_run_note
+from components.settings import Settings
+from components.storage.access import Access
+from tests.support.hostile_images import gif_of_frames, jpeg_of_many_scans
 
 
 def jpeg(shade: int, size: tuple[int, int] = (16, 16)) -> bytes:
@@ -31,9 +43,16 @@ def jpeg(shade: int, size: tuple[int, int] = (16, 16)) -> bytes:
     return buffer.getvalue()
 
 
+def planned_files(folder: Path) -> pa.Table:
+    """Return the images of a folder as a worker's input."""
+    return pa.Table.from_pylist(
+        [{"path": f"file:{path}", "length": path.stat().st_size} for path in sorted(folder.glob("*.jpg"))], schema=INPUT
+    )
+
+
 @pytest.fixture
 def landing(tmp_path: Path) -> Path:
-    """Five images of two classes, in any case and any depth, and what else lands in such a folder."""
+    """Four images in folders with and without a class, and another file."""
     folder = tmp_path / "landing [1]"
     for index, name in enumerate(
         ["001.ak47/001_0001.jpg", "001.ak47/deep/001.ak47/001_0002.JPG", "002.flag/a b#%41 ü.jpg", "2023-holiday/x.Jpg"]
@@ -45,33 +64,50 @@ def landing(tmp_path: Path) -> Path:
     return folder
 
 
-def run(lake: Lake, landing: Path, limits: Limits | None = None) -> IngestResult:
-    return ingest_folder(lake, f"file://{landing}", "*.jpg", LabelPattern(), limits=limits or Limits())
+def run(lake: Lake, landing: Path, limits: Limits = Limits()) -> IngestResult:  # noqa: B008 - frozen
+    return ingest_folder(lake, f"file://{landing}", limits=limits)
 
 
-def images(lake: Lake) -> dict[str, int | None]:
-    rows = lake.read(IMAGES).select("path", "label").collect()
+def files(lake: Lake, state: str) -> dict[str, Row]:
+    """Return the rows of `files` in a state, by name of the file."""
+    rows = lake.read(FILES).where(F.col("state") == state).collect()
     assert len(rows) == len({row["path"] for row in rows})
-    return {Path(row["path"]).name: row["label"] for row in rows}
+    return {Path(row["path"]).name: row for row in rows}
+
+
+def labels(lake: Lake) -> dict[str, int | None]:
+    return {name: row["folder_label"] for name, row in files(lake, IMAGE).items()}
 
 
 def quarantine(lake: Lake) -> dict[str, str]:
-    rows = lake.read(QUARANTINE).collect()
-    assert len(rows) == len({(row["path"], row["content_sha256"]) for row in rows})
-    return {Path(row["path"]).name: row["reason"] for row in rows}
+    return {name: row["reason"] for name, row in files(lake, QUARANTINED).items()}
 
 
-def test_images_come_with_the_class_of_their_folder(lake: Lake, landing: Path) -> None:
+def stored(lake: Lake, name: str) -> list[bytes]:
+    """Return the contents that `images` has of a file, in the order of their ingest."""
+    rows = lake.read(IMAGES).where(F.col("path").endswith(name) & F.col("content").isNotNull())
+    return [bytes(row["content"]) for row in rows.orderBy("ingested_at").collect()]
+
+
+def touch(path: Path, seconds: int) -> None:
+    """Let a file be modified later, by seconds: listings have whole seconds."""
+    os.utime(path, (path.stat().st_mtime + seconds,) * 2)
+
+
+def test_ingested_images_have_the_class_of_their_folder(lake: Lake, landing: Path) -> None:
     result = run(lake, landing)
 
-    assert images(lake) == {"001_0001.jpg": 1, "001_0002.JPG": 1, "a b#%41 ü.jpg": 2, "x.Jpg": None}
+    assert labels(lake) == {"001_0001.jpg": 1, "001_0002.JPG": 1, "a b#%41 ü.jpg": 2, "x.Jpg": None}
     assert (result.found, result.ingested, result.without_class) == (4, 4, 1)
     assert {row["label"]: row["name"] for row in lake.read(CLASSES).collect()} == {1: "ak47", 2: "flag"}
-    stored = lake.read(IMAGES).where("label = 2").first()
-    assert bytes(stored["content"]) == (landing / "002.flag" / "a b#%41 ü.jpg").read_bytes()
+    content = (landing / "002.flag" / "a b#%41 ü.jpg").read_bytes()
+    assert stored(lake, "a b#%41 ü.jpg") == [content]
+    row = files(lake, IMAGE)["a b#%41 ü.jpg"]
+    digest = hashlib.sha256(content).hexdigest()
+    assert (row["content_sha256"], row["source_sha256"], row["length"]) == (digest, digest, len(content))
 
 
-def test_a_second_run_changes_nothing_and_a_third_finds_what_is_new(lake: Lake, landing: Path) -> None:
+def test_repeated_ingest_is_idempotent_and_finds_new_files(lake: Lake, landing: Path) -> None:
     first = run(lake, landing)
     second = run(lake, landing)
     (landing / "001.ak47" / "late.jpg").write_bytes(jpeg(100))
@@ -79,37 +115,50 @@ def test_a_second_run_changes_nothing_and_a_third_finds_what_is_new(lake: Lake, 
 
     assert (second.found, second.ingested, second.table_version) == (0, 0, first.table_version)
     assert (third.found, third.ingested) == (1, 1)
-    assert len(images(lake)) == 5
+    assert len(labels(lake)) == lake.read(IMAGES).count() == 5
 
 
-def test_a_deleted_checkpoint_doubles_no_row(lake: Lake, landing: Path) -> None:
-    (landing / "001.ak47" / "broken.jpg").write_bytes(jpeg(1)[:50])
-    run(lake, landing)
-    before = images(lake), quarantine(lake)
-    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
-
-    again = run(lake, landing)
-
-    assert again.found == 5
-    assert (again.ingested, again.quarantined.total()) == (0, 0)
-    assert (images(lake), quarantine(lake)) == before
-
-
-def test_a_damaged_checkpoint_is_named_and_removing_it_doubles_no_row(lake: Lake, landing: Path) -> None:
-    run(lake, landing)
-    before = images(lake)
-    (checkpoint,) = Path(lake.root.removeprefix("file://"), "_checkpoints").glob("ingest-*")
-    (checkpoint / "offsets" / "0").write_bytes(b"")
-
-    with pytest.raises(InputError, match=rf"^checkpoint: 'file://.*/{checkpoint.name}' is damaged\. Remove"):
+def test_each_batch_is_one_commit_of_the_plans_number(lake: Lake, landing: Path) -> None:
+    for number in range(2):
+        (landing / f"{number}.jpg").write_bytes(jpeg(90 + number))
         run(lake, landing)
-    shutil.rmtree(checkpoint)
 
-    assert run(lake, landing).ingested == 0
-    assert images(lake) == before
+    history = lake.delta(IMAGES).history().where("operation = 'WRITE'").orderBy("version").collect()
+    batches = lake.read(IMAGES).select("batch", "ingested_at").distinct().orderBy("ingested_at").collect()
+    assert [row["userMetadata"] for row in history] == [row["batch"] for row in batches]
+    assert [row["batch"].split("-")[1] for row in batches] == ["0", "1"]
+    assert list(Path(lake.root.removeprefix("file://")).glob("_plans/*/*.parquet")) == []
 
 
-def test_what_is_no_image_goes_to_quarantine_with_its_reason_and_the_rest_goes_in(lake: Lake, landing: Path) -> None:
+def test_run_note_keeps_the_counts_of_a_failed_attempt(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discover, "MAXIMUM_FILES", 1)
+    monkeypatch.setenv(RUN_ID_VARIABLE, "r")
+    settings = Settings.load(lake=lake.root)
+    batches = 0
+
+    def fail_in_the_third(note: IngestNote) -> None:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise ConnectionResetError
+        write_run_note(settings, note)
+
+    def ingest() -> IngestResult:
+        return ingest_folder(lake, f"file://{landing}", on_batch=fail_in_the_third)
+
+    with pytest.raises(ConnectionResetError):
+        ingest()
+    second = ingest()
+    write_run_note(settings, second.note())
+
+    note = read_run_note(settings, "r", IngestNote)
+    assert note is not None
+    assert (note.found, note.ingested, note.ever_found) == (4, 4, True)
+
+
+def test_invalid_files_go_to_quarantine_with_a_reason(lake: Lake, landing: Path) -> None:
     folder = landing / "002.flag"
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_bytes(b"once upon a time")
@@ -120,152 +169,373 @@ def test_what_is_no_image_goes_to_quarantine_with_its_reason_and_the_rest_goes_i
     result = run(lake, landing, Limits(bytes=5000, pixels=50_000))
 
     reasons = quarantine(lake)
-    assert set(reasons) == {"empty.jpg", "text.jpg", "truncated.jpg", "heavy.jpg", "wide.jpg"}
-    assert reasons["heavy.jpg"] == "more than 5000 bytes"
-    assert "empty" in reasons["empty.jpg"]
-    assert "pixels" in reasons["wide.jpg"]
-    assert result.ingested == 4
-    assert result.quarantined.total() == 5
-    assert {path.rsplit("/", 1)[1]: reason for path, reason in result.refused} == reasons
+    assert reasons.pop("truncated.jpg").startswith("can't be decoded: ")
+    assert reasons == {
+        "empty.jpg": EMPTY,
+        "text.jpg": "not an image",
+        "heavy.jpg": "more than 5000 bytes",
+        "wide.jpg": "more than 50000 pixels",
+    }
+    assert (result.ingested, result.quarantined.total()) == (4, 5)
+    assert {path.rsplit("/", 1)[1]: reason for path, reason in result.quarantined_files} == quarantine(lake)
+    refused = lake.read(IMAGES).where("reason IS NOT NULL")
+    assert refused.where("content IS NULL AND content_sha256 IS NULL").count() == 5
 
 
-def test_another_content_at_a_known_path_goes_to_quarantine(lake: Lake, landing: Path) -> None:
-    run(lake, landing)
-    (landing / "001.ak47" / "001_0001.jpg").write_bytes(jpeg(77))
-    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
-
-    run(lake, landing)
-
-    assert quarantine(lake) == {"001_0001.jpg": REPLACED}
-    assert len(images(lake)) == 4
-
-
-def test_an_image_that_is_in_stays_out_of_quarantine_when_limits_are_lowered(lake: Lake, landing: Path) -> None:
-    run(lake, landing)
-    for limits in (Limits(pixels=1), Limits(bytes=1)):
-        shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
-
-        run(lake, landing, limits)
-
-    assert quarantine(lake) == {}
-    assert len(images(lake)) == 4
-
-
-def test_an_image_leaves_quarantine_when_limits_are_raised(lake: Lake, landing: Path) -> None:
-    (landing / "001.ak47" / "broken.jpg").write_bytes(b"no image")
-    run(lake, landing, Limits(bytes=100))
-    refused_at_first = set(quarantine(lake))
-    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
-    run(lake, landing, Limits(pixels=1))
-    shutil.rmtree(Path(lake.root.removeprefix("file://")) / "_checkpoints")
+def test_gif_whose_frames_exceed_the_pixel_limit_is_quarantined_and_the_rest_is_ingested(
+    lake: Lake, landing: Path
+) -> None:
+    (landing / "001.ak47" / "000 bomb.jpg").write_bytes(gif_of_frames(2000, 1000))
 
     result = run(lake, landing)
 
-    assert len(refused_at_first) == 5
-    assert set(quarantine(lake)) == {"broken.jpg"}
-    assert (result.ingested, len(images(lake))) == (4, 4)
+    assert quarantine(lake) == {"000 bomb.jpg": "more than 100000000 pixels"}
+    assert result.ingested == 4
 
 
-def test_names_that_begin_with_an_underscore_or_a_dot_do_not_count(lake: Lake, landing: Path) -> None:
+def test_file_that_takes_too_long_is_refused_and_the_others_are_read(lake: Lake, tmp_path: Path) -> None:
+    for name, content in {"1.jpg": jpeg(1), "2.jpg": jpeg_of_many_scans(3000), "3.jpg": jpeg(3)}.items():
+        (tmp_path / name).write_bytes(content)
+    work = Work(Access(), Limits(), batch_bytes=2**26, decoding_seconds=3)
+    ingest = make_worker([planned_files(tmp_path)], work)
+
+    rows = lake.spark.range(0, 1, 1, 1).mapInArrow(ingest, OUTPUT_COLUMNS).select("path", "reason").collect()
+
+    assert [(row["path"][-5:], row["reason"]) for row in rows] == [
+        ("1.jpg", None),
+        ("2.jpg", "decoding took more than 3 s"),
+        ("3.jpg", None),
+    ]
+
+
+def test_changed_file_is_a_new_content_of_its_path(lake: Lake, landing: Path) -> None:
+    run(lake, landing)
+    changed = landing / "001.ak47" / "001_0001.jpg"
+    first, second = changed.read_bytes(), jpeg(77, (40, 40))
+    changed.write_bytes(second)
+
+    result = run(lake, landing)
+
+    assert (result.found, result.ingested) == (1, 1)
+    assert stored(lake, changed.name) == [first, second]
+    assert files(lake, IMAGE)[changed.name]["content_sha256"] == hashlib.sha256(second).hexdigest()
+    assert len(labels(lake)) == 4
+
+
+def test_changed_file_that_is_no_image_goes_to_quarantine_and_its_earlier_content_stays(
+    lake: Lake, landing: Path
+) -> None:
+    run(lake, landing)
+    changed = landing / "001.ak47" / "001_0001.jpg"
+    first = changed.read_bytes()
+    changed.write_bytes(b"no image")
+
+    run(lake, landing)
+
+    assert quarantine(lake) == {changed.name: "not an image"}
+    assert stored(lake, changed.name) == [first]
+
+
+def test_half_written_file_is_ingested_when_it_is_complete(lake: Lake, landing: Path) -> None:
+    content = jpeg(9, (200, 200))
+    growing = landing / "001.ak47" / "growing.jpg"
+    growing.write_bytes(content[:400])
+    run(lake, landing)
+    before = quarantine(lake)
+    growing.write_bytes(content)
+
+    result = run(lake, landing)
+
+    assert set(before) == {"growing.jpg"}
+    assert quarantine(lake) == {}
+    assert (result.found, result.ingested, stored(lake, "growing.jpg")) == (1, 1, [content])
+
+
+def test_touched_file_is_not_stored_again(lake: Lake, landing: Path) -> None:
+    run(lake, landing)
+    touched = landing / "001.ak47" / "001_0001.jpg"
+    before = files(lake, IMAGE)[touched.name]
+    touch(touched, 10)
+
+    result, again = run(lake, landing), run(lake, landing)
+
+    after = files(lake, IMAGE)[touched.name]
+    assert [(each.found, each.ingested, each.quarantined.total()) for each in (result, again)] == [(1, 0, 0), (0, 0, 0)]
+    assert stored(lake, touched.name) == [touched.read_bytes()]
+    assert (after["load_date"], after["ingested_at"]) == (before["load_date"], before["ingested_at"])
+    assert after["modificationTime"] != before["modificationTime"]
+
+
+def test_file_that_gets_an_earlier_content_again_points_to_its_newest_row(lake: Lake, landing: Path) -> None:
+    path = landing / "001.ak47" / "001_0001.jpg"
+    first = path.read_bytes()
+    for content in (first, jpeg(9, (40, 40)), first):
+        path.write_bytes(content)
+        run(lake, landing)
+
+    assert len(stored(lake, path.name)) == 3
+    newest = lake.read(IMAGES).where(F.col("path").endswith(path.name)).agg(F.max("ingested_at")).first()[0]
+    assert files(lake, IMAGE)[path.name]["ingested_at"] == newest
+
+
+def test_ingested_image_stays_after_limits_are_lowered(lake: Lake, landing: Path) -> None:
+    run(lake, landing)
+    for path in landing.rglob("*.[jJ]*"):
+        touch(path, 10)
+
+    run(lake, landing, Limits(pixels=1))
+
+    assert quarantine(lake) == {}
+    assert len(labels(lake)) == 4
+
+
+def test_requeue_gives_images_the_labels_of_another_pattern(lake: Lake, landing: Path) -> None:
+    ingest_folder(lake, f"file://{landing}", IngestOptions(label_pattern=r"^(\d{5})-"))
+    before = set(labels(lake).values())
+    paths = [f"file://{path}" for path in landing.rglob("*.[jJ]*")]
+
+    outcomes = requeue_files(lake, paths, LabelPattern(), Limits(), f"file://{landing}")
+
+    assert before == {None}
+    assert {each.reason for each in outcomes} == {None}
+    assert labels(lake) == {"001_0001.jpg": 1, "001_0002.JPG": 1, "a b#%41 ü.jpg": 2, "x.Jpg": None}
+    assert lake.read(IMAGES).where("content IS NOT NULL").count() == 4
+    assert run(lake, landing).found == 0
+
+
+def test_hidden_files_are_ignored_and_counted(lake: Lake, landing: Path) -> None:
     for name in ("001.ak47/_a.jpg", "001.ak47/.b.jpg", "_tmp/001.ak47/c.jpg", ".d/001.ak47/e.jpg"):
         (landing / name).parent.mkdir(parents=True, exist_ok=True)
         (landing / name).write_bytes(jpeg(50))
 
-    assert run(lake, landing).found == 4
+    result = run(lake, landing)
+
+    assert (result.found, result.discovery.hidden, result.discovery.suffixes[".txt"]) == (4, 4, 1)
 
 
-def test_each_file_is_accounted_for_in_a_run_of_many_batches(
+def test_each_file_is_accounted_for_once_over_many_batches(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One file in a batch; Spark compacts its list of files every ten batches.
-    monkeypatch.setattr("components.ingest_images.landing._BYTES_PER_BATCH", 1)
+    monkeypatch.setattr(discover, "MAXIMUM_FILES", 3)
     folder = tmp_path / "many" / "001.ak47"
     folder.mkdir(parents=True)
-    for number in range(12):
-        file = folder / f"{number:02}.jpg"
-        file.write_bytes(b"" if number == 10 else jpeg(number))
-        os.utime(file, (1_000_000 + number, 1_000_000 + number))
+    for number in range(7):
+        (folder / f"{number:02}.jpg").write_bytes(b"" if number == 5 else jpeg(number))
 
     result = run(lake, folder.parent)
 
-    assert (result.found, result.ingested) == (12, 11)
-    assert quarantine(lake) == {"10.jpg": EMPTY}
-    compacted = list(Path(lake.root.removeprefix("file://")).glob("_checkpoints/*/sources/0/*.compact"))
-    assert compacted
+    assert (result.found, result.ingested) == (7, 6)
+    assert quarantine(lake) == {"05.jpg": EMPTY}
+    assert lake.read(IMAGES).select("batch").distinct().count() == 3
 
 
-def test_a_file_that_vanishes_after_it_was_listed_is_recorded(
+def before_execution(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], object]) -> None:
+    """Let something happen for real between the listing and the reading of a batch; only the moment is chosen."""
+    execute = batch.execute
+
+    def happen_and_execute(*arguments: Any) -> BatchOutcome:
+        happen()
+        return execute(*arguments)
+
+    monkeypatch.setattr(plan_runner, "execute", happen_and_execute)
+
+
+def test_file_deleted_after_listing_is_recorded_and_ingested_when_it_returns(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = batch_paths
-    vanishing = landing / "001.ak47" / "001_0001.jpg"
+    vanishing, elsewhere = landing / "001.ak47" / "001_0001.jpg", landing.parent / "elsewhere.jpg"
+    with monkeypatch.context() as patch:
+        before_execution(patch, lambda: vanishing.rename(elsewhere))
+        result = run(lake, landing)
+    recorded = quarantine(lake)
+    elsewhere.rename(vanishing)
 
-    def vanish(*arguments: object) -> list[str]:
-        paths = listed(*arguments)  # type: ignore[arg-type]  # the arguments are passed on
-        vanishing.unlink()
-        return paths
+    returned = run(lake, landing)
 
-    # The file is deleted for real; only the moment is chosen, between listing and reading.
-    monkeypatch.setattr("components.ingest_images.ingest.batch_paths", vanish)
-
-    result = run(lake, landing)
-
-    assert quarantine(lake) == {"001_0001.jpg": VANISHED}
+    assert recorded == {"001_0001.jpg": VANISHED}
     assert (result.found, result.ingested) == (4, 3)
+    assert (returned.found, returned.ingested, quarantine(lake)) == (1, 1, {})
 
 
-def test_a_file_that_is_replaced_after_it_was_listed_comes_in_as_it_was_read(
+def test_image_stays_if_its_file_vanishes_after_it_was_touched(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = batch_paths
-    replaced = landing / "001.ak47" / "001_0001.jpg"
+    run(lake, landing)
+    vanishing = landing / "001.ak47" / "001_0001.jpg"
+    touch(vanishing, 10)
+    with monkeypatch.context() as patch:
+        before_execution(patch, vanishing.unlink)
+        result = run(lake, landing)
 
-    def replace(*arguments: object) -> list[str]:
-        paths = listed(*arguments)  # type: ignore[arg-type]  # the arguments are passed on
-        replaced.write_bytes(jpeg(99, (40, 40)))
-        return paths
+    assert (result.found, result.quarantined.total(), quarantine(lake)) == (1, 0, {})
+    assert len(labels(lake)) == 4
 
-    # The file is replaced for real; only the moment is chosen, between listing and reading.
-    monkeypatch.setattr("components.ingest_images.ingest.batch_paths", replace)
+
+def test_file_replaced_after_listing_is_ingested_as_read(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced, content = landing / "001.ak47" / "001_0001.jpg", jpeg(99, (40, 40))
+    with monkeypatch.context() as patch:
+        before_execution(patch, lambda: replaced.write_bytes(content))
+        run(lake, landing)
+
+    again = run(lake, landing)
+
+    assert (again.found, again.ingested) == (1, 0)
+    assert stored(lake, replaced.name) == [content]
+    row = lake.read(IMAGES).where(F.col("path").endswith(replaced.name) & F.col("reason").isNull()).first()
+    assert (row["length"], row["content_sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert lake.read(IMAGES).where(F.col("reason") == UNCHANGED).count() == 1
+
+
+class Killed(Exception):  # noqa: N818 - stands for a kill
+    pass
+
+
+def kill(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool) -> None:
+    """Let the next call of a method end the run, before or after its work."""
+    method = getattr(owner, name)
+
+    def end(*arguments: Any, **keywords: Any) -> Any:
+        if after:
+            method(*arguments, **keywords)
+        raise Killed
+
+    monkeypatch.setattr(owner, name, end)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("owner", "name"), [(PlanFolder, "write"), (Lake, "append"), (Lake, "upsert"), (PlanFolder, "remove")]
+)
+def test_interrupted_batch_is_finished_exactly_once(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool
+) -> None:
+    (landing / "broken.jpg").write_bytes(b"no image")
+    with monkeypatch.context() as patch:
+        kill(patch, owner, name, after)
+        with pytest.raises(Killed):
+            run(lake, landing)
+    # Another batch than the interrupted one: the open plan comes first.
+    (landing / "late.jpg").write_bytes(jpeg(100))
 
     run(lake, landing)
 
-    stored = lake.read(IMAGES).where(F.col("path").endswith("001_0001.jpg")).first()
-    assert bytes(stored["content"]) == replaced.read_bytes()
-    assert stored["length"] == replaced.stat().st_size
-    assert stored["content_sha256"] == hashlib.sha256(replaced.read_bytes()).hexdigest()
+    assert sorted(labels(lake)) == ["001_0001.jpg", "001_0002.JPG", "a b#%41 ü.jpg", "late.jpg", "x.Jpg"]
+    assert quarantine(lake) == {"broken.jpg": "not an image"}
+    assert lake.read(IMAGES).count() == 6
+    assert {row["label"] for row in lake.read(CLASSES).collect()} == {1, 2}
+    assert run(lake, landing).found == 0
 
 
-def test_workers_get_files_in_batches_within_the_budget_and_judge_them_with_one_thread_each(lake: Lake) -> None:
-    size = Budget.of(lake.spark).batch_bytes // 4
-    verdicts = judge(None, Limits())
-
-    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        lengths = [batch["content"].nbytes for batch in batches]
-        image = pa.RecordBatch.from_pylist([{"path": "a", "content": jpeg(1)}])
-        assert [batch["reason"][0].as_py() for batch in verdicts(iter([image]))] == [None]
-        names = [Path(f"/proc/self/task/{thread}/comm").read_text() for thread in os.listdir("/proc/self/task")]
-        threads = sum(name.startswith("tf_Compute") for name in names)
-        yield pa.RecordBatch.from_pylist([{"largest": max(lengths), "total": sum(lengths), "threads": threads}])
-
-    rows = lake.spark.range(0, 12, 1, 1).select(
-        F.lit("a").alias("path"), F.expr(f"cast(repeat('x', {size}) AS BINARY)").alias("content")
+def test_batch_that_is_not_acknowledged_is_found_again_without_a_second_row(lake: Lake, landing: Path) -> None:
+    path = landing / "001.ak47" / "001_0001.jpg"
+    found = pa.Table.from_pylist(
+        [
+            {
+                "path": f"file:{path}",
+                "length": path.stat().st_size,
+                "modificationTime": datetime.fromtimestamp(int(path.stat().st_mtime), UTC),
+                "etag": None,
+            }
+        ],
+        schema=FILES_SCHEMA,
     )
+    outcomes: list[BatchOutcome] = []
+    runner = PlanRunner(lake, f"file://{landing}", on_outcome=outcomes.append)
 
-    seen = rows.mapInArrow(look, "largest LONG, total LONG, threads LONG").first()
+    def fail() -> None:
+        raise Killed
 
-    assert seen["total"] >= 12 * size
-    # Spark closes a batch at the row that exceeds the budget.
-    assert seen["largest"] < 6 * size
-    assert seen["threads"] == 1
+    with pytest.raises(Killed):
+        runner.run(found, None, Limits(), fail)
+    runner.finish_open_plan()
+    runner.run(found, None, Limits())
+
+    assert [each.found for each in outcomes] == [1, 1, 0]
+    assert lake.read(IMAGES).count() == 1
 
 
-def test_a_missing_folder_is_named(lake: Lake, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"source: no folder 'file://.*nowhere'"):
+def test_commit_that_delta_skips_is_an_error(lake: Lake, landing: Path) -> None:
+    source = f"file://{landing}"
+    run(lake, landing)
+    found = lake.read(FILES).select(FILES_SCHEMA.names).toArrow()
+    # Its number was used, as after a lost plan.
+    PlanFolder(lake.root, source, lake.files).write(Plan.make(0, source, None, Limits(), found))
+
+    with pytest.raises(RuntimeError, match=r"^images: batch '.*-0-.*' was not committed"):
+        run(lake, landing)
+
+
+def test_file_of_two_sources_is_stored_once(lake: Lake, landing: Path) -> None:
+    run(lake, landing)
+
+    nested = run(lake, landing / "001.ak47")
+
+    assert nested.found == 0
+    assert lake.read(IMAGES).count() == 4
+
+
+def test_workers_yield_batches_within_the_budget(lake: Lake, tmp_path: Path) -> None:
+    content = jpeg(1) + bytes(100_000)
+    for number in range(12):
+        (tmp_path / f"{number:02}.jpg").write_bytes(content + bytes(number))
+    ingest = make_worker([planned_files(tmp_path)], Work(Access(), Limits(), batch_bytes=350_000))
+
+    def measure(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        sizes = [(batch["path"][0].as_py()[-6:], batch.num_rows, batch["content"].nbytes) for batch in ingest(batches)]
+        yield pa.RecordBatch.from_pylist([dict(zip(("first", "rows", "bytes"), size, strict=True)) for size in sizes])
+
+    rows = lake.spark.range(0, 1, 1, 1).mapInArrow(measure, "first STRING, rows LONG, bytes LONG").collect()
+
+    assert [(row["first"], row["rows"]) for row in rows] == [("00.jpg", 3), ("03.jpg", 3), ("06.jpg", 3), ("09.jpg", 3)]
+    assert max(row["bytes"] for row in rows) < 350_000
+
+
+def test_images_are_stored_in_small_row_groups_sorted_by_path(lake: Lake, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    for number in range(24):
+        (folder / f"{number:02}.jpg").write_bytes(jpeg(number) + os.urandom(100_000))
+
+    run(lake, folder)
+
+    written = list(Path(lake.path(IMAGES).removeprefix("file://")).glob("load_date=*/*.parquet"))
+    metadata = [pq.ParquetFile(file).metadata for file in written]
+    assert sum(each.num_rows for each in metadata) == 24
+    for each in metadata:
+        groups = [each.row_group(number) for number in range(each.num_row_groups)]
+        assert max(group.total_byte_size for group in groups) < 2**20
+        columns = {group.column(0).path_in_schema for group in groups}
+        assert columns == {"path"}
+        assert {group.column(number).compression for group in groups for number in range(group.num_columns)} == {
+            "UNCOMPRESSED"
+        }
+        ranges = [(group.column(0).statistics.min, group.column(0).statistics.max) for group in groups]
+        assert ranges == sorted(ranges)
+
+
+def test_folder_without_images_is_valid(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "dry").mkdir()
+
+    result = run(lake, tmp_path / "dry")
+
+    assert (result.found, result.ever_found) == (0, False)
+
+
+def test_missing_folder_is_named(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^source: .*nowhere"):
         run(lake, tmp_path / "nowhere")
 
 
-def test_no_images_at_all_is_no_error(lake: Lake, tmp_path: Path) -> None:
-    (tmp_path / "dry").mkdir()
+def test_ranges_are_contiguous_and_of_equal_work() -> None:
+    lengths = [1000] * 40 + [200 * 2**20] * 3
+    rows = [{"path": f"{index:02}", "length": length} for index, length in enumerate(lengths)]
+    planned = pa.Table.from_pylist(rows, schema=INPUT)
 
-    assert run(lake, tmp_path / "dry").found == 0
+    ranges = batch.split_ranges(planned, cores=2)
+
+    assert pa.concat_tables(ranges) == planned
+    assert max(sum(each["length"].to_pylist()) for each in ranges) < 201 * 2**20

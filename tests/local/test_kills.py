@@ -1,13 +1,13 @@
-"""Nothing lost: a step that is killed anywhere and run again leaves what an undisturbed run would have left."""
+"""A killed step that is run again has the same result as an uninterrupted step."""
 
 from pathlib import Path
 
 import pytest
 
 from components.lake import Lake
-from tests.local.kill_scenarios import SCENARIOS, Place
+from tests.support.kills.scenarios import SCENARIOS, Place
 
-# Of the steps that need not be streams, `make test` has the export's own kill tests; each here starts many JVMs.
+# `make test` does not run these, because each starts many JVMs. It kills the export in test_export_for_labeling.py.
 SLOW = ("export", "import")
 
 
@@ -15,8 +15,8 @@ SLOW = ("export", "import")
 @pytest.mark.parametrize(
     "step", [pytest.param(step, marks=pytest.mark.slow if step in SLOW else ()) for step in SCENARIOS]
 )
-def test_a_step_that_is_killed_and_run_again_loses_and_doubles_nothing(step: str, lake: Lake, tmp_path: Path) -> None:
-    for name in ("landing", "answers", "work"):
+def test_killed_step_loses_and_duplicates_nothing_when_repeated(step: str, lake: Lake, tmp_path: Path) -> None:
+    for name in ("landing", "annotations", "work"):
         (tmp_path / name).mkdir()
 
     SCENARIOS[step](Place(lake, f"file://{tmp_path}", tmp_path / "work", {}))

@@ -1,17 +1,30 @@
-"""The lake itself: what holds for every step that writes."""
+"""Promises of the lake to all steps that write to it."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from components.errors import InputError
 from components.ingest_images.ingest import ingest_folder
-from components.lake import Lake
+from components.lake import Lake, Split
+from components.lake.row_groups import ROW_GROUP_BYTES
+from components.lake.tables import IMAGES, PREDICTIONS, PROMOTIONS
+from components.settings import Settings
+from components.spark.frames import frame
+from tests.support.lake_rows import append_rows
+from tests.support.paths import REPOSITORY
+from tests.support.scored_lake import NOW
 
 _NOBODY = 65534
 
@@ -25,15 +38,15 @@ def read_only_lake(spark: SparkSession) -> Iterator[Lake]:
         me = os.geteuid()
         try:
             if me == 0:
-                # To whom everything is allowed.
+                # Root may write to every folder.
                 os.seteuid(_NOBODY)
-            yield Lake(spark, root, locks)
+            yield Lake(spark, root, lock=locks)
         finally:
             os.seteuid(me)
             Path(root).chmod(0o755)
 
 
-def test_a_lake_that_can_not_be_written_is_named_wherever_its_locks_are(spark: SparkSession) -> None:
+def test_read_only_lake_is_named_wherever_its_locks_are(spark: SparkSession) -> None:
     with (
         read_only_lake(spark) as lake,
         pytest.raises(InputError, match=rf"^lake: '{lake.root}' can't be written \(Permission denied\)"),
@@ -42,12 +55,144 @@ def test_a_lake_that_can_not_be_written_is_named_wherever_its_locks_are(spark: S
         pass
 
 
-def test_a_read_only_lake_ends_ingest_before_anything_is_written(spark: SparkSession) -> None:
+def test_read_only_lake_ends_ingest_before_anything_is_written(spark: SparkSession) -> None:
     with TemporaryDirectory() as landing:
         Path(landing, "a.jpg").write_bytes(b"")
         Path(landing).chmod(0o755)
         with read_only_lake(spark) as lake:
             with pytest.raises(InputError, match=rf"^lake: '{lake.root}' can't be written \(Permission denied\)"):
-                ingest_folder(lake, Path(landing).as_uri(), "*.jpg", None)
+                ingest_folder(lake, Path(landing).as_uri(), labeled=False)
             # The JVM is not held off from it.
             assert list(Path(lake.root.removeprefix("file://")).iterdir()) == []
+
+
+def test_a_uri_without_a_lake_is_refused_and_not_written(spark: SparkSession, tmp_path: Path) -> None:
+    settings = Settings.load(lake=str(tmp_path / "lake"))
+
+    with pytest.raises(InputError, match=r"^lake: no lake at 'file://.*/lake'\. Check the URI, or run ingest or "):
+        Lake.open(spark, settings)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_creates_a_lake(spark: SparkSession, tmp_path: Path) -> None:
+    lake = Lake(spark, str(tmp_path / "lake"))
+
+    subprocess.run(
+        [sys.executable, "-m", "pipelines", "lake", "create", "--lake", lake.root],
+        cwd=REPOSITORY,
+        env={**os.environ, "IMAGE_PIPELINES_SPLIT_SEED": "5"},
+        check=True,
+    )
+
+    assert lake.is_current()
+    assert lake.split == Split(seed=5)
+
+
+def test_an_interrupted_creation_goes_on(lake: Lake) -> None:
+    # `images` is the last table.
+    shutil.rmtree(lake.path(IMAGES).removeprefix("file://"))
+    assert not lake.exists()
+
+    lake.create(Split(seed=3))
+
+    assert lake.is_current()
+    assert lake.split == Split(seed=3)
+
+
+def test_a_lake_gets_a_table_that_it_lacks_when_it_is_opened(lake: Lake) -> None:
+    shutil.rmtree(lake.path(PROMOTIONS).removeprefix("file://"))
+
+    Lake.open(lake.spark, Settings.load(lake=lake.root))
+
+    assert lake.read(PROMOTIONS).columns == PROMOTIONS.schema.names
+
+
+def test_a_lake_with_another_split_is_refused(lake: Lake) -> None:
+    with pytest.raises(InputError, match=r"^split: .* can't be changed to Split\(validation=0.1, test=0.1, seed=1\)"):
+        Lake.open(lake.spark, Settings.load(lake=lake.root, split_seed=1))
+
+
+def images_of(lake: Lake, number: int, content_bytes: int) -> DataFrame:
+    """Return rows of `images` in the order of their paths, for one day."""
+    values = {
+        "path": F.concat(F.lit("file:/landing/"), F.lpad("id", 6, "0")),
+        "content_sha256": F.sha2(F.col("id").cast("string"), 256),
+        "content": F.encode(F.repeat(F.lit("x"), content_bytes), "utf-8"),
+        "batch": F.lit("plan"),
+        "load_date": F.lit(NOW.date()),
+        "ingested_at": F.lit(NOW),
+    }
+    nothing = {field.name: F.lit(None).cast(field.dataType) for field in IMAGES.schema}
+    return lake.spark.range(0, number, 1, 2).select(
+        *(column.alias(name) for name, column in (nothing | values).items())
+    )
+
+
+def test_content_is_stored_in_small_row_groups_uncompressed_and_in_order(lake: Lake) -> None:
+    lake.append(IMAGES, images_of(lake, 200, 70_000))
+
+    day = Path(lake.path(IMAGES).removeprefix("file://")) / f"load_date={NOW.date()}"
+    stored = [pq.ParquetFile(file) for file in sorted(day.glob("*.parquet"))]
+    assert len(stored) == 2
+    for file in stored:
+        paths = file.read(["path"])["path"].to_pylist()
+        assert paths == sorted(paths)
+        groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+        assert all(group.total_byte_size <= 1.2 * ROW_GROUP_BYTES for group in groups)
+        assert {group.column(0).compression for group in groups} == {"UNCOMPRESSED"}
+
+
+def test_an_append_is_not_repeated_under_its_number(lake: Lake) -> None:
+    rows = images_of(lake, 2, 1)
+    for number in (7, 7, 6, 8):
+        lake.append(IMAGES, rows, ("source", number), f"plan {number}")
+
+    assert lake.read(IMAGES).count() == 4
+    history = lake.delta(IMAGES).history().where("operation = 'WRITE'").select("userMetadata").collect()
+    assert [row["userMetadata"] for row in history] == ["plan 8", "plan 7"]
+
+
+def test_merge_reads_only_files_and_partitions_in_the_range_of_its_keys(lake: Lake) -> None:
+    for path, digest in (("file:/a.jpg", "d1"), ("file:/b.jpg", "d1"), ("file:/a.jpg", "d2")):
+        append_rows(lake, PREDICTIONS, [prediction(path, digest)])
+    # Whoever reads a file that is gone fails.
+    gone = lake.read(PREDICTIONS).where("path = 'file:/b.jpg' OR model_digest = 'd2'")
+    for row in gone.select(F.input_file_name().alias("file")).collect():
+        Path(row["file"].removeprefix("file:")).unlink()
+
+    rows = frame(lake.spark, [prediction("file:/a.jpg", "d1"), prediction("file:/aa.jpg", "d1")], PREDICTIONS.columns)
+
+    # Sessions of tests do not skip files, because that takes longer than reading a few rows.
+    skipping = "spark.databricks.delta.stats.skipping"
+    before = lake.spark.conf.get(skipping)
+    lake.spark.conf.set(skipping, "true")
+    try:
+        assert lake.insert_new(PREDICTIONS, rows) == 1
+        assert lake.insert_new(PREDICTIONS, rows.limit(0)) == 0
+    finally:
+        lake.spark.conf.set(skipping, before)
+
+
+def prediction(path: str, digest: str, content: str = "sha") -> tuple[Any, ...]:
+    return path, content, digest, "model", "1", 7, 0.5, 0.5, 0.5, NOW, None
+
+
+def test_a_prediction_is_of_a_content_and_a_model(lake: Lake) -> None:
+    rows = [prediction("file:/a.jpg", *key) for key in (("d1", "old"), ("d1", "new"), ("d2", "new"))]
+    for row in (*rows, *rows):
+        lake.insert_new(PREDICTIONS, frame(lake.spark, [row], PREDICTIONS.columns))
+
+    found = lake.read(PREDICTIONS).select("model_digest", "content_sha256").collect()
+
+    assert sorted(map(tuple, found)) == [("d1", "new"), ("d1", "old"), ("d2", "new")]
+
+
+def test_a_thread_can_take_a_lock_that_it_holds(lake: Lake) -> None:
+    waiting = Lake(lake.spark, lake.root, lock_timeout_seconds=0.1)
+    with lake.writer(IMAGES.name):
+        lake.append(IMAGES, images_of(lake, 1, 1))
+        with pytest.raises(TimeoutError, match="'images' of the lake is locked"), waiting.writer(IMAGES.name):
+            pass
+    with waiting.writer(IMAGES.name):
+        assert lake.read(IMAGES).count() == 1

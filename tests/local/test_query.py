@@ -1,27 +1,31 @@
-"""The promises of `python -m pipelines query`."""
+"""`image-pipelines query`: names, values and errors."""
 
 import csv
 import io
+import logging
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 from rich.console import Console
 
 from components.errors import InputError
-from components.lake import Lake, frame
-from components.lake.tables import ANNOTATIONS, CLASSES, IMAGES
-from pipelines.query import as_table, query, write_csv
+from components.lake import Lake
+from components.lake.tables import ANNOTATIONS, CLASSES, FILES, FOLDER, QUARANTINED
+from pipelines.query.lake_query import query
+from pipelines.query.output import as_table, write_csv
+from pipelines.query.print_query import print_query
+from tests.support.earlier_lake import unpack_lake_of_0_1_0
+from tests.support.lake_rows import append_images, append_rows
+from tests.support.scored_lake import insert_predictions, succession
 
 
 @pytest.fixture
 def filled(lake: Lake) -> Lake:
     when = datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
-    rows = [
-        ("file:///a [red].jpg", when, 2000, b"x" * 2000, "sha-a", 1, when.date(), when),
-        ('file:///b,"b".jpg', when, 3, b"abc", "sha-b", None, when.date(), when),
-    ]
-    lake.insert_new(IMAGES, frame(lake.spark, rows, IMAGES.columns))
-    lake.insert_new(CLASSES, frame(lake.spark, [(1, "zero", None)], CLASSES.columns))
+    append_images(lake, [("file:///a [red].jpg", b"x" * 2000, 1), ('file:///b,"b".jpg', b"abc", None)], when)
+    append_rows(lake, CLASSES, [(1, "zero", None, FOLDER)])
     return lake
 
 
@@ -31,7 +35,7 @@ def as_csv(lake: Lake, statement: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text.getvalue())))
 
 
-def test_tables_and_the_view_are_known_by_their_names(filled: Lake) -> None:
+def test_query_names_tables_and_the_view(filled: Lake) -> None:
     rows = as_csv(
         filled, "SELECT i.path, c.name FROM image_data i LEFT JOIN classes c ON i.label = c.label ORDER BY i.path"
     )
@@ -40,21 +44,41 @@ def test_tables_and_the_view_are_known_by_their_names(filled: Lake) -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r="])
-def test_a_formula_of_an_annotator_is_text_in_csv_and_numbers_stay_numbers(filled: Lake, start: str) -> None:
+def test_csv_makes_formulas_text_and_keeps_numbers(filled: Lake, start: str) -> None:
     when = datetime(2026, 7, 1, tzinfo=UTC)
     formula = f'{start}HYPERLINK("http://example.org","cat")'
     rows = [
-        ("file", formula, "file:/a.jpg", 1, formula, when, None),
-        ("file", "b-=1", "file:/b.jpg", 1, "", when, None),
+        ("file", formula, "file:/a.jpg", "sha-a", 1, formula, when, None),
+        ("file", "b-=1", "file:/b.jpg", "sha-b", 1, "", when, None),
     ]
-    filled.insert_new(ANNOTATIONS, frame(filled.spark, rows, ANNOTATIONS.columns))
+    append_rows(filled, ANNOTATIONS, rows)
 
     written = as_csv(filled, "SELECT annotation_id, annotator, -label AS l FROM annotations ORDER BY path")
 
     assert written[1:] == [[f"'{formula}", f"'{formula}", "-1"], ["b-=1", "", "-1"]]
 
 
-def test_bytes_of_images_are_shown_as_their_length(filled: Lake) -> None:
+def test_quarantine_is_a_view_of_files_that_are_refused(filled: Lake) -> None:
+    when = datetime(2026, 7, 2, tzinfo=UTC)
+    refused = ("file:/c.jpg", None, 0, when, None, "sha-c", None, QUARANTINED, "empty file", None, when.date(), when)
+    append_rows(filled, FILES, [refused])
+
+    assert as_csv(filled, "SELECT * FROM quarantine") == [
+        ["path", "modificationTime", "length", "source_sha256", "reason", "load_date"],
+        ["file:/c.jpg", "2026-07-02 00:00:00", "0", "sha-c", "empty file", "2026-07-02"],
+    ]
+
+
+def test_lake_of_an_earlier_release_is_refused_and_not_migrated(spark: SparkSession, tmp_path: Path) -> None:
+    earlier = Lake(spark, str(unpack_lake_of_0_1_0(tmp_path).lake))
+
+    with pytest.raises(InputError, match=r"is a lake of an earlier release\. Run `image-pipelines lake migrate`"):
+        query(earlier, "SELECT count(*) FROM images")
+
+    assert not earlier.is_current()
+
+
+def test_binary_values_are_shown_as_their_length(filled: Lake) -> None:
     assert as_csv(filled, "SELECT content FROM images ORDER BY path") == [["content"], ["2,000 bytes"], ["3 bytes"]]
 
 
@@ -62,28 +86,28 @@ def test_times_are_utc(filled: Lake) -> None:
     assert as_csv(filled, "SELECT ingested_at FROM images LIMIT 1")[1] == ["2026-07-01 12:30:00"]
 
 
-def test_two_columns_of_one_name_are_both_shown(filled: Lake) -> None:
-    assert as_csv(filled, "SELECT a.label, b.label FROM images a, images b WHERE a.label = b.label") == [
+def test_columns_with_the_same_name_are_both_shown(filled: Lake) -> None:
+    assert as_csv(filled, "SELECT a.label, b.label FROM classes a, classes b WHERE a.label = b.label") == [
         ["label", "label"],
         ["1", "1"],
     ]
 
 
-def test_table_shows_names_as_they_are(filled: Lake) -> None:
+def test_table_shows_brackets_in_paths(filled: Lake) -> None:
     console = Console(file=io.StringIO(), width=120)
 
-    console.print(as_table(query(filled, "SELECT path, label FROM images ORDER BY path")))
+    console.print(as_table(query(filled, "SELECT path, folder_label FROM files ORDER BY path")))
 
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
     assert "file:///a [red].jpg" in shown
     assert "NULL" in shown
 
 
-def test_table_says_that_there_are_more_rows(filled: Lake) -> None:
+def test_table_mentions_further_rows(filled: Lake) -> None:
     table = as_table(query(filled, "SELECT explode(sequence(1, 201)) AS n"))
 
     assert table.row_count == 200
-    assert table.caption == "The first 200 rows; --csv gives all."
+    assert table.caption == "The first 200 rows. --csv prints all."
     assert as_table(query(filled, "SELECT explode(sequence(1, 200)) AS n")).caption is None
 
 
@@ -97,15 +121,57 @@ def test_table_says_that_there_are_more_rows(filled: Lake) -> None:
         ("", "^query: only statements that read"),
     ],
 )
-def test_a_statement_that_is_no_query_is_told_in_one_sentence(filled: Lake, statement: str, sentence: str) -> None:
+def test_invalid_statement_is_refused_in_one_sentence(filled: Lake, statement: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as error:
         query(filled, statement)
 
     assert "\n" not in str(error.value)
 
 
-def test_a_place_without_a_lake_is_told_and_none_is_made(lake: Lake) -> None:
+def test_invalid_statement_logs_no_stack_trace(filled: Lake, caplog: pytest.LogCaptureFixture) -> None:
+    # PySpark's loggers do not propagate to the root logger.
+    logger = logging.getLogger("SQLQueryContextLogger")
+    logger.addHandler(caplog.handler)
+    try:
+        with pytest.raises(InputError, match="UNRESOLVED_COLUMN"):
+            query(filled, "SELECT nothing FROM images")
+    finally:
+        logger.removeHandler(caplog.handler)
+
+    assert caplog.records == []
+
+
+def test_missing_lake_is_reported_and_not_created(lake: Lake) -> None:
     elsewhere = Lake(lake.spark, lake.root + "-elsewhere")
 
-    with pytest.raises(InputError, match=r"^lake: no tables under 'file://.*-elsewhere'"):
+    with pytest.raises(InputError, match=r"^lake: no lake at 'file://.*-elsewhere'\."):
         query(elsewhere, "SELECT 1")
+
+
+def test_view_shows_predictions_of_the_given_succession(filled: Lake) -> None:
+    path = "file:///a [red].jpg"
+    insert_predictions(filled, {path: 0.5}, "1", label=3)
+    insert_predictions(filled, {path: 0.5}, "2", label=5)
+    statement = f"SELECT predicted_label FROM image_data WHERE path = '{path}'"
+
+    shown = [next(query(filled, statement, succession(*versions)).rows) for versions in (("2", "1"), ("1",))]
+
+    assert shown == [("5",), ("3",)]
+
+
+@pytest.mark.parametrize(
+    ("tracking", "sentence"),
+    [
+        ("", r"^mlflow_tracking_uri: not set\."),
+        ("http://127.0.0.1:1", r"^mlflow_tracking_uri: 'http://127.0.0.1:1' can't be reached to find the champion"),
+    ],
+    ids=["not set", "away"],
+)
+def test_view_without_a_registry_is_refused(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch, tracking: str, sentence: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    with pytest.raises(InputError, match=rf"{sentence}.* 'image_data' shows the champion's predictions"):
+        print_query("SELECT count(predicted_label) FROM Image_Data", filled.root, False, Console())

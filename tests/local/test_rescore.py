@@ -1,4 +1,4 @@
-"""Rescoring, as people ask for it: on this machine, by the compiled component."""
+"""The command `rescore --local` runs the compiled component on this machine."""
 
 from pathlib import Path
 
@@ -7,25 +7,27 @@ from typer.testing import CliRunner
 
 from components.lake import Lake
 from components.lake.tables import PREDICTIONS
-from components.register_model.champion import crown
-from components.register_model.registry import DIGEST_TAG, ModelRegistry
-from components.score_images.score import require_champion, score_lake
+from components.registry.champion import replace_champion, require_champion
+from components.registry.model_registry import ModelRegistry
+from components.registry.tags import DIGEST_TAG
+from components.score_images.score import score_lake
 from pipelines.cli import app
-from tests.local.saved_model_factory import constant_classifier, log_classifier
-from tests.local.scored_lake import insert_images, path
-from tests.local.training_set_factory import digits
+from tests.support.saved_model_factory import constant_classifier, log_classifier
+from tests.support.scored_lake import insert_images, path
+from tests.support.tracking import make_tracking
+from tests.support.training_set_factory import digits
 
 
-def test_the_new_champion_scores_what_the_old_one_has_and_what_that_said_is_kept(
+def test_rescoring_adds_the_new_champions_predictions_and_keeps_the_old(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracking = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracking = make_tracking(tmp_path)
     registry = ModelRegistry(tracking, "model")
     for label in (3, 5):
         model = log_classifier(tracking, tmp_path / "artifacts", constant_classifier((3, 5), label))
         registry.create_version(model.run_id, model.model_uri, {DIGEST_TAG: model.digest})
     insert_images(lake, {path(number): content for number, (content, _) in enumerate(digits(3))})
-    crown(registry, "1")
+    replace_champion(registry, "1")
     score_lake(lake, registry, require_champion(registry))
     for name, value in {
         "IMAGE_PIPELINES_LAKE": lake.root,

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from tests.services.servers import Azurite, S3Server, running_azurite, running_mlflow, running_s3
+from tests.support.servers import (
+    AzureQueues,
+    Azurite,
+    S3Server,
+    running_azure_queues,
+    running_azurite,
+    running_mlflow,
+    running_s3,
+    running_sqs,
+)
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +37,20 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server."""
     with running_s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def azure_queues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureQueues]:
+    """A service of Azure's queues."""
+    with running_azure_queues(tmp_path_factory.mktemp("azure-queues")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Endpoint of an SQS server."""
+    with running_sqs(tmp_path_factory.mktemp("sqs")) as url:
+        yield url
 
 
 @pytest.fixture

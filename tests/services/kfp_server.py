@@ -1,8 +1,7 @@
 """A stand-in for the API server of Kubeflow Pipelines 2.17, on a free port of the loopback interface.
 
-The real one needs a cluster, a database and Argo. This one holds in memory what the commands make, takes requests
-only as the models of `kfp_server_api` spell them, checks them as the backend's Go source does, and answers with those
-models.
+The real server needs a cluster, a database and Argo. This one keeps its entities in memory. It validates requests
+against the models of `kfp_server_api` and with the checks of the backend's Go source. It responds with those models.
 """
 
 import base64
@@ -49,21 +48,23 @@ class _Refused(Exception):  # noqa: N818 - reads as what happened
 
 @dataclass
 class KfpServer:
-    """What the server holds and does.
+    """State and behavior of the server.
 
     Attributes:
-        url: Its URL.
-        token: The bearer token that it asks for; empty for none.
-        namespaces: Whose it is, in multi-user mode, and may be used; empty in single-user mode.
-        version: `v2beta1`, or an older one that does not know these paths.
-        login: Whether it answers everything with a page to log in, as the proxy before it does.
-        largest_page: The most that it gives at once.
-        after_write: Called with the number of writes so far, when one is done and not yet answered.
-        unavailable: How many of the next questions about a run are answered by the proxy before a server that is down.
-        run_states: The states that a run is in, one for each time that it is asked for; the last one stays.
-        pipelines, versions, experiments, recurring_runs, runs: By id, in the order in which they were made.
-        requests: What was asked for, as in `POST /apis/v2beta1/pipelines`.
-        deleted: Propagation policy by the id of a recurring run that was deleted.
+        url: URL of the server.
+        token: Bearer token that it requires; empty for none.
+        namespaces: Namespaces of the user in multi-user mode; empty in single-user mode.
+        version: API version of its paths: `v2beta1`, or an older one.
+        login: Whether it responds to every request with a login page, as a proxy before it does.
+        largest_page: Largest page of a list.
+        after_write: Called with the number of writes so far, after a write and before its response.
+        unavailable: Number of further requests for a run that fail with 503.
+        nodes: Argo nodes of every run; None for a server without API v1beta1.
+        logs: Logs of the existing pods, by pod.
+        run_states: States of a run, one per request; the last one stays.
+        pipelines, versions, experiments, recurring_runs, runs: Entities by id, in order of creation.
+        requests: Requests so far, e.g. `POST /apis/v2beta1/pipelines`.
+        deleted: Propagation policies of deleted recurring runs, by id.
     """
 
     url: str = ""
@@ -74,6 +75,8 @@ class KfpServer:
     largest_page: int = _LARGEST_PAGE
     after_write: Callable[[int], None] = lambda count: None
     unavailable: int = 0
+    nodes: list[dict[str, Any]] | None = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
     run_states: list[str] = field(default_factory=lambda: ["SUCCEEDED"])
     pipelines: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
@@ -86,7 +89,7 @@ class KfpServer:
 
     @property
     def writes(self) -> list[str]:
-        """The requests that may have changed something."""
+        """The requests that may have changed the state."""
         return [each for each in self.requests if not each.startswith("GET ")]
 
     def versions_of(self, pipeline: str) -> list[str]:
@@ -95,10 +98,10 @@ class KfpServer:
         return [each.name for each in self.versions.values() if each.pipeline_id == pipeline_id]
 
     def enabled(self, name: str) -> list[Any]:
-        """Return the recurring runs of a name that are on."""
+        """Return the enabled recurring runs with a name."""
         return [each for each in self.recurring_runs.values() if each.display_name == name and each.mode == "ENABLE"]
 
-    # What follows answers requests.
+    # Handlers of requests follow.
 
     def list_pipelines(self, query: dict[str, str]) -> Any:
         namespace = query.pop("namespace", "")
@@ -232,6 +235,25 @@ class KfpServer:
         run.state = self.run_states.pop(0) if len(self.run_states) > 1 else self.run_states[0]
         return run
 
+    def get_run_of_v1beta1(self, query: dict[str, str], run_id: str) -> Any:
+        run = _of(self.runs, run_id, "Run")
+        if self.nodes is None:
+            raise _Refused(404, "Not Found")
+        workflow = {
+            "metadata": {"name": "image-scoring-2xs2l", "labels": {"pipeline/runid": run_id}},
+            "status": {"nodes": {node["id"]: node for node in self.nodes}},
+        }
+        return {
+            "run": {"id": run_id, "name": run.display_name, "status": run.state},
+            "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)},
+        }
+
+    def get_log(self, query: dict[str, str], run_id: str, pod: str) -> str:
+        _of(self.runs, run_id, "Run")
+        if pod not in self.logs:
+            raise _Refused(500, f"Failed to read logs for run {run_id}: pods {pod!r} not found")
+        return self.logs[pod]
+
     def get_health(self, query: dict[str, str]) -> Any:
         return api.V2beta1GetHealthzResponse(multi_user=bool(self.namespaces), pipeline_store="database")
 
@@ -241,7 +263,7 @@ class KfpServer:
         return {}
 
     def _own(self, namespace: str) -> str:
-        """Return the namespace that is meant, as the server's `ReplaceNamespace` and its authorization do."""
+        """Return the effective namespace, as the server's `ReplaceNamespace` and its authorization do."""
         if not self.namespaces:
             return ""
         if not namespace:
@@ -251,7 +273,7 @@ class KfpServer:
         return namespace
 
     def _check_source(self, made: Any) -> None:
-        """Check what a run or recurring run is made of, and its parameters against that."""
+        """Check the pipeline of a run or recurring run, and its parameters."""
         reference = made.pipeline_version_reference
         if (reference is None) == (made.pipeline_spec is None):
             raise _Refused(400, "Exactly one of the pipeline spec and the pipeline version reference is needed")
@@ -291,7 +313,7 @@ class KfpServer:
             if criteria != [order, condition]:
                 raise _Refused(400, "page token does not match the supplied sort by and/or filtering criteria")
         rest = base64.b64encode(json.dumps([start + size, order, condition]).encode()).decode()
-        # The real server leaves out what is empty.
+        # The real server omits an empty list.
         return items[start : start + size] or None, rest if start + size < len(items) else None
 
     def _id(self) -> str:
@@ -319,12 +341,15 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("DELETE", "recurringruns/([^/:]+)", KfpServer.delete_recurring_run),
     ("POST", "runs", KfpServer.create_run),
     ("GET", "runs/([^/:]+)", KfpServer.get_run),
+    # Only in older versions of the API, which 2.17 also serves.
+    ("GET", "/apis/v1beta1/runs/([^/:]+)", KfpServer.get_run_of_v1beta1),
+    ("GET", "/apis/v1alpha1/runs/([^/:]+)/nodes/([^/:]+)/log", KfpServer.get_log),
 )
 
 
 @contextmanager
 def running_kfp_server() -> Iterator[KfpServer]:
-    """Run the server, and yield what it holds."""
+    """Run the server, and yield its state."""
     state = KfpServer()
     lock = threading.Lock()
 
@@ -350,7 +375,7 @@ def running_kfp_server() -> Iterator[KfpServer]:
                 self.end_headers()
                 self.wfile.write(answer)
             except ConnectionError:
-                # The client was killed, as some tests do.
+                # Some tests kill the client.
                 self.close_connection = True
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -381,20 +406,22 @@ def _answer(
             body = [_file(headers, content) if is_upload else json.loads(content or "null")]
         made = _handle(state, method, url.path, dict(parse_qsl(url.query)), body)
     except _Refused as error:
-        said = str(error)
-        told: dict[str, Any] = {"error_message": said, "error_details": said}
+        message = str(error)
+        body_of_error: dict[str, Any] = {"error_message": message, "error_details": message}
         if not is_upload:
-            told = {"error": said, "code": _GRPC_CODES[error.status], "message": said, "details": []}
-        return error.status, "application/json", json.dumps(told).encode()
+            body_of_error = {"error": message, "code": _GRPC_CODES[error.status], "message": message, "details": []}
+        return error.status, "application/json", json.dumps(body_of_error).encode()
     if method != "GET":
         state.after_write(len(state.writes))
+    if isinstance(made, str):
+        return 200, "text/plain", made.encode()
     return 200, "application/json", json.dumps(api.ApiClient().sanitize_for_serialization(made)).encode()
 
 
 def _handle(state: KfpServer, method: str, path: str, query: dict[str, str], body: list[Any]) -> Any:
     prefix = f"/apis/{state.version}/"
     for verb, pattern, function in _ROUTES:
-        match = re.fullmatch(prefix + pattern, path)
+        match = re.fullmatch(pattern if pattern.startswith("/") else prefix + pattern, path)
         if match and verb == method:
             made = function(state, query, *body, *match.groups())
             if query:
@@ -410,7 +437,7 @@ def _of(items: Mapping[str, Any], key: str, kind: str) -> Any:
 
 
 def _model(kind: type, body: Any) -> Any:
-    """Return a request's body as its model, if it has no other fields and these are of the right types."""
+    """Return the model of a request's body; refuse unknown fields and wrong types."""
     _check(kind, body)
     return api.ApiClient()._ApiClient__deserialize(body, kind)
 
@@ -429,7 +456,7 @@ def _check(kind: Any, value: Any) -> None:
         elif model is not None:
             _check(model, part)
         elif (types[name] == "bool") != isinstance(part, bool) or (
-            # protojson takes an int64 as a number or as text.
+            # protojson accepts an int64 as number or text.
             types[name] == "str" and not isinstance(part, str) and name != "max_concurrency"
         ):
             raise _Refused(400, f"invalid value {part!r} for field {name}")
@@ -446,7 +473,7 @@ def _file(headers: "Message[str, str]", content: bytes) -> bytes:
 
 
 def _specification(content: bytes) -> dict[str, Any]:
-    """Return what the server makes of an uploaded file."""
+    """Return the specification of an uploaded file, as the server does."""
     made: dict[str, Any] = {}
     for document in yaml.load_all(content, yaml.CSafeLoader):
         if "pipelineInfo" in document:
@@ -469,7 +496,7 @@ def _specification(content: bytes) -> dict[str, Any]:
 
 
 def _check_cron(expression: str) -> None:
-    """Refuse what github.com/robfig/cron refuses; it takes five fields as well as six."""
+    """Refuse what github.com/robfig/cron refuses. It accepts five or six fields."""
     fields = expression.split()
     if len(fields) not in (5, 6):
         raise _Refused(400, f"Schedule cron is not a supported format: expected 5 or 6 fields, found {len(fields)}")

@@ -1,4 +1,4 @@
-"""A real mail server on a free port of the loopback interface, which keeps what it takes."""
+"""A real mail server on a free port of the loopback interface, which records the accepted messages."""
 
 import asyncio
 import ssl
@@ -15,14 +15,14 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 @dataclass(frozen=True)
 class Delivery:
-    """What the server took.
+    """An accepted message.
 
     Attributes:
-        sender: Of the envelope.
-        recipients: Of the envelope.
+        sender: Sender in the envelope.
+        recipients: Recipients in the envelope.
         mail: The message.
-        encrypted: Whether it came over TLS.
-        user: Who had logged in; empty for nobody.
+        encrypted: Whether the connection was encrypted.
+        user: Name of the user who had logged in; empty for none.
     """
 
     sender: str
@@ -34,15 +34,15 @@ class Delivery:
 
 @dataclass
 class Mailbox:
-    """The server's behaviour, and what it has seen.
+    """The server's behavior, and the requests so far.
 
     Attributes:
-        refusals: Replies by address, one for each time that it is named as sender or recipient, in turn; then it is
-            accepted.
-        data_refusals: Replies to a message, in turn; then messages are accepted.
-        drops: How many connections are cut at the sender's address.
-        deliveries: Messages that were accepted.
-        named: Addresses that were named as recipients.
+        refusals: Replies to the next requests that name an address as sender or recipient, by address. Further
+            requests are accepted.
+        data_refusals: Replies to the next messages. Further messages are accepted.
+        drops: Number of connections to drop when the client names the sender.
+        deliveries: Accepted messages.
+        named: Recipients that clients have named, accepted or not.
     """
 
     refusals: dict[str, list[str]] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Mailbox:
 
 
 class _Controller(Controller):
-    """Takes any free port; aiosmtpd's own would go on to connect to port 0."""
+    """A controller on any free port. aiosmtpd's controller would connect to port 0 to see whether it has started."""
 
     def _trigger_server(self) -> None:
         assert isinstance(self.server, asyncio.Server)
@@ -101,9 +101,9 @@ def running_mail_server(
     """Run a mail server, and yield its port.
 
     Args:
-        mailbox: How it behaves.
-        certificate: Offer STARTTLS, and insist on it, with this context.
-        login: Know this user and password, and take mail from others too.
+        mailbox: Behavior of the server.
+        certificate: Context with the certificate for STARTTLS, which is then required; None for no STARTTLS.
+        login: User and password of the only login; None for none. Mail is accepted without a login, too.
     """
 
     def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:

@@ -1,23 +1,25 @@
-"""A process of its own that writes classes into a lake, one commit each: `s3_writer.py FIRST COUNT`.
+"""A program that writes classes into a lake, with a commit for each: `s3_writer.py FIRST COUNT`.
 
-After the first one, which takes longer than the others, it says `ready` and waits for a line.
+After the first commit, which takes longer than the others, it prints `ready` and waits for a line.
 """
 
 import sys
 import time
 
-from components.lake import Lake, frame, spark_session
-from components.lake.lock.file_lock import POLL_SECONDS
-from components.lake.tables import CLASSES
+from components.lake import Lake
+from components.lake.tables import CLASSES, PEOPLE
+from components.lock.file_lock import POLL_SECONDS
 from components.settings import Settings
+from components.spark.frames import frame
+from components.spark.session import spark_session
 
 
 def write(lake: Lake, first: int, count: int) -> None:
-    """Insert classes, each by a MERGE of its own."""
+    """Insert each class with a separate MERGE."""
     for label in range(first, first + count):
-        row = [(label, f"class {label}", None)]
+        row = [(label, f"class {label}", None, PEOPLE)]
         lake.insert_new(CLASSES, frame(lake.spark, row, CLASSES.columns))
-        # Who lets go of the lock would be the first to have it again: the other looks now and then.
+        # Without a pause, this process would acquire the lock again before the other one polls it.
         time.sleep(2 * POLL_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""A network that spoils what is sent through it."""
+"""A proxy that corrupts requests in transit."""
 
 import socketserver
 import threading
@@ -10,22 +10,22 @@ from urllib.parse import urlsplit
 
 @contextmanager
 def spoiling_proxy(url: str, sent: bytes, arrives: bytes) -> Iterator[str]:
-    """Pass requests on to a server, with other bytes in place of some, and yield the URL that stands for the server's.
+    """Start a proxy that replaces bytes in requests to a server, and yield its URL.
 
     Args:
-        url: The server's.
-        sent: The bytes that are lost on the way.
-        arrives: What arrives instead, as many.
+        url: URL of the server.
+        sent: Bytes to replace.
+        arrives: Bytes that replace them, of the same length.
     """
     parts = urlsplit(url)
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with create_connection((parts.hostname, parts.port)) as server:
-                answers = threading.Thread(target=_pass_on, args=(server, self.request))
-                answers.start()
+                responses = threading.Thread(target=_pass_on, args=(server, self.request))
+                responses.start()
                 _pass_on(self.request, server, sent, arrives)
-                answers.join()
+                responses.join()
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as proxy:
         proxy.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Trainings side by side: real processes that register at the same time, on a real MLflow server."""
+"""Concurrent trainings: real processes that register models at the same time, on a real MLflow server."""
 
 import json
 import os
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from components.build_training_set.training_set import SplitName, TrainingSet
-from components.register_model.registry import ModelRegistry
-from tests.local.saved_model_factory import LoggedModel, constant_classifier, log_classifier
-from tests.local.training_set_factory import digits, make_training_set
+from components.registry.model_registry import ModelRegistry
+from components.training_set.manifest import SplitName, TrainingSet
+from tests.services import registering
+from tests.support.saved_model_factory import LoggedModel, constant_classifier, log_classifier
+from tests.support.training_set_factory import digits, make_training_set
 
 MODEL = "side-by-side"
 ROUNDS = 5
@@ -42,7 +43,7 @@ def tasks(mlflow_server: str, tmp_path: Path) -> "Iterator[list[subprocess.Popen
         started = [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "tests.services.registering"],
+                    [sys.executable, "-m", registering.__name__],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -60,7 +61,7 @@ def tasks(mlflow_server: str, tmp_path: Path) -> "Iterator[list[subprocess.Popen
             task.stdin.close()
 
 
-def test_of_two_trainings_side_by_side_one_replaces_the_champion(
+def test_concurrent_registrations_replace_the_champion_once(
     mlflow_server: str, tasks: "list[subprocess.Popen[str]]", model: LoggedModel, training_set: TrainingSet
 ) -> None:
     registry = ModelRegistry(mlflow_server, MODEL)
@@ -70,7 +71,7 @@ def test_of_two_trainings_side_by_side_one_replaces_the_champion(
             candidate = {
                 "run_id": model.run_id,
                 "model_uri": model.model_uri,
-                # Versions are told apart by it; nobody loads them here.
+                # The digest makes each version a different model. No test loads them.
                 "digest": f"{round_number}-{number}",
                 "training_set": training_set.uri,
                 "accuracy": 0.75,
@@ -86,11 +87,11 @@ def test_of_two_trainings_side_by_side_one_replaces_the_champion(
         registered = [json.loads(task.stdout.readline()) for task in tasks if task.stdout is not None]
 
         promoted = [each["version"] for each in registered if each["promoted"]]
-        (kept,) = [each["version"] for each in registered if not each["promoted"]]
+        (challenger,) = [each["version"] for each in registered if not each["promoted"]]
         found = registry.champion()
         assert found is not None
         assert [found.version] == promoted
         assert found.tags["decision"] == "promoted"
-        assert registry.version(kept).tags["decision"] == "kept"
-        assert f"version {found.version} is the champion, but" in registry.version(kept).tags["reason"]
+        assert registry.version(challenger).tags["decision"] == "kept"
+        assert f"version {found.version} is the champion, but" in registry.version(challenger).tags["reason"]
         champion = found.version

@@ -1,4 +1,4 @@
-"""Export to an Azure Blob container."""
+"""Tests of the export to an Azure Blob container."""
 
 import hashlib
 import json
@@ -9,15 +9,16 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from components.errors import InputError
-from components.export_for_labeling.choice import Choice
-from components.export_for_labeling.destinations import Destination, open_destination
 from components.export_for_labeling.export import ExportResult, export_batch
 from components.lake import Lake
 from components.lake.tables import LABELING_REQUESTS
+from components.parameters import Choice
 from components.settings import Settings
-from tests.local.scored_lake import insert_class, insert_scored, jpeg, path
-from tests.services.servers import Azurite
+from components.storage.folder import Folder
+from components.storage.open_folder import open_folder
 from tests.services.spoiling_proxy import spoiling_proxy
+from tests.support.scored_lake import SUCCESSION, insert_class, insert_scored, jpeg, path
+from tests.support.servers import Azurite
 
 
 @pytest.fixture
@@ -29,19 +30,19 @@ def url(azurite: Azurite, container: ContainerClient) -> str:
     return f"{azurite.blob_url}/{container.container_name}/to label/2026"
 
 
-def export(lake: Lake, settings: Settings, destination: Destination) -> ExportResult:
-    return export_batch(lake, settings, destination, Choice(fraction=1, audit_fraction=0))
+def export(lake: Lake, settings: Settings, destination: Folder) -> ExportResult:
+    return export_batch(lake, settings, destination, SUCCESSION, Choice(fraction=1, audit_fraction=0))
 
 
 def blobs(container: ContainerClient) -> dict[str, bytes]:
     return {name: container.download_blob(name).readall() for name in container.list_blob_names()}
 
 
-def test_a_container_gets_the_images_and_their_manifest(
+def test_export_uploads_images_and_their_manifest(
     lake: Lake, azurite: Azurite, container: ContainerClient, settings: Settings
 ) -> None:
     insert_scored(lake, dict.fromkeys(range(20), 0.5))
-    destination = open_destination(url(azurite, container), settings)
+    destination = open_folder(url(azurite, container), "destination", settings)
     destination.check()
 
     result = export(lake, settings, destination)
@@ -60,14 +61,14 @@ def test_a_container_gets_the_images_and_their_manifest(
     assert export(lake, settings, destination).batches == []
 
 
-def test_a_blob_says_what_is_known_of_its_image(
+def test_blob_metadata_describes_its_image(
     lake: Lake, azurite: Azurite, container: ContainerClient, settings: Settings
 ) -> None:
     name = ' "Käse" 100 %\n'
     insert_class(lake, 7, name)
     insert_scored(lake, {1: 0.5})
 
-    result = export(lake, settings, open_destination(url(azurite, container), settings))
+    result = export(lake, settings, open_folder(url(azurite, container), "destination", settings))
 
     (image,) = [blob for blob in container.list_blobs(include=["metadata"]) if blob.name.endswith(".jpg")]
     assert {key: unquote(value) for key, value in image.metadata.items()} == {
@@ -75,18 +76,18 @@ def test_a_blob_says_what_is_known_of_its_image(
         "model_version": "1",
         "name": name,
         "predicted_label": "7",
-        "reason": "doubtful",
+        "reason": "uncertain",
         "score": "0.5",
         "sha256": hashlib.sha256(jpeg(1)).hexdigest(),
     }
     assert image.content_settings.content_md5 == bytearray(hashlib.md5(jpeg(1)).digest())
 
 
-def test_a_blob_that_goes_up_in_blocks_has_its_md5_and_may_be_written_again(
+def test_blob_uploaded_in_blocks_has_its_md5_and_can_be_rewritten(
     azurite: Azurite, container: ContainerClient, settings: Settings
 ) -> None:
-    destination = open_destination(url(azurite, container), settings)
-    # The client library sends up to 64 MiB at once, and then the store makes the MD5 itself.
+    destination = open_folder(url(azurite, container), "destination", settings)
+    # The client library sends up to 64 MiB in one request, for which the store computes the MD5 itself.
     content = bytes(64 * 2**20 + 1)
 
     for _ in range(2):
@@ -96,40 +97,40 @@ def test_a_blob_that_goes_up_in_blocks_has_its_md5_and_may_be_written_again(
     assert blob.content_settings.content_md5 == bytearray(hashlib.md5(content).digest())
 
 
-def test_a_blob_that_is_there_is_never_replaced(
+def test_existing_blob_is_never_replaced(
     lake: Lake, azurite: Azurite, container: ContainerClient, settings: Settings
 ) -> None:
-    destination = open_destination(url(azurite, container), settings)
+    destination = open_folder(url(azurite, container), "destination", settings)
     destination.write("a.jpg", b"one", {})
     (before,) = container.list_blobs()
 
     destination.write("a.jpg", b"one", {"reason": "written again"})
-    with pytest.raises(InputError, match=r"^destination: '.*/to%20label/2026/a.jpg' is there with another content"):
+    with pytest.raises(InputError, match=r"^destination: '.*/to%20label/2026/a.jpg' exists with another content"):
         destination.write("a.jpg", b"two", {})
 
     assert [(blob.name, blob.etag) for blob in container.list_blobs()] == [(before.name, before.etag)]
     assert list(blobs(container).values()) == [b"one"]
 
 
-def test_a_content_that_the_network_spoils_is_refused(azurite: Azurite, container: ContainerClient) -> None:
+def test_content_corrupted_in_transit_is_refused(azurite: Azurite, container: ContainerClient) -> None:
     with spoiling_proxy(azurite.blob_url, b"whole", b"holes") as proxied:
         connection_string = azurite.connection_string.replace(azurite.blob_url, proxied)
         settings = Settings.load(azure_storage_connection_string=connection_string)
-        destination = open_destination(f"{proxied}/{container.container_name}", settings)
+        destination = open_folder(f"{proxied}/{container.container_name}", "destination", settings)
 
-        with pytest.raises(InputError, match=r"^destination: '.*' answers Md5Mismatch"):
+        with pytest.raises(InputError, match=r"^destination: '.*' responded with Md5Mismatch"):
             destination.write("a.jpg", b"a whole image", {})
         destination.write("b.jpg", b"another image", {})
 
     assert blobs(container) == {"b.jpg": b"another image"}
 
 
-def test_a_signature_for_reading_and_writing_blobs_suffices(
+def test_signature_with_read_and_write_on_blobs_suffices(
     lake: Lake, azurite: Azurite, container: ContainerClient
 ) -> None:
     insert_scored(lake, {1: 0.5})
     settings = Settings.load(azure_storage_connection_string=azurite.signed("rwc"))
-    destination = open_destination(url(azurite, container), settings)
+    destination = open_folder(url(azurite, container), "destination", settings)
     destination.check()
 
     export(lake, settings, destination)
@@ -137,30 +138,30 @@ def test_a_signature_for_reading_and_writing_blobs_suffices(
     assert jpeg(1) in blobs(container).values()
 
 
-def test_a_batch_that_access_was_refused_for_is_finished_when_it_is_granted(
+def test_batch_is_completed_once_access_is_granted(
     lake: Lake, azurite: Azurite, container: ContainerClient, settings: Settings
 ) -> None:
     insert_scored(lake, {1: 0.5, 2: 0.5})
     read_only = Settings.load(azure_storage_connection_string=azurite.signed("r"))
-    destination = open_destination(url(azurite, container), read_only)
+    destination = open_folder(url(azurite, container), "destination", read_only)
     destination.check()
 
     with pytest.raises(InputError, match=r"^destination: access to '.*' is refused") as caught:
         export(lake, read_only, destination)
     assert "sig=" not in str(caught.value)
     assert blobs(container) == {}
-    result = export(lake, settings, open_destination(url(azurite, container), settings))
+    result = export(lake, settings, open_folder(url(azurite, container), "destination", settings))
 
     assert [each.resumed for each in result.batches] == [True]
     assert set(blobs(container).values()) >= {jpeg(1), jpeg(2)}
 
 
-def test_a_container_that_is_missing_is_named(azurite: Azurite, settings: Settings) -> None:
-    destination = open_destination(f"{azurite.blob_url}/no-such-container/x", settings)
+def test_missing_container_is_named(azurite: Azurite, settings: Settings) -> None:
+    destination = open_folder(f"{azurite.blob_url}/no-such-container/x", "destination", settings)
 
-    with pytest.raises(InputError, match=r"^destination: no container 'no-such-container'.*Make it"):
+    with pytest.raises(InputError, match=r"^destination: container 'no-such-container' of .* not found\. Create it"):
         destination.check()
-    with pytest.raises(InputError, match=r"^destination: no container 'no-such-container'.*Make it"):
+    with pytest.raises(InputError, match=r"^destination: container 'no-such-container' of .* not found\. Create it"):
         destination.write("a", b"", {})
 
 
@@ -169,12 +170,12 @@ def test_a_container_that_is_missing_is_named(azurite: Azurite, settings: Settin
     [("d3Jvbmc=", r"access to '.*' is refused"), ("x", r"'.*' can't be reached \(AzureSigningError\)")],
     ids=["of another account", "malformed"],
 )
-def test_a_wrong_key_is_refused_without_being_told(
+def test_wrong_key_is_refused_and_not_shown(
     azurite: Azurite, container: ContainerClient, key: str, sentence: str
 ) -> None:
     connection_string = re.sub("AccountKey=[^;]*", f"AccountKey={key}", azurite.connection_string)
     settings = Settings.load(azure_storage_connection_string=connection_string)
-    destination = open_destination(url(azurite, container), settings)
+    destination = open_folder(url(azurite, container), "destination", settings)
 
     with pytest.raises(InputError, match=f"^destination: {sentence}") as caught:
         destination.check()

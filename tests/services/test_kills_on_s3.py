@@ -1,4 +1,4 @@
-"""Nothing lost on S3 either: whose writers are kept apart by the lock alone."""
+"""Killed steps lose nothing on S3, where only the lock separates the writers."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from components.lake import Lake, spark_session
+from components.lake import Lake
 from components.settings import Settings
-from tests.local.kill_scenarios import SCENARIOS, Place, score_at_once
-from tests.services.servers import S3Server
+from components.spark.session import spark_session
+from tests.support.kills.scenarios import SCENARIOS, Place, score_at_once
+from tests.support.servers import S3Server
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def place(
     bucket = re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_"))[-40:].strip("-")
     s3.make_bucket(bucket)
     settings = Settings.load(lake=f"s3a://{bucket}/lake")
-    lake = Lake.open(spark_session(settings), settings)
+    lake = Lake.open_or_create(spark_session(settings), settings)
     (tmp_path / "work").mkdir()
     return Place(lake, f"s3a://{bucket}", tmp_path / "work", environment)
 
@@ -30,9 +31,10 @@ def place(
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("step", SCENARIOS)
-def test_a_step_that_is_killed_and_run_again_loses_and_doubles_nothing(step: str, place: Place) -> None:
+def test_killed_step_loses_and_duplicates_nothing_when_repeated(step: str, place: Place) -> None:
     SCENARIOS[step](place)
 
 
-def test_two_tasks_that_score_at_once_lose_no_commit(place: Place) -> None:
+@pytest.mark.slow
+def test_concurrent_scoring_tasks_lose_no_commit(place: Place) -> None:
     score_at_once(place)

@@ -1,4 +1,4 @@
-"""The whole loop on an S3 server: landing folders, lake, training, destination and answers are all `s3a://` URIs."""
+"""Tests of the whole loop on an S3 server: all folders and the lake are `s3a://` URIs."""
 
 import csv
 import hashlib
@@ -13,46 +13,49 @@ import pytest
 from pyspark.sql import SparkSession
 
 from components.build_training_set.build import build
-from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
 from components.evaluate_classifier.evaluate import Challenger, EvaluationResult, evaluate
-from components.export_for_labeling.choice import Choice
 from components.export_for_labeling.export import ExportResult, export
-from components.import_labels.import_answers import ImportResult, import_answers
+from components.import_labels.import_annotations import ImportResult, import_annotations
 from components.ingest_images.ingest import IngestResult, ingest
+from components.ingest_images.status import UNLABELED as UNLABELED_KIND
+from components.ingest_images.status import IngestStatus
 from components.lake import Lake
 from components.lake.tables import CLASSES, IMAGES, LABELS
-from components.notify.last_ingest import read_last_ingest
+from components.parameters import Choice
 from components.register_model.register import Candidate, register
 from components.score_images.score import ScoreResult, score
 from components.settings import Settings
-from components.storage import files
+from components.storage.files import Files
 from components.train_classifier.request import TrainingRequest, TrainingResult
 from components.train_classifier.train import train
-from pipelines.query import query
-from tests.conftest import TRAINER_PYTHON
-from tests.local.training_set_factory import digits
+from components.training_set.manifest import SplitName, TrainingSet
+from pipelines.query.lake_query import query
+from tests.services import s3_writer
 from tests.services.s3_writer import write
-from tests.services.servers import S3Server
+from tests.support.paths import TRAINER_PYTHON
+from tests.support.servers import S3Server
+from tests.support.tracking import make_tracking
+from tests.support.training_set_factory import digits
 
-# What file systems and object stores allow, and URLs and shells mind.
+# Characters that file systems and object stores allow, but that are special in URLs and shells.
 ROOT = "s3a://images/Bilder für 'heute' (1) 50%25 +"
 DIGITS = digits(46)
-LABELLED = {
-    f"{ROOT}/labelled/{label:03}.drei é/{number} ü#.jpg": content for number, (content, label) in enumerate(DIGITS[:40])
+LABELED = {
+    f"{ROOT}/labeled/{label:03}.drei é/{number} ü#.jpg": content for number, (content, label) in enumerate(DIGITS[:40])
 }
-UNLABELLED = {f"{ROOT}/arriving/{number} ü#.jpg": content for number, (content, _) in enumerate(DIGITS[40:])}
+UNLABELED = {f"{ROOT}/arriving/{number} ü#.jpg": content for number, (content, _) in enumerate(DIGITS[40:])}
 COMMITS = 5
 BAD = {f"{ROOT}/arriving/broken.jpg": b"no image", f"{ROOT}/arriving/empty.jpg": b""}
 
 
 @dataclass
 class Loop:
-    """What ran in an installation on S3."""
+    """The results of the tasks in an installation on S3."""
 
     settings: Settings
     lake: Lake
-    labelled: IngestResult
+    labeled: IngestResult
     arriving: IngestResult
     training_set: TrainingSet
     trained: tuple[TrainingRequest, TrainingResult]
@@ -64,13 +67,13 @@ class Loop:
 
 @pytest.fixture(scope="module")
 def settings(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """The settings of an installation on S3, which each task finds in its environment."""
+    """The settings of an installation on S3, which are also set in the environment of each task."""
     folder = tmp_path_factory.mktemp("installation")
     environment = {
         **s3.environment,
         "IMAGE_PIPELINES_LAKE": f"{ROOT}/lake",
         "IMAGE_PIPELINES_LOCK": str(folder / "locks"),
-        "IMAGE_PIPELINES_MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "IMAGE_PIPELINES_MLFLOW_TRACKING_URI": make_tracking(folder),
         "IMAGE_PIPELINES_TRAINER_PYTHON": str(TRAINER_PYTHON),
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -82,83 +85,87 @@ def settings(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def loop(spark: SparkSession, settings: Settings) -> Loop:
-    """Once around."""
-    for path, content in (LABELLED | UNLABELLED | BAD).items():
+    """Run the tasks of the loop once."""
+    files = Files.of(settings)
+    for path, content in (LABELED | UNLABELED | BAD).items():
         files.write_bytes(path, content)
-    labelled = ingest(settings, f"{ROOT}/labelled")
+    labeled = ingest(settings, f"{ROOT}/labeled")
     training_set = build(settings, 2).training_set
     trained = train(settings, training_set.uri, backbone="small", image_size=16, epochs=1, learning_rate=0.002, ranks=2)
     model = trained[1].run_id, trained[1].model_uri, trained[1].model_digest
     evaluated = evaluate(settings, training_set.uri, Challenger(*model))
     register(settings, Candidate(*model, training_set.uri, evaluated.challenger.accuracy, True, "", ""))
-    arriving = ingest(settings, f"{ROOT}/arriving", labelled=False)
+    arriving = ingest(settings, f"{ROOT}/arriving", labeled=False)
     scored = score(settings)
     exported = export(settings, f"{ROOT}/to label", Choice(threshold=1, fraction=1, audit_fraction=0))
-    answer(exported)
-    imported = import_answers(settings, f"{ROOT}/answers")
+    annotate(exported, files)
+    imported = import_annotations(settings, f"{ROOT}/annotations")
     lake = Lake.open(spark, settings)
-    return Loop(settings, lake, labelled, arriving, training_set, trained, evaluated, scored, exported, imported)
+    return Loop(settings, lake, labeled, arriving, training_set, trained, evaluated, scored, exported, imported)
 
 
-def manifest(exported: ExportResult) -> list[dict[str, str]]:
+def manifest(exported: ExportResult, files: Files) -> list[dict[str, str]]:
     return [json.loads(line) for line in files.read_text(exported.manifest).splitlines()]
 
 
-def answer(exported: ExportResult) -> None:
-    """Say that all images that were exported show a 3."""
+def annotate(exported: ExportResult, files: Files) -> None:
+    """Write annotations that give all exported images the class 3."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(("path", "label"))
-    writer.writerows((line["path"], 3) for line in manifest(exported))
-    files.write_text(f"{ROOT}/answers/from people.csv", text.getvalue())
+    writer.writerows((line["path"], 3) for line in manifest(exported, files))
+    files.write_text(f"{ROOT}/annotations/from people.csv", text.getvalue())
 
 
 def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
-    stored = query(loop.lake, "SELECT path, content_sha256 FROM images").rows
+    stored = query(loop.lake, "SELECT path, content_sha256 FROM images WHERE reason IS NULL").rows
     refused = query(loop.lake, "SELECT path FROM quarantine").rows
 
-    expected = {path: hashlib.sha256(content).hexdigest() for path, content in (LABELLED | UNLABELLED).items()}
+    expected = {path: hashlib.sha256(content).hexdigest() for path, content in (LABELED | UNLABELED).items()}
     assert sorted(stored) == sorted(expected.items())
     assert sorted(refused) == sorted((path,) for path in BAD)
-    assert (loop.labelled.found, loop.arriving.found) == (len(LABELLED), len(UNLABELLED) + len(BAD))
+    assert (loop.labeled.found, loop.arriving.found) == (len(LABELED), len(UNLABELED) + len(BAD))
 
 
-def test_a_second_run_finds_nothing_new(loop: Loop) -> None:
-    assert ingest(loop.settings, f"{ROOT}/arriving", labelled=False).found == 0
+def test_second_run_finds_nothing_new(loop: Loop) -> None:
+    assert ingest(loop.settings, f"{ROOT}/arriving", labeled=False).found == 0
     assert score(loop.settings).scored == 0
-    last = read_last_ingest(loop.settings, "unlabelled")
+    last = IngestStatus.read(loop.lake, UNLABELED_KIND)
     assert last is not None
     assert last.found == 0
 
 
-def test_two_ranks_train_on_each_image_and_leave_a_checkpoint(loop: Loop) -> None:
+def test_two_ranks_train_on_each_image_and_write_a_checkpoint(loop: Loop) -> None:
     request, result = loop.trained
     assert loop.training_set.uri.startswith(f"{ROOT}/lake/training_sets/")
-    assert sum(loop.training_set.counts.values()) == len(LABELLED)
+    assert sum(loop.training_set.counts.values()) == len(LABELED)
     assert {each.images for each in result.history} == {loop.training_set.counts[SplitName.TRAIN]}
-    assert {"epoch-00001.npz", "result.json"} <= set(files.list_names(request.run_directory))
+    assert {"epoch-00001.npz", "result.json"} <= set(loop.lake.files.list_names(request.run_directory))
 
 
-def test_a_finished_training_is_not_run_again(loop: Loop) -> None:
+def test_finished_training_is_not_repeated(loop: Loop) -> None:
     class NoLauncher:
         def launch(self, request_uri: str, ranks: int) -> None:
             raise AssertionError("it was run again")
+
+        def clean_up(self, request_uri: str) -> bool:
+            return True
 
     parameters = loop.trained[0].hyperparameters
     assert train(loop.settings, loop.training_set.uri, NoLauncher(), **parameters) == loop.trained
 
 
-def test_the_model_is_evaluated_on_all_test_images(loop: Loop) -> None:
+def test_model_is_evaluated_on_all_test_images(loop: Loop) -> None:
     assert loop.evaluated.challenger.total == loop.training_set.counts[SplitName.TEST]
 
 
-def test_what_is_scored_goes_to_people_and_their_labels_come_back(loop: Loop) -> None:
-    assert loop.scored.scored == len(UNLABELLED)
-    sent = {line["path"]: line["file"] for line in manifest(loop.exported)}
+def test_scored_images_are_exported_and_their_labels_imported(loop: Loop) -> None:
+    assert loop.scored.scored == len(UNLABELED)
+    sent = {line["path"]: line["file"] for line in manifest(loop.exported, loop.lake.files)}
     folder = loop.exported.manifest.rpartition("/")[0]
-    assert {path: files.read_bytes(f"{folder}/{file}") for path, file in sent.items()} == UNLABELLED
+    assert {path: loop.lake.files.read_bytes(f"{folder}/{file}") for path, file in sent.items()} == UNLABELED
     labels = {row["path"]: row["label"] for row in loop.lake.read(LABELS).collect()}
-    assert labels == dict.fromkeys(UNLABELLED, 3)
+    assert labels == dict.fromkeys(UNLABELED, 3)
     assert loop.imported.rejected == []
 
 
@@ -166,33 +173,35 @@ def test_what_is_scored_goes_to_people_and_their_labels_come_back(loop: Loop) ->
     ("name", "value", "sentence"),
     [
         ("S3_SECRET_KEY", "wrong", r"'s3a://images/.*': access is refused\. Check s3_endpoint, s3_access_key and"),
-        ("LAKE", "s3a://no-such-bucket/lake", r"'s3a://no-such-bucket/lake': there is no such bucket"),
-        ("LAKE", "s3a://", r"lake: 's3a://' names no bucket"),
-        ("LOCK", "", r"lock: not set, and writers of 's3a://images/.*' can't be kept apart"),
+        ("LAKE", "s3a://no-such-bucket/lake", r"'s3a://no-such-bucket/lake': bucket or container not found"),
+        ("LAKE", "s3a://", r"lake: 's3a://' does not name a bucket"),
+        ("LOCK", "", r"lock: not set, but the lake 's3a://images/.*' needs a lock"),
     ],
 )
-def test_what_is_wrong_with_the_store_is_one_sentence(
+def test_misconfigured_store_raises_one_sentence(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
 ) -> None:
     monkeypatch.setenv(f"IMAGE_PIPELINES_{name}", value)
 
     with pytest.raises(InputError, match=f"^{sentence}"):
-        ingest(Settings.load(), f"{ROOT}/labelled")
+        ingest(Settings.load(), f"{ROOT}/labeled")
 
 
-def test_a_lake_that_may_only_be_read_is_named(loop: Loop, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_lake_is_named(loop: Loop, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     before = loop.lake.version(IMAGES)
     monkeypatch.setenv("IMAGE_PIPELINES_S3_ACCESS_KEY", s3.reader_access_key)
     monkeypatch.setenv("IMAGE_PIPELINES_S3_SECRET_KEY", s3.reader_secret_key)
 
-    with pytest.raises(InputError, match=r"^'s3a://images/.*/lake/_status/writable': access is refused\. .* writing"):
-        ingest(Settings.load(), f"{ROOT}/labelled")
+    with pytest.raises(
+        InputError, match=r"^'s3a://images/.*/lake/_status/writable': access is refused\. .* write access"
+    ):
+        ingest(Settings.load(), f"{ROOT}/labeled")
     assert loop.lake.version(IMAGES) == before
 
 
-def test_no_commit_is_lost_when_two_processes_write_one_table_at_once(loop: Loop) -> None:
+def test_concurrent_writers_of_one_table_lose_no_commit(loop: Loop) -> None:
     before = loop.lake.version(CLASSES)
-    command = [sys.executable, "-m", "tests.services.s3_writer", "1000", str(COMMITS)]
+    command = [sys.executable, "-m", s3_writer.__name__, "1000", str(COMMITS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert "ready\n" in iter(other.stdout.readline, "")
@@ -210,7 +219,7 @@ def test_no_commit_is_lost_when_two_processes_write_one_table_at_once(loop: Loop
     assert loop.lake.version(CLASSES) == before + 2 * COMMITS
 
 
-def test_the_keys_are_in_no_configuration_that_spark_shows(loop: Loop, s3: S3Server) -> None:
+def test_spark_configuration_shows_no_keys(loop: Loop, s3: S3Server) -> None:
     spark = loop.lake.spark
     shown = str(spark.sparkContext.getConf().getAll()) + str(spark.conf.getAll)
 
@@ -218,8 +227,8 @@ def test_the_keys_are_in_no_configuration_that_spark_shows(loop: Loop, s3: S3Ser
     assert s3.secret_key not in shown
 
 
-@pytest.mark.usefixtures("settings")
-def test_files_are_found_at_any_depth_and_known_for_new_when_written_anew() -> None:
+def test_files_are_found_at_any_depth_and_rewritten_ones_have_a_new_version(settings: Settings) -> None:
+    files = Files.of(settings)
     for name in ("a.csv", "deep/er/b.csv"):
         files.write_bytes(f"{ROOT}/exports/{name}", b"one")
     before = files.find(f"{ROOT}/exports")

@@ -1,4 +1,4 @@
-"""A tracking server that is away for a while."""
+"""A tracking server that is unavailable for a while."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from components.build_training_set.training_set import SplitName
-from components.images.digest import folder_digest
-from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
-from components.score_images.score import require_champion
+from components.preprocessing.digest import folder_digest
+from components.registry.champion import require_champion
+from components.registry.model_registry import CHAMPION, ModelRegistry
+from components.registry.tags import DIGEST_TAG
 from components.settings import Settings
 from components.train_classifier.train import train
-from tests.conftest import TRAINER_PYTHON
-from tests.local.saved_model_factory import constant_classifier, log_classifier
-from tests.local.training_set_factory import digits, make_training_set
-from tests.services.servers import running_mlflow
+from components.training_set.manifest import SplitName
+from tests.support.paths import TRAINER_PYTHON
+from tests.support.saved_model_factory import constant_classifier, log_classifier
+from tests.support.servers import running_mlflow
+from tests.support.training_set_factory import digits, make_training_set
 
 
-def test_scoring_waits_for_a_server_that_is_away_and_gets_its_champion(tmp_path: Path) -> None:
+def test_scoring_waits_for_an_absent_server_and_gets_the_champion(tmp_path: Path) -> None:
     with running_mlflow(tmp_path) as url:
         registry = ModelRegistry(url, "away")
         model = log_classifier(url, None, constant_classifier((3, 5), 5))
@@ -29,7 +30,7 @@ def test_scoring_waits_for_a_server_that_is_away_and_gets_its_champion(tmp_path:
         registry.set_alias(CHAMPION, "1")
 
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
-        # It takes seconds to come up, which is when it is asked.
+        # The server takes seconds to start. The requests come before that.
         port = int(url.rpartition(":")[2])
         back = pool.submit(lambda: stack.enter_context(running_mlflow(tmp_path, port)))
         assert not back.done()
@@ -42,7 +43,7 @@ def test_scoring_waits_for_a_server_that_is_away_and_gets_its_champion(tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_training_waits_for_a_server_that_is_away_for_a_minute_and_keeps_every_epoch(tmp_path: Path) -> None:
+def test_training_waits_a_minute_for_an_absent_server_and_keeps_every_epoch(tmp_path: Path) -> None:
     images, epochs = digits(12), 200
     parts = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
     training_set = make_training_set(tmp_path / "set", parts, files=1)
@@ -60,19 +61,19 @@ def test_a_training_waits_for_a_server_that_is_away_for_a_minute_and_keeps_every
         servers.enter_context(running_mlflow(tmp_path, int(url.rpartition(":")[2])))
 
         result = training.result()
-        told = MlflowClient(url).get_metric_history(result.run_id, "val_accuracy")
+        history = MlflowClient(url).get_metric_history(result.run_id, "val_accuracy")
 
     assert before < epochs
     assert [each.epoch for each in result.history] == list(range(1, epochs + 1))
-    assert len({each.step for each in told}) == epochs
+    assert len({each.step for each in history}) == epochs
 
 
 def wait_for_an_epoch(url: str) -> int:
-    """Return how many epochs a training has told, as soon as there is one."""
+    """Wait until a training has logged an epoch, and return the number of logged epochs."""
     client = MlflowClient(url)
     while True:
         experiment = client.get_experiment_by_name("away")
         for run in client.search_runs([experiment.experiment_id]) if experiment else ():
-            if told := client.get_metric_history(run.info.run_id, "val_accuracy"):
-                return len(told)
+            if history := client.get_metric_history(run.info.run_id, "val_accuracy"):
+                return len(history)
         time.sleep(0.2)

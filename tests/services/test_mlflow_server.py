@@ -1,4 +1,4 @@
-"""The registry on a real MLflow server that hands all artifacts through."""
+"""The registry on a real MLflow server that proxies all artifacts."""
 
 import socket
 from pathlib import Path
@@ -10,23 +10,24 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from components.build_training_set.training_set import SplitName, TrainingSet
 from components.errors import InputError
 from components.evaluate_classifier.evaluate import Challenger, evaluate
-from components.images.digest import SAVED_MODEL_FOLDER, folder_digest
+from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
 from components.register_model.register import Candidate, Registration, register, register_candidate
-from components.register_model.registry import ModelRegistry
+from components.registry.model_registry import ModelRegistry
 from components.settings import Settings
-from tests.local.saved_model_factory import (
+from components.storage.files import Files
+from components.training_set.manifest import SplitName, TrainingSet
+from tests.support.saved_model_factory import (
     LoggedModel,
     constant_classifier,
     log_classifier,
     nearest_mean_classifier,
 )
-from tests.local.training_set_factory import digits, make_training_set
+from tests.support.training_set_factory import digits, make_training_set
 
 LABELS = (3, 5, 7)
-# What MLflow calls to load a model whose description names it.
+# A module that MLflow imports and calls to load a model whose description names the module.
 BAIT = """
 import pathlib
 
@@ -58,7 +59,7 @@ def models(mlflow_server: str) -> list[LoggedModel]:
 
 @pytest.fixture
 def settings(mlflow_server: str, request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Name the server, a lake for its lock, and a registered model of its own for each test."""
+    """Settings with the server, a lake for the lock, and a separate registered model for each test."""
     return Settings.load(mlflow_tracking_uri=mlflow_server, model_name=request.node.name, lake=str(tmp_path / "lake"))
 
 
@@ -68,14 +69,14 @@ def registry(settings: Settings) -> ModelRegistry:
 
 
 def candidate(model: LoggedModel, training_set: TrainingSet, compared_with: str = "") -> Candidate:
-    """A model that is to be promoted."""
+    """Return a candidate that the gate decided to promote."""
     return Candidate(
         model.run_id, model.model_uri, model.digest, training_set.uri, 0.75, True, "it is good", compared_with
     )
 
 
 def artifact_url(server: str, model: LoggedModel, path: str) -> str:
-    """Return where the server takes and hands out a file of a logged model."""
+    """Return the URL at which the server stores a file of a logged model."""
     location = MlflowClient(server).get_logged_model(model.model_uri.removeprefix(_MODELS)).artifact_location
     assert location.startswith(_ARTIFACTS)
     return f"{server}/api/2.0/mlflow-artifacts/artifacts/{location.removeprefix(_ARTIFACTS)}/{path}"
@@ -89,12 +90,12 @@ def read(server: str, model: LoggedModel, path: str) -> bytes:
 
 
 def overwrite(server: str, model: LoggedModel, path: str, content: bytes) -> None:
-    """Put a file into a logged model, as anyone can who may write artifacts."""
+    """Write a file into a logged model, like anyone with write access to artifacts can."""
     with urlopen(Request(artifact_url(server, model, path), content, method="PUT")):
         pass
 
 
-def test_the_better_model_goes_from_evaluation_to_champion(
+def test_better_model_becomes_champion(
     settings: Settings, registry: ModelRegistry, models: list[LoggedModel], training_set: TrainingSet
 ) -> None:
     first = register(settings, candidate(models[0], training_set))
@@ -116,21 +117,21 @@ def test_the_better_model_goes_from_evaluation_to_champion(
     assert champion.tags["training_set.id"] == training_set.id
 
 
-def test_registering_twice_makes_one_version(
+def test_registering_twice_creates_one_version(
     settings: Settings, registry: ModelRegistry, models: list[LoggedModel], training_set: TrainingSet
 ) -> None:
-    first = register_candidate(registry, candidate(models[0], training_set))
-    second = register_candidate(registry, candidate(models[0], training_set))
+    first = register_candidate(registry, candidate(models[0], training_set), Files())
+    second = register_candidate(registry, candidate(models[0], training_set), Files())
 
     assert first == second
     found = MlflowClient(settings.mlflow_tracking_uri).search_model_versions(f"name = '{registry.model_name}'")
     assert [str(version.version) for version in found] == ["1"]
 
 
-def test_a_downloaded_model_is_the_one_that_was_registered(
+def test_downloaded_model_is_the_registered_one(
     registry: ModelRegistry, models: list[LoggedModel], training_set: TrainingSet, tmp_path: Path
 ) -> None:
-    register_candidate(registry, candidate(models[0], training_set))
+    register_candidate(registry, candidate(models[0], training_set), Files())
     champion = registry.champion()
     assert champion is not None
 
@@ -141,38 +142,38 @@ def test_a_downloaded_model_is_the_one_that_was_registered(
     assert [answer.label for answer in answers] == [5, 5, 5]
 
 
-def test_a_model_that_was_tampered_with_on_the_server_is_refused(
+def test_model_tampered_with_on_the_server_is_refused(
     mlflow_server: str, registry: ModelRegistry, training_set: TrainingSet
 ) -> None:
     model = log_classifier(mlflow_server, None, constant_classifier(LABELS, 3))
-    register_candidate(registry, candidate(model, training_set))
+    register_candidate(registry, candidate(model, training_set), Files())
     champion = registry.champion()
     assert champion is not None
 
-    # No SavedModel any more: loading it would raise another error.
+    # The file is not a SavedModel now, so loading it would raise another error.
     overwrite(mlflow_server, model, f"{SAVED_MODEL_FOLDER}/saved_model.pb", b"tampered")
 
-    with pytest.raises(InputError, match=r"^model_uri: the files of 'models:/.*' are not those that were registered"):
+    with pytest.raises(InputError, match=r"^model_uri: the files of 'models:/.*' differ from the registered ones"):
         registry.load(champion.model_uri, champion.digest)
 
 
-def test_a_file_slipped_into_a_model_on_the_server_is_refused(
+def test_file_added_to_a_model_on_the_server_is_refused(
     mlflow_server: str, registry: ModelRegistry, training_set: TrainingSet
 ) -> None:
     model = log_classifier(mlflow_server, None, constant_classifier(LABELS, 3))
-    register_candidate(registry, candidate(model, training_set))
+    register_candidate(registry, candidate(model, training_set), Files())
 
     overwrite(mlflow_server, model, f"{SAVED_MODEL_FOLDER}/assets.extra/more", b"more")
 
-    with pytest.raises(InputError, match="are not those that were registered"):
+    with pytest.raises(InputError, match="differ from the registered ones"):
         registry.load(model.model_uri, model.digest)
 
 
-def test_no_python_from_the_registry_is_run(
+def test_python_code_in_the_registry_is_not_executed(
     mlflow_server: str, registry: ModelRegistry, training_set: TrainingSet, tmp_path: Path
 ) -> None:
     model = log_classifier(mlflow_server, None, constant_classifier(LABELS, 3))
-    register_candidate(registry, candidate(model, training_set))
+    register_candidate(registry, candidate(model, training_set), Files())
     marker = tmp_path / "ran"
     description = yaml.safe_load(read(mlflow_server, model, "MLmodel"))
     description["flavors"]["python_function"].update(loader_module="registered_code", code="code")
@@ -188,7 +189,7 @@ def test_no_python_from_the_registry_is_run(
 
     assert [answer.label for answer in answers] == [3, 3]
     assert not marker.exists()
-    # The bait works: MLflow's own way of loading the model takes it.
+    # MLflow's own function for loading models does execute the code.
     mlflow.set_tracking_uri(mlflow_server)
     try:
         mlflow.pyfunc.load_model(model.model_uri)
@@ -197,16 +198,16 @@ def test_no_python_from_the_registry_is_run(
     assert marker.exists()
 
 
-def test_what_the_server_does_not_have_is_named(
+def test_missing_model_or_version_is_named(
     registry: ModelRegistry, models: list[LoggedModel], training_set: TrainingSet
 ) -> None:
     assert registry.champion() is None
     with pytest.raises(InputError, match=r"^version: .* has no version '1'"):
         registry.version("1")
-    with pytest.raises(InputError, match=r"^model_uri: the registry does not know 'models:/m-0123'"):
+    with pytest.raises(InputError, match=r"^model_uri: 'models:/m-0123' not found in the registry"):
         registry.load("models:/m-0123", "0" * 64)
 
-    register_candidate(registry, Candidate(**{**vars(candidate(models[0], training_set)), "promote": False}))
+    register_candidate(registry, Candidate(**{**vars(candidate(models[0], training_set)), "promote": False}), Files())
 
     assert registry.champion() is None
     assert registry.challenger() == registry.version("1")
@@ -214,8 +215,8 @@ def test_what_the_server_does_not_have_is_named(
         registry.version("9")
 
 
-def test_a_server_that_is_gone_is_not_taken_for_one_without_a_champion(monkeypatch: pytest.MonkeyPatch) -> None:
-    # MLflow tries again for minutes.
+def test_absent_server_is_not_taken_for_one_without_a_champion(monkeypatch: pytest.MonkeyPatch) -> None:
+    # By default, MLflow retries for minutes.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     with socket.socket() as bound:
         # Bound, but it does not listen: connections are refused, and nobody else can take the port.

@@ -1,4 +1,4 @@
-"""Notifications by a real mail server: they arrive once, or one sentence says why not."""
+"""Notifications through a real mail server: they arrive once, or an error names the cause in one sentence."""
 
 import ipaddress
 import os
@@ -81,7 +81,7 @@ def make_certificate(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
 
 
 def announce_trusting(certificate: Path, settings: Settings) -> "subprocess.CompletedProcess[str]":
-    """Run the component's function in a process that trusts a certificate and takes the settings from there."""
+    """Run the component's function in a process whose environment has the settings and a trusted certificate."""
     program = (
         "from kfp import dsl; from components.notify.component import notify;"
         " notify.python_func(dsl.PipelineTaskFinalStatus('COMPLETE', 'nightly-1-2', 'exit-handler-1', None, None),"
@@ -99,7 +99,7 @@ def announce_trusting(certificate: Path, settings: Settings) -> "subprocess.Comp
     )
 
 
-def test_the_message_arrives_as_it_is_in_the_log(
+def test_message_arrives_as_logged(
     start: Callable[..., Settings], mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     announce(start(), FAILED, TO)
@@ -114,7 +114,7 @@ def test_the_message_arrives_as_it_is_in_the_log(
     assert delivery.mail.get_content().splitlines() == text.splitlines()
 
 
-def test_several_people_get_one_mail(start: Callable[..., Settings], mailbox: Mailbox) -> None:
+def test_several_recipients_get_one_mail(start: Callable[..., Settings], mailbox: Mailbox) -> None:
     announce(start(), SUCCEEDED, BOTH)
 
     [delivery] = mailbox.deliveries
@@ -122,7 +122,7 @@ def test_several_people_get_one_mail(start: Callable[..., Settings], mailbox: Ma
     assert delivery.mail["To"] == BOTH
 
 
-def test_a_message_goes_encrypted_to_a_server_with_a_trusted_certificate(
+def test_message_to_a_trusted_server_is_encrypted(
     start: Callable[..., Settings], mailbox: Mailbox, tmp_path: Path
 ) -> None:
     certificate, context = make_certificate(tmp_path, "127.0.0.1")
@@ -137,7 +137,7 @@ def test_a_message_goes_encrypted_to_a_server_with_a_trusted_certificate(
     assert delivery.mail.get_content().splitlines() == result.stdout.splitlines()
 
 
-def test_a_trusted_certificate_of_another_host_is_refused(
+def test_certificate_of_another_host_is_refused(
     start: Callable[..., Settings], mailbox: Mailbox, tmp_path: Path
 ) -> None:
     certificate, context = make_certificate(tmp_path, "127.0.0.2")
@@ -150,9 +150,7 @@ def test_a_trusted_certificate_of_another_host_is_refused(
     assert mailbox.deliveries == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
-    start: Callable[..., Settings], mailbox: Mailbox, tmp_path: Path
-) -> None:
+def test_untrusted_certificate_is_refused(start: Callable[..., Settings], mailbox: Mailbox, tmp_path: Path) -> None:
     _, context = make_certificate(tmp_path, "127.0.0.1")
 
     with pytest.raises(
@@ -163,8 +161,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert mailbox.deliveries == []
 
 
-def test_without_starttls_nothing_is_sent_in_the_open(start: Callable[..., Settings], mailbox: Mailbox) -> None:
-    with pytest.raises(InputError, match=r"^smtp_starttls: the mail server '127.0.0.1:\d+' does not offer it\."):
+def test_server_without_starttls_gets_no_message(start: Callable[..., Settings], mailbox: Mailbox) -> None:
+    with pytest.raises(InputError, match=r"^smtp_starttls: the mail server '127.0.0.1:\d+' does not offer STARTTLS\."):
         announce(start(starttls=True), SUCCEEDED, TO)
 
     assert mailbox.named == []
@@ -174,10 +172,10 @@ def test_without_starttls_nothing_is_sent_in_the_open(start: Callable[..., Setti
     ("password", "sentence"),
     [
         ("guessed", r"^smtp_username: the mail server .* refused the login \(535 .*\)\. Correct .*SMTP_PASSWORD\.$"),
-        ("gerät", r"^smtp_host: .*, or the login there, can't be sent\. Write them in ASCII\.$"),
+        ("gerät", r"^smtp_host: the host name or the login of .* is not ASCII\. Use ASCII for both\.$"),
     ],
 )
-def test_a_refused_login_is_one_sentence_without_the_password(
+def test_refused_login_raises_one_sentence_without_the_password(
     password: str, sentence: str, start: Callable[..., Settings], mailbox: Mailbox
 ) -> None:
     settings = start(login=("pipelines", "secret"), smtp_username="pipelines", smtp_password=password)
@@ -189,18 +187,18 @@ def test_a_refused_login_is_one_sentence_without_the_password(
     assert mailbox.deliveries == []
 
 
-def test_a_server_without_a_login_is_named(start: Callable[..., Settings], mailbox: Mailbox) -> None:
+def test_server_without_login_is_named(start: Callable[..., Settings], mailbox: Mailbox) -> None:
     settings = start(smtp_username="pipelines", smtp_password="secret")
 
     with pytest.raises(
-        InputError, match=r"^smtp_host: .* did not take the message \(SMTP AUTH extension not supported"
+        InputError, match=r"^smtp_host: .* did not accept the message \(SMTP AUTH extension not supported"
     ):
         announce(settings, SUCCEEDED, TO)
 
     assert mailbox.deliveries == []
 
 
-def test_a_dropped_connection_is_tried_again(start: Callable[..., Settings], mailbox: Mailbox) -> None:
+def test_dropped_connection_is_retried(start: Callable[..., Settings], mailbox: Mailbox) -> None:
     mailbox.drops = 1
 
     announce(start(), SUCCEEDED, TO)
@@ -210,7 +208,7 @@ def test_a_dropped_connection_is_tried_again(start: Callable[..., Settings], mai
 
 
 @pytest.mark.parametrize("where", ["sender", "data"])
-def test_a_message_refused_for_the_moment_is_sent_again(
+def test_temporarily_refused_message_is_sent_again(
     where: str, start: Callable[..., Settings], mailbox: Mailbox
 ) -> None:
     if where == "sender":
@@ -223,7 +221,7 @@ def test_a_message_refused_for_the_moment_is_sent_again(
     assert [delivery.recipients for delivery in mailbox.deliveries] == [[TO]]
 
 
-def test_a_recipient_refused_for_the_moment_is_tried_again_and_the_others_get_one_mail(
+def test_temporarily_refused_recipient_is_retried_and_the_others_get_one_mail(
     start: Callable[..., Settings], mailbox: Mailbox
 ) -> None:
     mailbox.refusals["bob@example.com"] = ["450 greylisted", "450 greylisted"]
@@ -235,7 +233,7 @@ def test_a_recipient_refused_for_the_moment_is_tried_again_and_the_others_get_on
     assert len({delivery.mail["Message-ID"] for delivery in mailbox.deliveries}) == 1
 
 
-def test_a_refused_recipient_is_named_in_one_sentence_and_the_others_get_the_mail(
+def test_refused_recipient_is_named_and_the_others_get_the_mail(
     start: Callable[..., Settings], mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mailbox.refusals["bob@example.com"] = ["550 no such mailbox"] * 2
@@ -249,7 +247,7 @@ def test_a_refused_recipient_is_named_in_one_sentence_and_the_others_get_the_mai
     assert capsys.readouterr().out == "image-scoring (run nightly-1-2) succeeded.\n"
 
 
-def test_a_refused_sender_is_named(start: Callable[..., Settings], mailbox: Mailbox) -> None:
+def test_refused_sender_is_named(start: Callable[..., Settings], mailbox: Mailbox) -> None:
     mailbox.refusals[SENDER] = ["553 not yours"] * 2
 
     with pytest.raises(InputError, match=rf"^smtp_sender: .* refused {SENDER} \(553 not yours\)\."):
@@ -258,16 +256,16 @@ def test_a_refused_sender_is_named(start: Callable[..., Settings], mailbox: Mail
     assert mailbox.refusals[SENDER] == ["553 not yours"]
 
 
-def test_a_refused_message_is_one_sentence(start: Callable[..., Settings], mailbox: Mailbox) -> None:
+def test_refused_message_raises_one_sentence(start: Callable[..., Settings], mailbox: Mailbox) -> None:
     mailbox.data_refusals = ["554 looks like spam"] * 2
 
-    with pytest.raises(InputError, match=r"^smtp_host: .* did not take the message \(554 looks like spam\)\."):
+    with pytest.raises(InputError, match=r"^smtp_host: .* did not accept the message \(554 looks like spam\)\."):
         announce(start(), SUCCEEDED, TO)
 
     assert mailbox.data_refusals == ["554 looks like spam"]
 
 
-def test_a_server_that_is_not_there_is_named_after_some_attempts() -> None:
+def test_missing_server_is_named_after_retries() -> None:
     with socket.socket() as bound:
         # Bound, but it does not listen: connections are refused, and nobody else can take the port.
         bound.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Every kind of report, as people open it: in Chromium, with usual results, with many and strange ones, with few."""
+"""The report of each component in Chromium, with usual results, with many strange values, and with few values."""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -7,8 +7,8 @@ from threading import Thread
 import pytest
 
 from components.report import Report
-from tests.browser import Browser, Visit
-from tests.report_samples import SCALES, write_reports
+from tests.support.browser import Browser, Visit
+from tests.support.report_samples import SCALES, write_reports
 
 NARROW = 390
 TWO_MEGABYTES = 2_000_000
@@ -22,32 +22,32 @@ def pages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def visits(pages: dict[str, Path], browser: Browser) -> dict[str, Visit]:
-    """What each of them does, on a telephone."""
+    """The result of loading each page in a window as wide as a phone."""
     return {name: browser.visit(page, NARROW) for name, page in pages.items()}
 
 
-def test_every_report_loads_without_a_complaint_and_fetches_nothing(visits: dict[str, Visit]) -> None:
+def test_report_loads_without_console_messages_and_requests(visits: dict[str, Visit]) -> None:
     assert {name: (visit.complaints, visit.requests) for name, visit in visits.items()} == {
         name: ([], []) for name in visits
     }
 
 
-def test_every_picture_of_every_report_is_shown_and_says_what_it_is(visits: dict[str, Visit]) -> None:
+def test_every_picture_is_shown_with_an_alternative_text(visits: dict[str, Visit]) -> None:
     images = [image for visit in visits.values() for image in visit.images]
 
     assert images
     assert [image for image in images if not (image.alt.strip() and image.width and image.height)] == []
 
 
-def test_no_report_has_to_be_scrolled_to_the_side_on_a_telephone(visits: dict[str, Visit]) -> None:
+def test_report_fits_the_width_of_a_phone(visits: dict[str, Visit]) -> None:
     assert {name: visit.width for name, visit in visits.items()} == dict.fromkeys(visits, NARROW)
 
 
-def test_every_report_is_under_two_megabytes(pages: dict[str, Path]) -> None:
+def test_report_is_under_two_megabytes(pages: dict[str, Path]) -> None:
     assert {name for name, page in pages.items() if page.stat().st_size >= TWO_MEGABYTES} == set()
 
 
-def test_whatever_gets_into_a_page_fetches_nothing_and_does_not_go_unnoticed(browser: Browser, tmp_path: Path) -> None:
+def test_injected_markup_fetches_nothing_and_is_noticed(browser: Browser, tmp_path: Path) -> None:
     reached: list[str] = []
 
     class _Handler(BaseHTTPRequestHandler):

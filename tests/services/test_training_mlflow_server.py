@@ -1,23 +1,23 @@
-"""A training that a real MLflow server keeps, as a task of KFP whose backend made a run there."""
+"""A training on a real MLflow server, as a KFP task for which KFP's backend has created an MLflow run."""
 
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from components.build_training_set.training_set import SplitName
-from components.images.digest import folder_digest
-from components.register_model.registry import ModelRegistry
+from components.preprocessing.digest import folder_digest
+from components.registry.model_registry import ModelRegistry
 from components.settings import Settings
 from components.train_classifier.request import TrainingRequest, TrainingResult
 from components.train_classifier.train import train
-from tests.conftest import TRAINER_PYTHON
-from tests.local.training_set_factory import digits, make_training_set
+from components.training_set.manifest import SplitName
+from tests.support.paths import TRAINER_PYTHON
+from tests.support.training_set_factory import digits, make_training_set
 
 
 @pytest.fixture(scope="module")
 def task_run(mlflow_server: str) -> str:
-    """The run of the KFP task, in an experiment of KFP's."""
+    """The MLflow run of the KFP task, in an experiment of KFP."""
     client = MlflowClient(mlflow_server)
     run_id: str = client.create_run(client.create_experiment("pipeline runs")).info.run_id
     return run_id
@@ -44,7 +44,7 @@ def trained(
         return train(settings, training_set.uri, backbone="small", image_size=16, batch_size=8, epochs=1)
 
 
-def test_a_training_is_kept_by_the_server(
+def test_training_is_recorded_by_the_server(
     mlflow_server: str, trained: tuple[TrainingRequest, TrainingResult], tmp_path: Path
 ) -> None:
     _, result = trained
@@ -60,7 +60,7 @@ def test_a_training_is_kept_by_the_server(
     assert folder_digest(folder) == result.model_digest == run.data.tags["model.digest"]
 
 
-def test_a_training_is_a_child_of_its_tasks_run_and_writes_nothing_into_that(
+def test_training_is_a_child_of_its_tasks_mlflow_run_and_leaves_that_unchanged(
     mlflow_server: str, task_run: str, trained: tuple[TrainingRequest, TrainingResult]
 ) -> None:
     client = MlflowClient(mlflow_server)

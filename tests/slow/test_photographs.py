@@ -14,30 +14,32 @@ from PIL import Image
 from components.ingest_images.ingest import ingest_folder
 from components.lake import Lake
 from components.lake.tables import IMAGES, PREDICTIONS
-from components.register_model.registry import CHAMPION, DIGEST_TAG, ModelRegistry
-from components.score_images.score import require_champion, score_lake
+from components.registry.champion import require_champion
+from components.registry.model_registry import CHAMPION, ModelRegistry
+from components.registry.tags import DIGEST_TAG
+from components.score_images.score import score_lake
 from components.settings import Settings
-from components.workers.budget import parse_memory
-from tests.local.saved_model_factory import constant_classifier, log_classifier
+from components.spark.memory_budget import parse_memory
+from tests.support.saved_model_factory import constant_classifier, log_classifier
 
 PHOTOGRAPHS = 300
-_LEAST_BYTES = 4_000_000
+LARGE_PHOTOGRAPHS = 100
 
 
-def photograph() -> bytes:
+def photograph(width: int, height: int, least_bytes: int) -> bytes:
     """Return noise, which compresses as badly as a photograph of a forest."""
-    pixels = np.random.default_rng(0).integers(0, 256, (2400, 2000, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
-    assert len(buffer.getvalue()) >= _LEAST_BYTES
+    assert len(buffer.getvalue()) >= least_bytes
     return buffer.getvalue()
 
 
 class PeakOfWorkers:
-    """Watches what Spark's Python workers take beside the JVM's heap.
+    """The peak memory of Spark's Python workers during a block.
 
     Attributes:
-        bytes: The most of them together, shared pages counted once.
+        bytes: Largest total of all workers, in bytes. Shared pages count once.
     """
 
     def __init__(self) -> None:
@@ -61,8 +63,8 @@ class PeakOfWorkers:
 def _proportional_bytes(process: Path) -> int:
     """Return the memory of one of Spark's workers, 0 of any other process."""
     try:
-        # As an argument of its own: the JVM's have it as a part.
-        is_worker = b"components.workers.daemon" in (process / "cmdline").read_bytes().split(b"\0")
+        # Workers have the module's name as a separate argument. The JVM has it as a part of an argument.
+        is_worker = b"components.spark.python_workers" in (process / "cmdline").read_bytes().split(b"\0")
         if not is_worker or os.getsid(int(process.name)) != os.getsid(0):
             return 0
         (size,) = re.findall(r"^Pss: +(\d+) kB", (process / "smaps_rollup").read_text(), re.MULTILINE)
@@ -74,7 +76,7 @@ def _proportional_bytes(process: Path) -> int:
 @pytest.mark.timeout(0)
 def test_three_hundred_photographs_of_4_mb_are_ingested_and_scored_in_2_gib(lake: Lake, tmp_path: Path) -> None:
     assert lake.spark.sparkContext.getConf().get("spark.driver.memory") == "2g"
-    content = photograph()
+    content = photograph(2000, 2400, 4_000_000)
     landing = tmp_path / "landing"
     landing.mkdir()
     for number in range(PHOTOGRAPHS):
@@ -86,10 +88,27 @@ def test_three_hundred_photographs_of_4_mb_are_ingested_and_scored_in_2_gib(lake
     registry.set_alias(CHAMPION, "1")
 
     with PeakOfWorkers() as peak:
-        ingested = ingest_folder(lake, landing.as_uri(), "*.jpg", None)
+        ingested = ingest_folder(lake, landing.as_uri(), labeled=False)
         scored = score_lake(lake, registry, require_champion(registry))
 
     assert 0 < peak.bytes < parse_memory(Settings.load().spark_executor_memory_overhead)
     assert (ingested.ingested, scored.scored) == (PHOTOGRAPHS, PHOTOGRAPHS)
     assert lake.read(IMAGES).select("path").distinct().count() == PHOTOGRAPHS
     assert lake.read(PREDICTIONS).select("path").distinct().count() == PHOTOGRAPHS
+
+
+@pytest.mark.timeout(0)
+def test_one_hundred_photographs_of_20_mb_are_ingested_in_2_gib(lake: Lake, tmp_path: Path) -> None:
+    assert lake.spark.sparkContext.getConf().get("spark.driver.memory") == "2g"
+    content = photograph(5200, 5200, 20_000_000)
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    for number in range(LARGE_PHOTOGRAPHS):
+        (landing / f"{number:03}.jpg").write_bytes(content + b"%d" % number)
+
+    with PeakOfWorkers() as peak:
+        ingested = ingest_folder(lake, landing.as_uri(), labeled=False)
+
+    assert 0 < peak.bytes < parse_memory(Settings.load().spark_executor_memory_overhead)
+    assert ingested.ingested == LARGE_PHOTOGRAPHS
+    assert lake.current_images().count() == LARGE_PHOTOGRAPHS

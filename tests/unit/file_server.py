@@ -1,4 +1,4 @@
-"""An HTTP server of one file, with Range, that breaks off, stalls or refuses where a test says so."""
+"""An HTTP server of one file that supports Range, and drops, stalls or fails as a test requires."""
 
 import re
 import threading
@@ -12,19 +12,19 @@ _PIECE = 16 * 1024
 
 @dataclass
 class FileServer:
-    """What is served, how, and what was asked for.
+    """The file, the behavior of the server, and the requests so far.
 
     Attributes:
-        content: The file.
-        tag: Its ETag; none is sent if it is empty.
-        takes_ranges: Whether Range is heeded.
-        takes_if_range: Whether If-Range is heeded.
-        drops: Taken one a request: after how many bytes the connection ends. None is left: it holds.
-        stalls_after: After how many bytes nothing more comes, but the connection stays.
-        statuses: Taken one a request: what is answered instead of the file.
-        url: Where it is.
-        ranges: The Range of each request, empty for none.
-        served: Bytes of the file that were sent, a number a request.
+        content: Content of the file.
+        tag: ETag of the file; empty to send none.
+        takes_ranges: Whether the server supports Range.
+        takes_if_range: Whether the server supports If-Range.
+        drops: Bytes after which the connection ends, for each of the next requests.
+        stalls_after: Bytes after which the server sends nothing more and keeps the connection open.
+        statuses: Status codes to respond with instead of the file, for each of the next requests.
+        url: URL of the file.
+        ranges: Range header of each request; empty for none.
+        served: Number of sent bytes, by request.
     """
 
     content: bytes
@@ -47,13 +47,13 @@ def serving(content: bytes) -> Iterator[FileServer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked = self.headers.get("Range", "")
-            state.ranges.append(asked)
+            requested = self.headers.get("Range", "")
+            state.ranges.append(requested)
             state.served.append(0)
             if state.statuses:
                 self.send_error(state.statuses.pop(0))
                 return
-            match = re.fullmatch(r"bytes=(\d+)-", asked) if state.takes_ranges else None
+            match = re.fullmatch(r"bytes=(\d+)-", requested) if state.takes_ranges else None
             if match and state.takes_if_range and self.headers.get("If-Range", state.tag) != state.tag:
                 match = None
             start = int(match[1]) if match else 0

@@ -32,11 +32,11 @@ def row(ours: list[float], against: list[float], goal: Goal, name: str = "feed")
         (Direction.AT_MOST, 0.81, False),
     ],
 )
-def test_a_goal_is_reached_on_its_good_side_and_at_its_bound(direction: Direction, ratio: float, reached: bool) -> None:
+def test_goal_is_reached_at_its_bound_and_beyond(direction: Direction, ratio: float, reached: bool) -> None:
     assert row([ratio], [1], Goal(direction=direction, value=0.8)).reached is reached
 
 
-def test_a_ratio_is_taken_round_by_round_and_its_median_counts() -> None:
+def test_ratio_is_the_median_of_the_rounds_ratios() -> None:
     found = row([10, 40, 30], [10, 20, 10], Goal(direction=Direction.AT_LEAST, value=2))
 
     # Of medians it would be 3.
@@ -45,7 +45,7 @@ def test_a_ratio_is_taken_round_by_round_and_its_median_counts() -> None:
     assert (found.ours.low, found.ours.median, found.ours.high, found.ours.repeats) == (10, 30, 40, 3)
 
 
-def test_contenders_take_turns_and_every_other_round_goes_backwards() -> None:
+def test_contenders_alternate_and_every_other_round_is_reversed() -> None:
     turns: list[str] = []
 
     def turn(name: str) -> float:
@@ -58,7 +58,7 @@ def test_contenders_take_turns_and_every_other_round_goes_backwards() -> None:
     assert measured.values["a"] == [1, 6]
 
 
-def test_the_readme_shows_each_row_with_its_verdict_and_what_could_not_be_measured(tmp_path: Path) -> None:
+def test_readme_shows_each_row_with_its_result_and_what_was_not_measured(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- generated: figures -->\nold\n<!-- end -->\nafter\n")
     rows = [
@@ -84,7 +84,7 @@ def test_the_readme_shows_each_row_with_its_verdict_and_what_could_not_be_measur
     assert Results.read(tmp_path / "results.json") == results
 
 
-def test_the_readme_has_the_results_that_are_kept() -> None:
+def test_readme_has_the_committed_results() -> None:
     results = Results.read()
 
     assert results.table() in README.read_text()

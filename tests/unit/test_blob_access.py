@@ -1,4 +1,4 @@
-"""Who a storage account is asked as: a connection string goes before the pod's workload identity."""
+"""Test which credentials a blob folder uses: connection string or workload identity."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ URL = "https://acct.blob.core.windows.net/labels/from people"
 
 @pytest.fixture
 def webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What Azure's webhook sets in a pod that has a workload identity; the token's file."""
+    """Set the variables of Azure's webhook, and return the token's file."""
     file = tmp_path / "token"
     file.write_text("a token")
     for name, value in (("CLIENT_ID", "client"), ("TENANT_ID", "tenant"), ("FEDERATED_TOKEN_FILE", str(file))):
@@ -23,7 +23,7 @@ def webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_a_pod_with_an_identity_needs_no_connection_string(webhook: Path) -> None:
+def test_pod_with_an_identity_needs_no_connection_string(webhook: Path) -> None:
     parsed = BlobFolder.parse(URL, "source", Settings.load())
 
     identity = WorkloadIdentity("https://acct.blob.core.windows.net", "client", "tenant", str(webhook))
@@ -33,25 +33,23 @@ def test_a_pod_with_an_identity_needs_no_connection_string(webhook: Path) -> Non
     assert type(client.credential).__name__ == "WorkloadIdentityCredential"
 
 
-def test_a_token_is_asked_for_as_the_pods_identity_in_its_tenant(
-    webhook: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[dict[str, str]] = []
+def test_token_is_requested_for_the_pods_identity_in_its_tenant(webhook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[dict[str, str]] = []
 
     class Recording(WorkloadIdentityCredential):
         def __init__(self, **arguments: str) -> None:
-            asked.append(arguments)
+            requests.append(arguments)
             super().__init__(**arguments)
 
     monkeypatch.setattr("components.storage.blob_folder.WorkloadIdentityCredential", Recording)
 
     BlobFolder.parse(URL, "source", Settings.load()).access.container("labels")
 
-    assert asked == [{"tenant_id": "tenant", "client_id": "client", "token_file_path": str(webhook)}]
+    assert requests == [{"tenant_id": "tenant", "client_id": "client", "token_file_path": str(webhook)}]
 
 
 @pytest.mark.usefixtures("webhook")
-def test_a_connection_string_goes_before_the_identity() -> None:
+def test_connection_string_takes_precedence_over_the_identity() -> None:
     parsed = BlobFolder.parse(URL, "source", Settings.load(azure_storage_connection_string=CONNECTION))
 
     assert isinstance(parsed.access, ConnectionString)
@@ -68,8 +66,8 @@ def test_a_connection_string_goes_before_the_identity() -> None:
     ],
 )
 @pytest.mark.usefixtures("webhook")
-def test_an_identity_is_shown_to_no_host_but_azures(url: str) -> None:
-    with pytest.raises(InputError, match=r"^source: '.*' is none of Azure's"):
+def test_identity_token_is_sent_to_azure_hosts_only(url: str) -> None:
+    with pytest.raises(InputError, match=r"^source: '.*' is not a URL of Azure"):
         BlobFolder.parse(url, "source", Settings.load())
 
 
@@ -78,7 +76,7 @@ def test_an_identity_is_shown_to_no_host_but_azures(url: str) -> None:
     [("acct.blob.core.usgovcloudapi.net", True), ("acct.z12.blob.storage.azure.net", True), ("blob.core.net", False)],
 )
 @pytest.mark.usefixtures("webhook")
-def test_all_of_azures_clouds_are_its_hosts(host: str, accepted: bool) -> None:
+def test_all_azure_clouds_count_as_azure_hosts(host: str, accepted: bool) -> None:
     try:
         found = BlobFolder.parse(f"https://{host}/labels", "source", Settings.load()).uri
     except InputError:
@@ -87,15 +85,17 @@ def test_all_of_azures_clouds_are_its_hosts(host: str, accepted: bool) -> None:
     assert found == (f"https://{host}/labels" if accepted else "")
 
 
-def test_a_pod_that_was_given_no_token_is_told_so(webhook: Path) -> None:
+def test_pod_without_a_token_raises_an_error(webhook: Path) -> None:
     webhook.unlink()
 
-    with pytest.raises(InputError, match=rf"^azure_token_file: no file '{webhook}'.*azure.workload.identity/use"):
+    with pytest.raises(
+        InputError, match=rf"^azure_token_file: file '{webhook}' not found.*azure.workload.identity/use"
+    ):
         BlobFolder.parse(URL, "source", Settings.load())
 
 
 @pytest.mark.usefixtures("webhook")
-def test_an_identity_without_a_tenant_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identity_without_a_tenant_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_TENANT_ID")
 
     with pytest.raises(InputError, match=r"^azure_tenant_id: not set"):

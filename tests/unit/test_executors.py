@@ -1,19 +1,17 @@
 """Spark's executors on Kubernetes: their pods and their command."""
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from components.cluster.labels import LABELS
-from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
-from components.lake import executors
-from components.lake.executors import executor_configuration, executor_template
+from components.cluster.pod import FIELD_PATHS, LABELS, POD_ENVIRONMENT_PREFIX
 from components.settings import Settings
+from components.spark import executors
+from components.spark.executors import executor_configuration, executor_template
+from tests.support.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 LAKE = {
     "name": "IMAGE_PIPELINES_LAKE",
     "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "LAKE", "optional": True}},
@@ -58,13 +56,13 @@ def entrypoint() -> ModuleType:
     return module
 
 
-def test_an_executor_has_the_tasks_settings_by_reference_and_nothing_that_is_about_the_drivers_pod() -> None:
+def test_executor_has_the_tasks_settings_by_reference_and_none_about_the_drivers_pod() -> None:
     (container,) = executor_template(driver())["spec"]["containers"]
 
     assert container["env"] == [LAKE, KEY]
 
 
-def test_an_executor_goes_where_the_driver_is_as_the_same_account() -> None:
+def test_executor_runs_where_the_driver_does_under_its_account() -> None:
     pool = {
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"key": "spot", "operator": "Exists"}],
@@ -78,13 +76,13 @@ def test_an_executor_goes_where_the_driver_is_as_the_same_account() -> None:
     assert "nodeName" not in specification
 
 
-def test_an_executor_has_our_labels_and_none_that_argo_watches() -> None:
+def test_executor_has_our_labels_and_none_that_argo_watches() -> None:
     labels = executor_template(driver())["metadata"]["labels"]
 
     assert labels == {**LABELS, "sidecar.istio.io/inject": "false"}
 
 
-def test_an_executor_has_no_privileges_and_no_token() -> None:
+def test_executor_has_no_privileges_and_no_token() -> None:
     specification = executor_template(driver())["spec"]
 
     assert specification["automountServiceAccountToken"] is False
@@ -93,7 +91,7 @@ def test_an_executor_has_no_privileges_and_no_token() -> None:
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def test_executors_are_as_many_as_there_is_work_for_each_with_a_request_and_a_limit(
+def test_executors_scale_with_the_work_and_have_requests_and_limits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in FIELD_PATHS:
@@ -105,7 +103,7 @@ def test_executors_are_as_many_as_there_is_work_for_each_with_a_request_and_a_li
     assert {name: configuration[f"spark.{name}"] for name in EXPECTED} == EXPECTED
 
 
-def test_java_options_of_an_executor_keep_the_drivers_order() -> None:
+def test_executor_java_options_keep_the_drivers_order() -> None:
     variables = {f"SPARK_JAVA_OPT_{number}": f"-Doption={number}" for number in (10, 2, 0)}
     names = (
         "SPARK_HOME", "SPARK_EXECUTOR_MEMORY", "SPARK_DRIVER_URL", "SPARK_EXECUTOR_ID", "SPARK_EXECUTOR_CORES",

@@ -1,4 +1,4 @@
-"""Copies are written several at a time, and no more than that."""
+"""Tests of the copies of a batch: several are written at a time, up to the limit."""
 
 import threading
 from collections.abc import Mapping
@@ -8,26 +8,34 @@ from pathlib import Path
 import pyarrow as pa
 
 from components.export_for_labeling.copies import WRITERS, copy
-from components.export_for_labeling.destinations import Folder
+from components.settings import Settings
+from components.storage.access import Access
+from components.storage.store_folder import StoreFolder
 
 
 @dataclass(frozen=True)
-class _Counting(Folder):
-    """A folder that holds each writer until all that may write at a time are there, and knows who wrote."""
+class _Counting(StoreFolder):
+    """A folder that blocks each write until `WRITERS` threads write, and records the threads."""
 
     together: threading.Barrier = field(default_factory=lambda: threading.Barrier(WRITERS))
     writers: set[int] = field(default_factory=set)
 
-    def write(self, name: str, content: bytes, about: Mapping[str, str]) -> None:
+    def write(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
         self.writers.add(threading.get_ident())
         self.together.wait(60)
-        super().write(name, content, about)
+        super().write(name, content, metadata)
 
 
-def test_as_many_copies_are_written_at_a_time_as_are_allowed_and_no_more(tmp_path: Path) -> None:
-    folder = _Counting(tmp_path.as_uri())
+def test_copies_are_written_up_to_the_limit_at_a_time(tmp_path: Path) -> None:
+    folder = _Counting("destination", tmp_path.as_uri(), Access.of(Settings.load()))
     rows = [
-        {"path": f"file:/{number}.jpg", "content_sha256": f"{number:064}", "content": b"", "shown": False, "about": {}}
+        {
+            "path": f"file:/{number}.jpg",
+            "content_sha256": f"{number:064}",
+            "content": b"",
+            "shown": False,
+            "metadata": {},
+        }
         for number in range(3 * WRITERS)
     ]
     columns = {
@@ -35,7 +43,7 @@ def test_as_many_copies_are_written_at_a_time_as_are_allowed_and_no_more(tmp_pat
         "content_sha256": pa.string(),
         "content": pa.binary(),
         "shown": pa.bool_(),
-        "about": pa.map_(pa.string(), pa.string()),
+        "metadata": pa.map_(pa.string(), pa.string()),
     }
 
     copied = list(copy(folder, "batch")(iter([pa.RecordBatch.from_pylist(rows, pa.schema(columns))])))

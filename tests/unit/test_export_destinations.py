@@ -1,5 +1,6 @@
-"""Addresses of destinations, and the names of copies."""
+"""Tests of the addresses of destinations, and of the names of copies."""
 
+import errno
 import re
 from pathlib import Path
 
@@ -7,12 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.errors import InputError
-from components.export_for_labeling.copies import copy_name
-from components.export_for_labeling.destinations import Folder, RemoteFolder, open_destination
+from components.errors import InputError, TransientError
+from components.labeling.batches import copy_name
 from components.settings import Settings
-from components.storage import Access, uri
+from components.storage import uri
+from components.storage.access import Access
 from components.storage.blob_folder import BlobFolder
+from components.storage.folder import Folder
+from components.storage.open_folder import open_folder
+from components.storage.store_folder import StoreFolder
+from components.storage.stores import LocalStore
 
 KEY = "c2VjcmV0"
 ACCOUNT = f"DefaultEndpointsProtocol=https;AccountName=acct;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -25,22 +30,26 @@ FOLDER_NAMES = st.text(st.characters(exclude_characters="/?#%\\", exclude_catego
 )
 
 
+def open_destination(address: str, settings: Settings | None = None) -> Folder:
+    return open_folder(address, "destination", settings or Settings.load())
+
+
 def parse(url: str, connection_string: str = ACCOUNT) -> BlobFolder:
     return BlobFolder.parse(url, "destination", Settings.load(azure_storage_connection_string=connection_string))
 
 
 @pytest.mark.parametrize("address", ["/data/s3:/to label/", "file:///data/s3:/to label", "file:/data//s3:/to label"])
-def test_a_folder_is_named_by_a_path_or_a_uri(address: str) -> None:
-    assert open_destination(address, Settings.load()) == Folder("file:///data/s3:/to label")
+def test_folder_is_named_by_a_path_or_a_uri(address: str) -> None:
+    assert open_destination(address, Settings.load()).uri == "file:///data/s3:/to label"
 
 
 @pytest.mark.parametrize("address", ["s3://bucket//to label/", "abfss://c@acct.dfs.core.windows.net/to label"])
-def test_a_folder_may_be_in_a_remote_store(address: str) -> None:
+def test_folder_can_be_in_a_remote_store(address: str) -> None:
     settings = Settings.load(s3_access_key="me", s3_secret_key=KEY)
 
     opened = open_destination(address, settings)
 
-    assert opened == RemoteFolder(uri.normalize(address, "destination"), Access.of(settings))
+    assert opened == StoreFolder("destination", uri.normalize(address, "destination"), Access.of(settings))
     assert KEY not in repr(opened)
 
 
@@ -48,12 +57,12 @@ def test_a_folder_may_be_in_a_remote_store(address: str) -> None:
     ("address", "sentence"),
     [
         ("ftp://host/x", "scheme 'ftp' of 'ftp://host/x' is not supported"),
-        ("s3a://", "names no bucket"),
+        ("s3a://", "does not name a bucket"),
         ("to_label", "neither an absolute path nor a URI"),
-        ("https://acct.blob.core.windows.net/c", "without azure_storage_connection_string or azure_client_id"),
+        ("https://acct.blob.core.windows.net/c", "needs azure_storage_connection_string or azure_client_id"),
     ],
 )
-def test_an_address_that_images_cant_be_sent_to_is_refused(address: str, sentence: str) -> None:
+def test_unsupported_destination_is_refused(address: str, sentence: str) -> None:
     with pytest.raises(InputError, match=f"^destination: .*{re.escape(sentence)}"):
         open_destination(address, Settings.load())
 
@@ -68,7 +77,7 @@ def test_an_address_that_images_cant_be_sent_to_is_refused(address: str, sentenc
         ("http://127.0.0.1:10000/dev/abc/x", EMULATOR, ("abc", "x/")),
     ],
 )
-def test_a_url_names_container_and_folder(url: str, connection_string: str, expected: tuple[str, str]) -> None:
+def test_url_names_container_and_folder(url: str, connection_string: str, expected: tuple[str, str]) -> None:
     parsed = parse(url, connection_string)
 
     assert (parsed.container, parsed.folder) == expected
@@ -79,20 +88,20 @@ def test_a_url_names_container_and_folder(url: str, connection_string: str, expe
     [
         ("https://other.blob.core.windows.net/abc", "is not in the storage account"),
         ("https://acct.blob.core.windows.net.example/abc", "is not in the storage account"),
-        ("https://acct.blob.core.windows.net/", "names no container"),
-        ("https://acct.blob.core.windows.net/Upper", "names no container"),
-        ("https://acct.blob.core.windows.net/a--b", "names no container"),
-        ("https://acct.blob.core.windows.net/ab", "names no container"),
-        ("https://acct.blob.core.windows.net/abc/../other", "names no container"),
+        ("https://acct.blob.core.windows.net/", "does not name a container"),
+        ("https://acct.blob.core.windows.net/Upper", "does not name a container"),
+        ("https://acct.blob.core.windows.net/a--b", "does not name a container"),
+        ("https://acct.blob.core.windows.net/ab", "does not name a container"),
+        ("https://acct.blob.core.windows.net/abc/../other", "does not name a container"),
     ],
 )
-def test_a_url_of_no_container_of_the_account_is_refused(url: str, sentence: str) -> None:
+def test_url_outside_the_account_is_refused(url: str, sentence: str) -> None:
     with pytest.raises(InputError, match=f"^destination: .*{sentence}"):
         parse(url)
 
 
 @given(st.lists(FOLDER_NAMES, max_size=4))
-def test_what_a_parsed_url_is_called_means_the_same_place(folders: list[str]) -> None:
+def test_parsed_url_parses_to_the_same_place(folders: list[str]) -> None:
     parsed = parse("/".join(["https://acct.blob.core.windows.net/abc", *folders]))
 
     assert parsed.folder == "".join(f"{each}/" for each in folders)
@@ -109,41 +118,41 @@ def test_what_a_parsed_url_is_called_means_the_same_place(folders: list[str]) ->
         ("https://acct.blob.core.windows.net/abc", KEY),
     ],
 )
-def test_a_refusal_holds_no_secret(url: str, connection_string: str) -> None:
+def test_refusal_shows_no_secret(url: str, connection_string: str) -> None:
     with pytest.raises(InputError) as caught:
         parse(url, connection_string)
 
     assert KEY not in str(caught.value)
 
 
-def test_a_destination_shows_no_secret() -> None:
+def test_destination_shows_no_secret() -> None:
     settings = Settings.load(azure_storage_connection_string=ACCOUNT)
 
     assert KEY not in repr(open_destination("https://acct.blob.core.windows.net/abc", settings))
 
 
 @pytest.mark.parametrize("name", ["note.txt", "note.txt/below/it"])
-def test_a_file_is_no_folder(tmp_path: Path, name: str) -> None:
+def test_file_as_destination_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "note.txt").write_text("")
 
     with pytest.raises(InputError, match=r"^destination: '.*/note.txt' is a file"):
-        Folder(f"file://{tmp_path / name}").check()
+        open_destination(str(tmp_path / name)).check()
 
 
-def test_a_folder_that_is_not_there_yet_can_be_written_to(tmp_path: Path) -> None:
-    folder = Folder(f"file://{tmp_path}/a/b")
+def test_missing_folder_is_created_on_write(tmp_path: Path) -> None:
+    folder = open_destination(str(tmp_path / "a" / "b"))
 
     folder.check()
-    assert not folder.exists("c/d.txt")
+    assert folder.status("c/d.txt") is None
     folder.write("c/d.txt", b"one", {})
     folder.write("c/d.txt", b"two", {})
 
-    assert folder.exists("c/d.txt")
+    assert folder.status("c/d.txt") is not None
     assert [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()] == [b"two"]
 
 
 @given(DIGESTS, st.text())
-def test_the_name_of_a_copy_is_valid_in_any_store(digest: str, path: str) -> None:
+def test_copy_name_is_valid_in_any_store(digest: str, path: str) -> None:
     name = copy_name(digest, path)
 
     assert re.fullmatch(r"images/[0-9a-f]{16}-[A-Za-z0-9._-]*", name)
@@ -156,5 +165,28 @@ def test_copies_of_different_contents_have_different_names(one: str, other: str,
 
 
 @given(DIGESTS, st.from_regex(r"[a-z0-9_-]{1,300}", fullmatch=True), st.sampled_from([".jpg", ".JPEG", ".png", ""]))
-def test_the_name_of_a_copy_keeps_the_kind_of_file(digest: str, stem: str, suffix: str) -> None:
+def test_copy_name_keeps_the_file_extension(digest: str, stem: str, suffix: str) -> None:
     assert Path(copy_name(digest, f"file:/folder.d/{stem}{suffix}")).suffix == suffix
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (OSError("the server sent half a page"), InputError, "the server sent half a page"),
+        (OSError(errno.EIO, "Input/output error"), InputError, "Input/output error"),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), TransientError, "Connection timed out"),
+    ],
+)
+def test_error_of_a_store_names_field_place_and_cause(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: OSError, kind: type[Exception], sentence: str
+) -> None:
+    def fail(store: LocalStore, uri: str) -> bytes:
+        raise error
+
+    monkeypatch.setattr(LocalStore, "read", fail)
+    folder = open_destination(f"file://{tmp_path}")
+
+    with pytest.raises(kind) as raised:
+        folder.read("a")
+
+    assert str(raised.value).startswith(f"destination: 'file://{tmp_path}': {sentence}. ")

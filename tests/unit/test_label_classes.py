@@ -1,34 +1,38 @@
-"""The classes that answers name: each that nobody knew gets a number, and no number has two classes."""
+"""Tests of the classes that annotations name: a new class gets a class id that no other class has."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.import_labels.classes import FIRST_NEW_LABEL, is_plain, new_classes
-from components.import_labels.formats import Answer
+from components.import_labels.classes import FIRST_NEW_LABEL, find_new_classes, is_plain_text
+from components.labeling.formats import Annotation
 
 names = st.sampled_from(["ak47", "flag", "zebra", "newt"])
 numbers = st.integers(0, 3) | st.integers(FIRST_NEW_LABEL, FIRST_NEW_LABEL + 3)
-answers = st.builds(
-    Answer, path=st.just("a.jpg"), label=st.none() | numbers, name=st.just("") | names, annotator=st.sampled_from("ab")
+annotations = st.builds(
+    Annotation,
+    path=st.just("a.jpg"),
+    label=st.none() | numbers,
+    name=st.just("") | names,
+    annotator=st.sampled_from("ab"),
 )
 
 
-@given(st.lists(answers, max_size=8), st.dictionaries(numbers, st.none() | names, max_size=3))
-def test_each_class_that_nobody_knew_gets_a_number_that_no_other_has(
-    said: list[Answer], known: dict[int, str | None]
-) -> None:
-    new = new_classes(said, known)
+@given(st.lists(annotations, max_size=8), st.dictionaries(numbers, st.none() | names, max_size=3))
+def test_new_classes_get_unique_numbers(given_annotations: list[Annotation], existing: dict[int, str | None]) -> None:
+    new = find_new_classes(given_annotations, existing)
 
-    assert not new.keys() & known.keys()
-    assert {each.label for each in said if each.label is not None} <= new.keys() | known.keys()
-    named = {each.name for each in said if each.label is None and each.name}
-    assert named <= {*known.values(), *new.values()}
-    numbered = {each.label for each in said}
+    assert not new.keys() & existing.keys()
+    assert {
+        annotation.label for annotation in given_annotations if annotation.label is not None
+    } <= new.keys() | existing.keys()
+    named = {annotation.name for annotation in given_annotations if annotation.label is None and annotation.name}
+    assert named <= {*existing.values(), *new.values()}
+    numbered = {annotation.label for annotation in given_annotations}
     for label, name in new.items():
         if label not in numbered:
             assert label >= FIRST_NEW_LABEL
-            assert name in named - {*known.values()}
+            assert name in named - {*existing.values()}
             assert [*new.values()].count(name) == 1
 
 
@@ -49,5 +53,5 @@ def test_each_class_that_nobody_knew_gets_a_number_that_no_other_has(
         ("a tab\t", False),
     ],
 )
-def test_a_formula_or_markup_is_no_name_of_a_new_class(name: str, plain: bool) -> None:
-    assert is_plain(name) == plain
+def test_formula_or_markup_is_refused_as_a_class_name(name: str, plain: bool) -> None:
+    assert is_plain_text(name) == plain

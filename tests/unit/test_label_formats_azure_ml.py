@@ -1,4 +1,4 @@
-"""The exports of Azure Machine Learning's labelling: each of the three says the same, and names images of the lake."""
+"""Tests of Azure Machine Learning's three export formats: they give equal annotations of the lake's images."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.import_labels.copies import UNKNOWN_COPY, images_by_copy, original
-from components.import_labels.formats import Answer, Located, Rejected, parse
+from components.labeling.batches import UNKNOWN_COPY, images_by_copy, resolve_copy
+from components.labeling.formats import Annotation, LocatedAnnotation, Rejection, parse
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BATCH = "20260501T120000Z-0123abcd"
@@ -55,22 +55,22 @@ def as_csv(labels: Sequence[tuple[int, str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def read(name: str, content: bytes) -> tuple[list[Answer], list[Rejected]]:
-    """Parse a file and go back to the images of the lake."""
+def read(name: str, content: bytes) -> tuple[list[Annotation], list[Rejection]]:
+    """Parse a file, and replace the paths of copies by those of images."""
     located, rejected = parse(name, content)
-    assert all(each.is_copy for each in located)
-    found = [original(each, IMAGES) for each in located]
-    answers = [each.answer for each in found if isinstance(each, Located)]
-    return answers, rejected + [each for each in found if isinstance(each, Rejected)]
+    assert all(parsed.is_copy for parsed in located)
+    resolved = [resolve_copy(parsed, IMAGES) for parsed in located]
+    annotations = [entry.annotation for entry in resolved if isinstance(entry, LocatedAnnotation)]
+    return annotations, rejected + [entry for entry in resolved if isinstance(entry, Rejection)]
 
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).map(str.strip).filter(bool)
 
 
 @given(st.lists(st.tuples(st.integers(0, 19), names), max_size=5))
-def test_the_three_exports_say_the_same_under_the_same_keys(labels: list[tuple[int, str]]) -> None:
+def test_three_export_formats_give_equal_annotations_and_keys(labels: list[tuple[int, str]]) -> None:
     expected = [
-        Answer(path=f"file:/landing/{number}.jpg", name=name, service="azure_ml", batch=BATCH)
+        Annotation(path=f"file:/landing/{number}.jpg", name=name, service="azure_ml", batch=BATCH)
         for number, name in labels
     ]
 
@@ -79,9 +79,9 @@ def test_the_three_exports_say_the_same_under_the_same_keys(labels: list[tuple[i
         ("labels.jsonl", as_json_lines(labels)),
         ("labels.csv", as_csv(labels)),
     ):
-        answers, rejected = read(file, content)
-        assert (answers, rejected) == (expected, [])
-        assert [each.key(NOW) for each in answers] == [each.key(NOW) for each in expected]
+        annotations, rejected = read(file, content)
+        assert (annotations, rejected) == (expected, [])
+        assert [annotation.key(NOW) for annotation in annotations] == [annotation.key(NOW) for annotation in expected]
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,17 @@ def test_the_three_exports_say_the_same_under_the_same_keys(labels: list[tuple[i
         f"{BATCH}/images/ab7-7.jpg",
     ],
 )
-def test_a_copy_leads_back_to_its_image_wherever_the_store_says_it_lies(spelling: str) -> None:
-    found = original(Located("labels.csv, line 2", Answer(path=spelling, name="flag"), is_copy=True), IMAGES)
+def test_copy_is_traced_to_its_image_under_any_store_url(spelling: str) -> None:
+    resolved = resolve_copy(
+        LocatedAnnotation("labels.csv, line 2", Annotation(path=spelling, name="flag"), is_copy=True), IMAGES
+    )
 
-    assert isinstance(found, Located)
-    assert (found.answer.path, found.answer.batch, found.is_copy) == ("file:/landing/7.jpg", BATCH, False)
+    assert isinstance(resolved, LocatedAnnotation)
+    assert (resolved.annotation.path, resolved.annotation.batch, resolved.is_copy) == (
+        "file:/landing/7.jpg",
+        BATCH,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,54 +116,54 @@ def test_a_copy_leads_back_to_its_image_wherever_the_store_says_it_lies(spelling
         "?",
     ],
 )
-def test_a_copy_that_no_batch_has_is_named(spelling: str) -> None:
-    located = Located("labels.csv, line 2", Answer.model_construct(path=spelling), is_copy=True)
+def test_unknown_copy_is_named(spelling: str) -> None:
+    located = LocatedAnnotation("labels.csv, line 2", Annotation.model_construct(path=spelling), is_copy=True)
 
-    assert original(located, IMAGES) == Rejected("labels.csv, line 2", UNKNOWN_COPY, waits=True)
+    assert resolve_copy(located, IMAGES) == Rejection("labels.csv, line 2", UNKNOWN_COPY, retryable=True)
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"image_id": 9}, "image_id: is none of the file's images"),
-        ({"image_id": [1]}, "image_id: is none of the file's images"),
-        ({"category_id": 9}, "category_id: is none of the file's categories"),
+        ({"image_id": 9}, "image_id: unknown image. Export the file again."),
+        ({"image_id": [1]}, "image_id: unknown image. Export the file again."),
+        ({"category_id": 9}, "category_id: unknown category. Export the file again."),
     ],
 )
-def test_an_annotation_of_coco_that_names_nothing_is_named_and_the_others_are_read(
-    change: dict[str, Any], reason: str
-) -> None:
+def test_invalid_coco_annotation_is_named_and_the_others_are_read(change: dict[str, Any], reason: str) -> None:
     content = json.loads(as_coco([(1, "flag"), (2, "flag"), (3, "flag")]))
     content["annotations"][1].update(change)
 
-    answers, rejected = read("labels.json", json.dumps(content).encode())
+    annotations, rejected = read("labels.json", json.dumps(content).encode())
 
-    assert [each.path for each in answers] == ["file:/landing/1.jpg", "file:/landing/3.jpg"]
-    assert rejected == [Rejected("labels.json, annotation 2", reason)]
+    assert [annotation.path for annotation in annotations] == ["file:/landing/1.jpg", "file:/landing/3.jpg"]
+    assert rejected == [Rejection("labels.json, annotation 2", reason)]
 
 
 @pytest.mark.parametrize(
     ("label", "reason"),
     [
-        ('["flag", "ak47"]', "label: has 2 classes, and an image has one"),
+        ('["flag", "ak47"]', "label: 2 classes instead of 1. Export a project with one class per image."),
         (
             '[{"label": "flag", "topX": 0.1}]',
-            "label: is a region of the image; export a project that classifies whole images",
+            "label: a region of the image. Export a project that classifies whole images.",
         ),
     ],
 )
-def test_a_label_of_another_kind_of_project_is_named(label: str, reason: str) -> None:
+def test_label_of_another_project_type_is_named(label: str, reason: str) -> None:
     content = f'{{"image_url": "{url(1)}", "label": {label}}}\n{{"image_url": "{url(2)}", "label": ["flag"]}}\n'
 
-    answers, rejected = read("labels.jsonl", content.encode())
+    annotations, rejected = read("labels.jsonl", content.encode())
 
-    assert [(each.path, each.name) for each in answers] == [("file:/landing/2.jpg", "flag")]
-    assert rejected == [Rejected("labels.jsonl, line 1", reason)]
+    assert [(annotation.path, annotation.name) for annotation in annotations] == [("file:/landing/2.jpg", "flag")]
+    assert rejected == [Rejection("labels.jsonl, line 1", reason)]
 
 
-def test_an_image_that_was_only_listed_is_not_one_that_was_skipped() -> None:
+def test_image_without_annotation_is_not_counted_as_skipped() -> None:
     listed = read("labels.jsonl", json.dumps({"image_url": url(1)}).encode())
     skipped, _ = read("labels.jsonl", json.dumps({"image_url": url(1), "label": ""}).encode())
 
-    assert listed == ([], [Rejected("labels.jsonl, line 1", "label: is missing")])
-    assert [(each.path, each.name, each.label) for each in skipped] == [("file:/landing/1.jpg", "", None)]
+    assert listed == ([], [Rejection("labels.jsonl, line 1", "label: missing. Label the image, then export again.")])
+    assert [(annotation.path, annotation.name, annotation.label) for annotation in skipped] == [
+        ("file:/landing/1.jpg", "", None)
+    ]

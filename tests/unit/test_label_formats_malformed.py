@@ -1,4 +1,4 @@
-"""Malformed exports: each is told in one sentence, and what can be read of it is."""
+"""Tests of malformed exports: each is rejected with its place and a reason, and readable rows are parsed."""
 
 import json
 import tracemalloc
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.import_labels.formats import SUFFIXES, Rejected, parse
-from components.import_labels.import_answers import ImportResult
+from components.import_labels.import_annotations import ImportResult
 from components.import_labels.report import write_report
+from components.labeling.formats import SUFFIXES, Rejection, parse
 
 URL = "AmlDatastore://to_label/batch/images/ab-1.jpg"
 COCO = json.dumps(
@@ -29,44 +29,44 @@ FORMULA = '=HYPERLINK("http://example.org","cat")'
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_an_export_in_utf_16_is_named(suffix: str) -> None:
+def test_utf_16_export_is_named(suffix: str) -> None:
     content = TABLE.encode("utf-16")
 
     assert parse("labels" + suffix, content) == (
         [],
-        [Rejected("labels" + suffix, "is not UTF-8 (byte 1); export it as UTF-8")],
+        [Rejection("labels" + suffix, "The file is not UTF-8 (byte 1). Export it as UTF-8.")],
     )
 
 
 @given(st.integers(1, len(COCO) - 1))
-def test_a_coco_file_that_was_cut_off_is_named(length: int) -> None:
+def test_truncated_coco_file_is_named(length: int) -> None:
     assert parse("labels.json", COCO[:length].encode()) == (
         [],
-        [Rejected("labels.json", "is no JSON, or a part of it; export it again")],
+        [Rejection("labels.json", "The file is not valid JSON, or is truncated. Export it again.")],
     )
 
 
 @given(st.integers(1, len(LINE) - 1))
-def test_of_json_lines_that_were_cut_off_all_but_the_last_are_read(length: int) -> None:
-    answers, rejected = parse("labels.jsonl", f"{LINE}\n{LINE}\n{LINE[:length]}".encode())
+def test_truncated_json_lines_are_read_except_the_last(length: int) -> None:
+    annotations, rejected = parse("labels.jsonl", f"{LINE}\n{LINE}\n{LINE[:length]}".encode())
 
-    assert [each.where for each in answers] == ["labels.jsonl, line 1", "labels.jsonl, line 2"]
-    assert rejected == [Rejected("labels.jsonl, line 3", "is no JSON")]
+    assert [located.place for located in annotations] == ["labels.jsonl, line 1", "labels.jsonl, line 2"]
+    assert rejected == [Rejection("labels.jsonl, line 3", "The line is not valid JSON. Export the file again.")]
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"images": {}, "annotations": [], "categories": []}', "[" * 100_000])
-def test_json_that_is_no_coco_is_named(content: str) -> None:
-    answers, (rejected,) = parse("labels.json", content.encode())
+def test_json_other_than_coco_is_named(content: str) -> None:
+    annotations, (rejected,) = parse("labels.json", content.encode())
 
-    assert (answers, rejected.where) == ([], "labels.json")
+    assert (annotations, rejected.place) == ([], "labels.json")
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
-def test_a_number_of_thousands_of_digits_is_named(suffix: str) -> None:
-    answers, (rejected,) = parse("labels" + suffix, b'{"path": "a.jpg", "label": ' + b"9" * 5000 + b"}")
+def test_number_with_thousands_of_digits_is_named(suffix: str) -> None:
+    annotations, (rejected,) = parse("labels" + suffix, b'{"path": "a.jpg", "label": ' + b"9" * 5000 + b"}")
 
-    assert answers == []
-    assert "is no JSON" in rejected.reason
+    assert annotations == []
+    assert "not valid JSON" in rejected.reason
 
 
 def coco_of(count: int) -> str:
@@ -89,14 +89,14 @@ def coco_of(count: int) -> str:
     ],
     ids=["csv", "json lines", "coco"],
 )
-def test_100_000_lines_are_read_in_memory_of_their_number(name: str, export_of: Callable[[int], str]) -> None:
+def test_hundred_thousand_lines_are_read_in_proportional_memory(name: str, export_of: Callable[[int], str]) -> None:
     def peak(lines: int) -> int:
         content = export_of(lines).encode()
         tracemalloc.start()
-        answers, rejected = parse(name, content)
+        annotations, rejected = parse(name, content)
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert (len(answers), rejected) == (lines, [])
+        assert (len(annotations), rejected) == (lines, [])
         return used
 
     assert peak(100_000) < 11 * peak(10_000)
@@ -107,29 +107,30 @@ def test_100_000_lines_are_read_in_memory_of_their_number(name: str, export_of: 
     [("a.json", COCO), ("a.jsonl", LINE), ("a.csv", TABLE), ("a.jsonl", OWN_LINE), ("a.csv", OWN_TABLE)],
     ids=["coco", "json lines", "csv", "our own json lines", "our own csv"],
 )
-def test_a_path_that_leads_upwards_is_named_and_waits_for_no_image(name: str, content: str) -> None:
+def test_path_with_parent_folders_is_named_and_not_read_again(name: str, content: str) -> None:
     (plain,), _ = parse(name, content.encode())
 
     assert parse(name, content.replace("to_label/", "to_label/../").encode()) == (
         [],
-        [Rejected(plain.where, "path: has '..' in it; write it as the manifest does", waits=False)],
+        [Rejection(plain.place, "path: contains '..'. Copy the path from the manifest.", retryable=False)],
     )
 
 
-def test_a_formula_in_a_cell_stays_text() -> None:
+def test_formula_in_a_cell_stays_text() -> None:
     quoted = FORMULA.replace('"', '""')
 
     (found,), rejected = parse("a.csv", f'Url,Label\n{URL},"{quoted}"\n'.encode())
 
-    assert (found.answer.name, found.answer.label, rejected) == (FORMULA, None, [])
+    assert (found.annotation.name, found.annotation.label, rejected) == (FORMULA, None, [])
 
 
-def test_markup_of_an_export_is_text_on_the_page(tmp_path: Path) -> None:
+def test_markup_in_an_export_is_text_in_the_report(tmp_path: Path) -> None:
     markup = "<img src=x onerror=alert(1)>"
 
     write_report(
         ImportResult(
-            "file:///answers", rejected=[Rejected("a.csv, line 2", f"'{markup}' can't be the name of a new class")]
+            "file:///annotations",
+            rejected=[Rejection("a.csv, line 2", f"name: '{markup}' is not allowed for a new class.")],
         ),
         str(tmp_path / "report.html"),
     )

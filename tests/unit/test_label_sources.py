@@ -1,4 +1,4 @@
-"""Where answers are read: which files are exports, and in which order."""
+"""Tests of the sources of annotations: which files count as exports, and in which order."""
 
 import os
 from pathlib import Path
@@ -6,27 +6,34 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from components.import_labels.sources import open_source
+from components.labeling.sources import open_source
 from components.settings import Settings
 
 
-def test_exports_are_found_at_any_depth_and_manifests_and_unfinished_files_are_none(tmp_path: Path) -> None:
+def test_exports_are_found_at_any_depth_without_manifests_and_partial_files(tmp_path: Path) -> None:
     for name in ("a.csv", "deep/er/B.JSONL", "b1/manifest.jsonl", "_part/c.json", "deep/.d.csv", "e.xlsx"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
 
-    assert {each.name for each in open_source(str(tmp_path), Settings.load()).exports()} == {"a.csv", "deep/er/B.JSONL"}
+    assert {export.name for export in open_source(str(tmp_path), Settings.load()).exports()} == {
+        "a.csv",
+        "deep/er/B.JSONL",
+    }
 
 
-def test_the_newest_export_of_a_folder_comes_first(tmp_path: Path) -> None:
+def test_newest_export_of_a_folder_comes_first(tmp_path: Path) -> None:
     for time, name in enumerate(("b.csv", "c.csv", "a.csv")):
         (tmp_path / name).write_text("")
         os.utime(tmp_path / name, (time, time))
 
-    assert [each.name for each in open_source(str(tmp_path), Settings.load()).exports()] == ["a.csv", "c.csv", "b.csv"]
+    assert [export.name for export in open_source(str(tmp_path), Settings.load()).exports()] == [
+        "a.csv",
+        "c.csv",
+        "b.csv",
+    ]
 
 
-def test_one_file_can_be_a_source(tmp_path: Path) -> None:
+def test_single_file_can_be_a_source(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("path,label\n")
     (tmp_path / "b.csv").write_text("")
     source = open_source(f"file://{tmp_path}/a.csv", Settings.load())
@@ -36,10 +43,10 @@ def test_one_file_can_be_a_source(tmp_path: Path) -> None:
     assert (export.name, source.read(export)) == ("a.csv", b"path,label\n")
 
 
-def test_a_source_that_is_missing_or_of_another_format_is_named(tmp_path: Path) -> None:
+def test_missing_source_or_unknown_format_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.xlsx").write_text("")
 
     with pytest.raises(InputError, match=r"^source: no file or folder 'file://.*nowhere'"):
         open_source(str(tmp_path / "nowhere"), Settings.load()).exports()
-    with pytest.raises(InputError, match=r"^source: '.*labels.xlsx' ends in none of .csv, .jsonl"):
+    with pytest.raises(InputError, match=r"^source: '.*labels.xlsx' has an unknown format. Give a file of .csv"):
         open_source(str(tmp_path / "labels.xlsx"), Settings.load())

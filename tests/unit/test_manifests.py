@@ -1,19 +1,20 @@
-"""Manifests against the code that they are for. What a real API server says of them is in tests/cluster."""
+"""The manifests agree with the code. tests/cluster applies them to a real API server."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
-from components.cluster.labels import LABELS
-from components.cluster.pod import FIELD_PATHS, POD_ENVIRONMENT_PREFIX
-from components.container_images import SPARK, TRAINER
+from components.cluster.pod import FIELD_PATHS, LABELS, POD_ENVIRONMENT_PREFIX
+from components.container_images import SPARK, TRAINER_GPU
 from components.settings import ENVIRONMENT_PREFIX, Settings
-from pipelines.platform import CONFIG_MAP, SECRET
-from tests.cluster.kustomize import COMPONENTS, OVERLAYS, installation, render
+from pipelines.platform import CONFIG_MAP, RETRIES, SECRET
+from tests.support.kustomize import COMPONENTS, MANIFESTS, OVERLAYS, installation, render
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders the overlays")
 
@@ -25,15 +26,15 @@ _PREFIX = "image-pipelines"
 
 @pytest.fixture(scope="module", params=OVERLAYS)
 def objects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """All objects of an overlay with every component, for other parameters than the default ones."""
+    """All objects of an overlay with all components, with parameters that differ from the defaults."""
     folder = tmp_path_factory.mktemp("manifests")
-    images = {SPARK: "registry.test/spark:2", TRAINER: "registry.test/trainer:2"}
+    images = {SPARK: "registry.test/spark:2", TRAINER_GPU: "registry.test/trainer:2"}
     names = {image.rpartition(":")[0]: other for image, other in images.items()}
     return render(installation(folder, str(request.param), COMPONENTS, NAMESPACE, ACCOUNT, names))
 
 
 def templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the pod templates, by the name of what has them."""
+    """Return the pod templates by the name of their workload."""
     return {
         each["metadata"]["name"]: each["spec"]["template"] for each in objects if "template" in each.get("spec", {})
     }
@@ -49,13 +50,13 @@ def find(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     return found
 
 
-def test_each_component_can_be_taken_alone(tmp_path: Path) -> None:
+def test_each_component_works_without_the_others(tmp_path: Path) -> None:
     without = len(render(installation(tmp_path / "none", "standalone")))
 
     assert all(len(render(installation(tmp_path / name, "standalone", [name]))) > without for name in COMPONENTS)
 
 
-def test_every_key_of_the_config_map_is_a_setting_that_is_no_secret(objects: list[dict[str, Any]]) -> None:
+def test_every_key_of_the_config_map_is_a_setting_without_secrets(objects: list[dict[str, Any]]) -> None:
     settings = {
         ENVIRONMENT_PREFIX + name.upper()
         for name, field in Settings.model_fields.items()
@@ -65,7 +66,7 @@ def test_every_key_of_the_config_map_is_a_setting_that_is_no_secret(objects: lis
     assert find(objects, "ConfigMap", CONFIG_MAP)["data"].keys() <= settings
 
 
-def test_every_value_of_the_config_map_is_one_that_settings_take(
+def test_every_value_of_the_config_map_is_a_valid_setting(
     objects: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = find(objects, "ConfigMap", CONFIG_MAP)["data"]
@@ -78,7 +79,7 @@ def test_every_value_of_the_config_map_is_one_that_settings_take(
         assert str(getattr(settings, name.removeprefix(ENVIRONMENT_PREFIX).lower())) == value
 
 
-def test_secrets_are_only_referred_to_and_by_the_names_of_settings(objects: list[dict[str, Any]]) -> None:
+def test_manifests_refer_to_secrets_by_the_names_of_settings_and_contain_none(objects: list[dict[str, Any]]) -> None:
     secrets = {
         ENVIRONMENT_PREFIX + name.upper()
         for name, field in Settings.model_fields.items()
@@ -115,7 +116,7 @@ def test_images_are_those_of_the_compiled_pipelines_and_can_be_replaced(
 ) -> None:
     plain = render(installation(tmp_path, "standalone", COMPONENTS))
 
-    assert {container["image"] for container in containers(plain)} == {SPARK, TRAINER}
+    assert {container["image"] for container in containers(plain)} == {SPARK, TRAINER_GPU}
     assert {container["image"] for container in containers(objects)} == {
         "registry.test/spark:2",
         "registry.test/trainer:2",
@@ -166,7 +167,9 @@ def test_every_selector_selects_our_pods_only(objects: list[dict[str, Any]]) -> 
         assert selected.get(_PART_OF) == _PREFIX or selected[_NAME] == each["metadata"]["name"], each
 
 
-def test_every_pod_is_what_pod_security_calls_restricted_and_has_bounds(objects: list[dict[str, Any]]) -> None:
+def test_every_pod_meets_the_restricted_standard_and_has_requests_and_a_memory_limit(
+    objects: list[dict[str, Any]],
+) -> None:
     for template in templates(objects).values():
         context = template["spec"]["securityContext"]
         assert (context["runAsNonRoot"], context["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
@@ -175,3 +178,62 @@ def test_every_pod_is_what_pod_security_calls_restricted_and_has_bounds(objects:
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
         assert container["resources"]["limits"].keys() == {"memory"}
+
+
+def test_the_patch_of_kubeflow_pipelines_changes_the_workflow_defaults_only(tmp_path: Path) -> None:
+    installed = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "workflow-controller-configmap", "namespace": "kubeflow"},
+        "data": {"artifactRepository": "archiveLogs: true\n", "workflowDefaults": "spec: {}\n"},
+    }
+    (tmp_path / "installed.yaml").write_text(yaml.safe_dump(installed))
+    shutil.copytree(MANIFESTS / "kubeflow-pipelines", tmp_path / "patch")
+    kustomization = {"resources": ["installed.yaml"], "components": ["patch"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+
+    (patched,) = render(tmp_path)
+
+    defaults = yaml.safe_load(patched["data"].pop("workflowDefaults"))
+    del installed["data"]["workflowDefaults"]  # type: ignore[attr-defined]
+    assert patched == installed
+    strategy = defaults["spec"]["templateDefaults"]["retryStrategy"]
+    assert (strategy["retryPolicy"], strategy["limit"]) == ("Always", str(RETRIES))
+    assert defaults["spec"]["ttlStrategy"] == {"secondsAfterCompletion": 3600}
+
+
+MESSAGES = {
+    # Status and message of a pod by Argo 4.0.5 and the kubelet, and whether Argo should retry the pod.
+    ("Error", "pod deleted"): True,
+    ("Error", "wait: Error (exit code 64): failed to save outputs"): True,
+    ("Failed", "main: Error (exit code 143)"): True,
+    ("Failed", "main: OOMKilled (exit code 137)"): True,
+    ("Failed", "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "): True,
+    ("Failed", "Pod ephemeral local storage usage exceeds the total limit of containers 20Mi. "): True,
+    ("Failed", 'Container main exceeded its local ephemeral storage limit "1Gi". '): True,
+    ("Failed", 'Usage of EmptyDir volume "scratch" exceeds the limit "1Gi". '): True,
+    ("Failed", "Pod was terminated in response to imminent node shutdown."): True,
+    ("Failed", "Pod was rejected: Node didn't have enough resource: cpu, requested: 2000"): True,
+    ("Failed", "Preempted in order to admit critical pod"): True,
+    ("Failed", "main: Error (exit code 1): source: no folder 's3a://a (exit code 137)'."): False,
+    ("Failed", "main: Error (exit code 1): lake: the lock was lost. Pod was rejected."): False,
+    ("Failed", "main: Error (exit code 1): launcher: exceeded quota: limited: requests.ephemeral-storage=8Gi"): False,
+    ("Failed", "main: Error (exit code 1): launcher: no node: 3 Insufficient ephemeral-storage."): False,
+    ("Failed", "Pod was active on the node longer than the specified deadline"): False,
+    # A group of tasks.
+    ("Error", ""): False,
+    ("Failed", ""): False,
+}
+
+
+@pytest.mark.parametrize(("status", "message"), MESSAGES, ids=str)
+def test_the_patch_retries_lost_pods_but_not_failed_tasks(status: str, message: str) -> None:
+    patch = yaml.safe_load((MANIFESTS / "kubeflow-pipelines" / "workflow-controller-configmap.yaml").read_text())
+    strategy = yaml.safe_load(patch["data"]["workflowDefaults"])["spec"]["templateDefaults"]["retryStrategy"]
+    of_status, *of_message = strategy["expression"].split("||")
+
+    assert of_status.strip() == '(lastRetry.status == "Error" && lastRetry.message != "")'
+    patterns = [re.fullmatch(r'\s*lastRetry\.message matches "([^"]+)"\s*', each) for each in of_message]
+    repeated = any(re.search(pattern[1], message) for pattern in patterns if pattern)
+    assert all(patterns)
+    assert ((status == "Error" and message != "") or repeated) is MESSAGES[status, message]

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.report import Picture, Report, duration, new_figure
+from components.report import Card, Picture, Preview, PreviewImage, Report, duration, new_figure, read_preview
 from components.report.numbers import format_column
-from tests.report_page import ReportPage
-from tests.report_samples import photograph
+from tests.support.report_page import ReportPage
+from tests.support.report_samples import photograph
 
 TWO_MEGABYTES = 2_000_000
 
@@ -37,6 +37,9 @@ def tags(page: str, *names: str) -> list[Tag]:
     return [tag for tag in parser.found if tag[0] in names]
 
 
+PREVIEW = Preview("Ingested images", "12 images.", [PreviewImage("data:image/png;base64,AAAA", "an image")], False)
+
+
 def read(report: Report) -> ReportPage:
     return ReportPage.parse(report.html())
 
@@ -51,7 +54,7 @@ def full_report() -> Report:
         .chart("Loss", figure, alt="Loss falls from 0.9 to 0.3")
         .table("Classes", ["class", "images"], [["zero", 178]])
         .gallery("Worst mistakes", [Picture(photograph(0), "seven, 51 %", "file:///landing/a.jpg")])
-        .links("Reports", [("ingest", "reports/ingest.html")])
+        .cards("Reports", [Card("ingest", "reports/ingest.html", PREVIEW)])
     )
 
 
@@ -61,7 +64,7 @@ def test_page_refers_to_nothing_outside_itself() -> None:
     sources = [
         attributes["src"] for _, attributes in tags(page, "img", "script", "iframe", "source") if "src" in attributes
     ]
-    assert len(sources) == 2
+    assert len(sources) == 3
     assert all(source.startswith("data:image/") for source in sources)
     assert not tags(page, "link", "script", "iframe", "object", "embed", "base")
     assert not re.search(r"url\(|@import", page)
@@ -69,7 +72,7 @@ def test_page_refers_to_nothing_outside_itself() -> None:
     assert policy["content"].startswith("default-src 'none'")
 
 
-def test_names_that_look_like_html_are_shown_as_they_are() -> None:
+def test_names_that_look_like_html_are_shown_unchanged() -> None:
     evil = "<script>alert(1)</script>\"'&"
     with new_figure() as (figure, axes):
         axes.set_title(evil)
@@ -80,22 +83,23 @@ def test_names_that_look_like_html_are_shown_as_they_are() -> None:
         .chart(evil, figure)
         .table(evil, [evil], [[evil]])
         .gallery(evil, [Picture(photograph(0), evil, evil), Picture(b"", evil, evil)])
-        .links(evil, [(evil, "a.html")])
+        .cards(evil, [Card(evil, "a.html", Preview(evil, evil, [PreviewImage("data:,", evil)], False))])
         .html()
     )
 
     assert "<script" not in page
     assert not tags(page, "script")
     pictures = [attributes["alt"] for _, attributes in tags(page, "img")]
-    assert pictures == [evil, f"{evil} ({evil})"]
+    assert pictures == [evil, f"{evil} ({evil})", evil]
 
 
-def test_every_picture_and_chart_says_what_it_is() -> None:
+def test_every_picture_and_chart_has_an_alternative_text() -> None:
     page = full_report().html()
 
     assert [attributes["alt"] for _, attributes in tags(page, "img")] == [
         "Loss falls from 0.9 to 0.3",
         "seven, 51 % (file:///landing/a.jpg)",
+        "an image",
     ]
     assert "<small>file:///landing/a.jpg</small>" in page
 
@@ -105,7 +109,7 @@ def test_page_with_200_photographs_is_under_two_megabytes() -> None:
         Picture(photograph(seed), f"photograph {seed}", f"file:///landing/{seed:04}.jpg") for seed in range(200)
     ]
 
-    page = Report("Scoring").gallery("Doubtful", pictures).html()
+    page = Report("Scoring").gallery("Uncertain", pictures).html()
 
     shown = len(tags(page, "img"))
     assert len(page.encode()) < TWO_MEGABYTES
@@ -113,7 +117,7 @@ def test_page_with_200_photographs_is_under_two_megabytes() -> None:
     assert shown == 200 or f"{200 - shown} more pictures are not shown." in page
 
 
-def test_page_with_more_than_fits_is_under_two_megabytes_and_counts_what_it_leaves_out() -> None:
+def test_page_with_too_many_items_is_under_two_megabytes_and_counts_the_omitted_ones() -> None:
     with new_figure() as (figure, axes):
         across, up = np.random.default_rng(0).random((2, 50_000))
         axes.scatter(across, up, s=1)
@@ -134,7 +138,7 @@ def test_page_with_more_than_fits_is_under_two_megabytes_and_counts_what_it_leav
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", photograph(0)[:200]], ids=["empty", "text", "truncated"])
-def test_picture_that_can_not_be_read_is_a_placeholder_with_its_path(content: bytes) -> None:
+def test_unreadable_picture_becomes_a_placeholder_with_its_path(content: bytes) -> None:
     page = Report("Ingest").gallery("Quarantined", [Picture(content, "broken", "file:///landing/b.jpg")]).html()
 
     assert not tags(page, "img")
@@ -147,7 +151,7 @@ def test_picture_that_can_not_be_read_is_a_placeholder_with_its_path(content: by
     ("mode", "file_format"),
     [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("P", "GIF"), ("I;16", "PNG"), ("1", "PNG"), ("LA", "PNG")],
 )
-def test_pictures_of_every_kind_are_shown(mode: str, file_format: str) -> None:
+def test_pictures_of_every_mode_and_format_are_shown(mode: str, file_format: str) -> None:
     buffer = io.BytesIO()
     Image.new(mode, (300, 200)).save(buffer, file_format)
 
@@ -170,7 +174,7 @@ def test_pictures_of_every_kind_are_shown(mode: str, file_format: str) -> None:
         ("12.3 s", "12.3 s"),
     ],
 )
-def test_numbers_are_written_for_people(value: object, shown: str) -> None:
+def test_numbers_have_grouped_digits_and_four_significant_ones(value: object, shown: str) -> None:
     page = Report("Numbers").figures({"figure": value}).html()  # type: ignore[dict-item]
 
     assert f"<dd>{shown}</dd>" in page
@@ -180,7 +184,7 @@ _numbers = st.lists(st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6)
 
 
 @given(numbers=_numbers)
-def test_numbers_of_a_column_have_their_decimal_points_below_each_other(numbers: list[float]) -> None:
+def test_numbers_in_a_column_are_aligned_at_the_decimal_point(numbers: list[float]) -> None:
     page = read(Report("Numbers").table("Numbers", ["value"], [[number] for number in numbers]))
 
     shown = [row["value"].replace(",", "") for row in page.tables["Numbers"]]
@@ -201,7 +205,7 @@ def test_numbers_of_a_column_have_their_decimal_points_below_each_other(numbers:
         ([0.000016, 0.0], ["1.6e-05", "0"]),
     ],
 )
-def test_a_column_has_as_many_decimals_as_its_numbers_need(values: list[float | None], shown: list[str]) -> None:
+def test_column_has_as_many_decimals_as_its_numbers_need(values: list[float | None], shown: list[str]) -> None:
     assert format_column(values) == shown
 
 
@@ -209,18 +213,18 @@ def test_a_column_has_as_many_decimals_as_its_numbers_need(values: list[float | 
     ("seconds", "shown"),
     [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"), (3_599.6, "1 h 0 min"), (12_030, "3 h 20 min")],
 )
-def test_a_duration_has_its_unit(seconds: float, shown: str) -> None:
+def test_duration_has_its_unit(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-def test_a_warning_is_none_of_the_other_paragraphs() -> None:
+def test_warning_differs_from_other_paragraphs() -> None:
     page = read(Report("Scoring").text("All is well.").warning("Nothing is well."))
 
     assert page.texts == ["All is well.", "Warning: Nothing is well."]
     assert page.warnings == ["Warning: Nothing is well."]
 
 
-def test_no_reader_ever_sees_half_a_page(tmp_path: Path) -> None:
+def test_page_is_written_atomically(tmp_path: Path) -> None:
     path = tmp_path / "run" / "report"
     report = full_report()
     report.write(path)
@@ -240,7 +244,7 @@ def test_no_reader_ever_sees_half_a_page(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["report"]
 
 
-def test_a_write_that_fails_keeps_the_page_that_was_there(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_existing_page(tmp_path: Path) -> None:
     path = tmp_path / "report"
     path.write_text("before")
 
@@ -249,3 +253,41 @@ def test_a_write_that_fails_keeps_the_page_that_was_there(tmp_path: Path) -> Non
 
     assert path.read_text() == "before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["report"]
+
+
+def test_preview_of_a_report_is_its_summary_and_its_first_chart() -> None:
+    with new_figure() as (figure, axes):
+        axes.plot([1, 2], [1, 2])
+    picture = Picture(photograph(0), "seven", "file:///landing/a.jpg")
+    page = Report("Training & more", summary="It is <good>.").gallery("Images", [picture])
+    page.chart("Loss", figure, alt="Loss falls").chart("Accuracy", figure)
+
+    preview = read_preview(page.html())
+
+    assert (preview.title, preview.summary, preview.is_chart) == ("Training & more", "It is <good>.", True)
+    (image,) = preview.images
+    assert image.alt == "Loss falls"
+    assert image.uri.startswith("data:image/svg+xml;base64,")
+
+
+def test_preview_of_a_report_without_charts_has_some_of_its_pictures() -> None:
+    pictures = [Picture(photograph(0), f"image {number}", "a.jpg") for number in range(20)]
+
+    preview = read_preview(Report("Ingest").gallery("Images", pictures).html())
+
+    assert not preview.is_chart
+    assert [image.alt for image in preview.images] == [f"image {number} (a.jpg)" for number in range(8)]
+
+
+def test_preview_of_a_report_without_pictures_has_none() -> None:
+    assert read_preview(Report("Ingest").html()) == Preview("Ingest", "", [], False)
+
+
+def test_cards_that_do_not_fit_lose_their_images_first() -> None:
+    large = Preview("Large", "A sentence.", [PreviewImage("data:image/png;base64," + "A" * 900_000, "chart")], True)
+
+    page = Report("Everything").cards("Reports", [Card(f"task {n}", f"{n}.html", large) for n in range(5)]).html()
+
+    assert len(page.encode()) < TWO_MEGABYTES
+    assert [attributes["href"] for _, attributes in tags(page, "a")] == [f"{n}.html" for n in range(5)]
+    assert len(tags(page, "img")) == 2

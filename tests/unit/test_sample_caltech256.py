@@ -1,4 +1,4 @@
-"""The promises of `pipelines.samples.caltech256.make_caltech256`, on an archive that is served on loopback."""
+"""`pipelines.samples.caltech256`, with an archive from a local server."""
 
 import csv
 import hashlib
@@ -64,7 +64,7 @@ def photographs() -> dict[str, bytes]:
 
 
 def archive_members() -> list[tuple[tarfile.TarInfo, bytes]]:
-    # The real archive holds such strays too.
+    # The real archive has such stray files too.
     strays = [
         member(f"{ROOT}/056.dog/greg", kind=tarfile.DIRTYPE),
         member(f"{ROOT}/056.dog/greg/vision309/056_0001.jpg", b"stray"),
@@ -103,29 +103,27 @@ def put_part(folder: Path, content: bytes, version: str) -> None:
 
 def assert_whole(folder: Path) -> None:
     for path, content in photographs().items():
-        place = f"unlabelled/{Path(path).name}" if path.endswith("_0001.jpg") else f"labelled/{path}"
+        place = f"unlabeled/{Path(path).name}" if path.endswith("_0001.jpg") else f"labeled/{path}"
         assert (folder / place).read_bytes() == content
     assert len(files(folder)) == len(photographs()) + len(["the archive", "the answers"])
 
 
-def test_the_first_image_of_each_class_arrives_later_and_all_others_are_labelled(
-    server: FileServer, tmp_path: Path
-) -> None:
+def test_first_image_of_each_class_is_unlabeled_and_all_others_are_labeled(server: FileServer, tmp_path: Path) -> None:
     sample = make(tmp_path, remote(server))
 
     assert_whole(tmp_path)
-    assert files(sample.unlabelled_folder) == ["001_0001.jpg", "056_0001.jpg", "198_0001.jpg", "257_0001.jpg"]
-    assert (sample.classes, sample.labelled, sample.unlabelled, sample.written) == (4, 8, 4, 13)
-    assert list(csv.reader(io.StringIO(sample.answers.read_text()))) == [
+    assert files(sample.unlabeled_folder) == ["001_0001.jpg", "056_0001.jpg", "198_0001.jpg", "257_0001.jpg"]
+    assert (sample.classes, sample.labeled, sample.unlabeled, sample.written) == (4, 8, 4, 13)
+    assert list(csv.reader(io.StringIO(sample.true_labels.read_text()))) == [
         ["path", "label", "name"],
-        ["unlabelled/001_0001.jpg", "1", "ak47"],
-        ["unlabelled/056_0001.jpg", "56", "dog"],
-        ["unlabelled/198_0001.jpg", "198", "spider"],
-        ["unlabelled/257_0001.jpg", "257", "clutter"],
+        ["unlabeled/001_0001.jpg", "1", "ak47"],
+        ["unlabeled/056_0001.jpg", "56", "dog"],
+        ["unlabeled/198_0001.jpg", "198", "spider"],
+        ["unlabeled/257_0001.jpg", "257", "clutter"],
     ]
 
 
-def test_a_second_call_writes_nothing_and_downloads_nothing(server: FileServer, tmp_path: Path) -> None:
+def test_second_call_writes_and_downloads_nothing(server: FileServer, tmp_path: Path) -> None:
     make(tmp_path, remote(server))
     before = {path: (tmp_path / path).stat().st_mtime_ns for path in files(tmp_path)}
 
@@ -136,9 +134,9 @@ def test_a_second_call_writes_nothing_and_downloads_nothing(server: FileServer, 
     assert server.ranges == [""]
 
 
-def test_an_extraction_that_was_interrupted_is_completed_without_the_server(server: FileServer, tmp_path: Path) -> None:
+def test_interrupted_extraction_is_completed_offline(server: FileServer, tmp_path: Path) -> None:
     make(tmp_path, remote(server))
-    (tmp_path / "labelled" / "056.dog" / "056_0002.jpg").unlink()
+    (tmp_path / "labeled" / "056.dog" / "056_0002.jpg").unlink()
 
     again = make(tmp_path, remote(server))
 
@@ -147,7 +145,7 @@ def test_an_extraction_that_was_interrupted_is_completed_without_the_server(serv
     assert server.ranges == [""]
 
 
-def test_a_download_that_was_killed_goes_on_where_it_was(server: FileServer, tmp_path: Path) -> None:
+def test_killed_download_is_resumed(server: FileServer, tmp_path: Path) -> None:
     server.stalls_after = 320 * KIBIBYTE
     part = tmp_path / f"{ARCHIVE_NAME}.part"
     archive = remote(server)
@@ -160,27 +158,27 @@ def test_a_download_that_was_killed_goes_on_where_it_was(server: FileServer, tmp
     process.send_signal(signal.SIGKILL)
     process.wait()
     server.stalls_after = None
-    kept = part.stat().st_size
+    received = part.stat().st_size
 
     make(tmp_path, archive)
 
-    assert server.ranges == ["", f"bytes={kept}-"]
-    assert server.served[1] == len(server.content) - kept
+    assert server.ranges == ["", f"bytes={received}-"]
+    assert server.served[1] == len(server.content) - received
     assert_whole(tmp_path)
 
 
-def test_a_connection_that_drops_is_taken_up_however_often(server: FileServer, tmp_path: Path) -> None:
-    # More often than what brings nothing is tried again.
+def test_dropped_connection_is_resumed_any_number_of_times(server: FileServer, tmp_path: Path) -> None:
+    # More drops than attempts without progress are allowed.
     server.drops = [100 * KIBIBYTE] * 7
 
     make(tmp_path, remote(server))
 
     assert_whole(tmp_path)
-    # What is lost of each connection is less than a chunk, of 64 KiB.
+    # Each connection loses less than one chunk of 64 KiB.
     assert server.ranges == ["", *(f"bytes={64 * KIBIBYTE * drop}-" for drop in range(1, 8))]
 
 
-def test_a_server_that_is_busy_is_asked_again(server: FileServer, tmp_path: Path) -> None:
+def test_busy_server_is_asked_again(server: FileServer, tmp_path: Path) -> None:
     server.statuses = [503]
 
     make(tmp_path, remote(server))
@@ -188,7 +186,7 @@ def test_a_server_that_is_busy_is_asked_again(server: FileServer, tmp_path: Path
     assert_whole(tmp_path)
 
 
-def test_a_server_that_takes_no_range_sends_all_again(server: FileServer, tmp_path: Path) -> None:
+def test_server_without_ranges_sends_the_whole_file_again(server: FileServer, tmp_path: Path) -> None:
     server.takes_ranges = False
     put_part(tmp_path, server.content[: 100 * KIBIBYTE], server.tag)
 
@@ -198,7 +196,7 @@ def test_a_server_that_takes_no_range_sends_all_again(server: FileServer, tmp_pa
     assert_whole(tmp_path)
 
 
-def test_a_file_that_never_gets_further_is_given_up(server: FileServer, tmp_path: Path) -> None:
+def test_download_without_progress_is_given_up(server: FileServer, tmp_path: Path) -> None:
     server.takes_ranges = False
     server.drops = [100 * KIBIBYTE] * 100
 
@@ -209,48 +207,50 @@ def test_a_file_that_never_gets_further_is_given_up(server: FileServer, tmp_path
 
 
 @pytest.mark.parametrize("takes_if_range", [True, False])
-def test_a_part_of_another_version_is_dropped(server: FileServer, tmp_path: Path, takes_if_range: bool) -> None:
+def test_partial_file_of_another_version_is_discarded(server: FileServer, tmp_path: Path, takes_if_range: bool) -> None:
     server.takes_if_range = takes_if_range
     put_part(tmp_path, bytes(100 * KIBIBYTE), '"0"')
 
     make(tmp_path, remote(server))
 
     assert server.served[-1] == len(server.content)
-    # A server that heeds the version sends the whole file at once.
+    # A server that supports If-Range sends the whole file in the first response.
     assert len(server.ranges) == (1 if takes_if_range else 2)
     assert_whole(tmp_path)
 
 
-def test_a_file_of_another_checksum_is_removed_and_nothing_of_it_extracted(server: FileServer, tmp_path: Path) -> None:
+def test_file_with_a_wrong_checksum_is_removed_and_not_extracted(server: FileServer, tmp_path: Path) -> None:
     archive = remote(server)
     server.content = server.content[:-1] + b"!"
 
-    with pytest.raises(InputError, match=rf"^url: '.*' gave a file of SHA-256 [0-9a-f]+ instead of {archive.sha256}"):
+    with pytest.raises(InputError, match=rf"^url: the file .* has the SHA-256 [0-9a-f]+ instead of {archive.sha256}"):
         make(tmp_path, archive)
 
     assert files(tmp_path) == []
 
 
-def test_a_file_of_another_length_is_not_downloaded(server: FileServer, tmp_path: Path) -> None:
+def test_file_with_a_wrong_length_is_not_downloaded(server: FileServer, tmp_path: Path) -> None:
     archive = remote(server)
     server.content += b"!"
 
-    with pytest.raises(InputError, match=r"^url: '.*' is [\d,]+ bytes long, .* Give the address of a true copy\.$"):
+    with pytest.raises(
+        InputError, match=r"^url: '.*' has [\d,]+ bytes instead of .* Give the address of an exact copy\.$"
+    ):
         make(tmp_path, archive)
 
     assert files(tmp_path) == []
 
 
-def test_an_archive_that_was_put_there_and_is_another_one_is_told_and_kept(server: FileServer, tmp_path: Path) -> None:
+def test_other_archive_in_the_folder_is_reported_and_kept(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / ARCHIVE_NAME).write_bytes(b"another one")
 
-    with pytest.raises(InputError, match=r"^to: '.*' is not the file of SHA-256 .* Remove it"):
+    with pytest.raises(InputError, match=r"^to: the SHA-256 of '.*' is not .* Remove the file"):
         make(tmp_path, remote(server))
 
     assert files(tmp_path) == [ARCHIVE_NAME]
 
 
-def test_an_address_without_the_file_is_told_at_once(server: FileServer, tmp_path: Path) -> None:
+def test_missing_file_on_the_server_raises_an_error_at_once(server: FileServer, tmp_path: Path) -> None:
     server.statuses = [404]
 
     with pytest.raises(InputError, match=r"^url: can't download '.*' \(404 Not Found\)\. Check .* a mirror"):
@@ -259,7 +259,7 @@ def test_an_address_without_the_file_is_told_at_once(server: FileServer, tmp_pat
     assert len(server.ranges) == 1
 
 
-def test_an_address_where_nobody_answers_is_told(tar: bytes, tmp_path: Path) -> None:
+def test_absent_server_raises_an_error(tar: bytes, tmp_path: Path) -> None:
     with serving(tar) as server:
         archive = remote(server)
 
@@ -267,19 +267,21 @@ def test_an_address_where_nobody_answers_is_told(tar: bytes, tmp_path: Path) -> 
         make(tmp_path, archive)
 
 
-def test_a_disk_without_room_is_told_before_anything_is_downloaded(server: FileServer, tmp_path: Path) -> None:
+def test_full_disk_is_reported_before_the_download(server: FileServer, tmp_path: Path) -> None:
     archive = RemoteFile(server.url, 2**60, "")
 
-    with pytest.raises(InputError, match=r"^to: '.*' has [\d,.]+ GB free, and [\d,.]+ GB are needed\. Give a folder"):
+    with pytest.raises(
+        InputError, match=r"^to: '.*' has [\d,.]+ GB of free space, .* needs [\d,.]+ GB\. Choose a folder"
+    ):
         make(tmp_path, archive)
 
     assert server.ranges == []
 
 
-def test_a_place_that_can_not_be_written_to_is_told_in_one_sentence(server: FileServer, tmp_path: Path) -> None:
+def test_read_only_folder_raises_one_sentence(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(InputError, match=r"^to: can't write to '.*file' \(.+\)\. Give a folder"):
+    with pytest.raises(InputError, match=r"^to: can't write to '.*file' \(.+\)\. Choose a folder"):
         make(tmp_path / "file", remote(server))
 
 
@@ -296,21 +298,21 @@ def test_a_place_that_can_not_be_written_to_is_told_in_one_sentence(server: File
     ],
     ids=["up", "up within", "absolute", "symlink", "symlink out", "hard link", "pipe"],
 )
-def test_an_archive_with_a_link_or_a_path_that_leads_elsewhere_is_refused_whole(
+def test_archive_with_a_link_or_an_outside_path_is_refused(
     hostile: tuple[tarfile.TarInfo, bytes], tmp_path: Path
 ) -> None:
     folder = tmp_path / "sample"
-    # The last one: what is before it must not have been extracted either.
+    # At the end: no earlier member may be extracted either.
     with (
         serving(tar_of([*archive_members(), hostile])) as server,
-        pytest.raises(InputError, match=rf"^url: the archive holds '{hostile[0].name}', .*nothing was extracted"),
+        pytest.raises(InputError, match=rf"^url: member '{hostile[0].name}' of the archive .* Nothing was extracted"),
     ):
         make(folder, remote(server))
 
     assert files(tmp_path) == [f"sample/{ARCHIVE_NAME}"]
 
 
-def test_progress_of_download_and_extraction_is_shown(server: FileServer, tmp_path: Path) -> None:
+def test_download_and_extraction_show_progress(server: FileServer, tmp_path: Path) -> None:
     shown = io.StringIO()
 
     make_caltech256(tmp_path, Console(file=shown, width=200), remote(server))
@@ -322,7 +324,7 @@ def test_progress_of_download_and_extraction_is_shown(server: FileServer, tmp_pa
     assert "737.3/737.3 kB" in extract
 
 
-def test_a_mirror_must_have_the_very_archive(server: FileServer, tmp_path: Path) -> None:
+def test_mirror_must_have_the_identical_archive(server: FileServer, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["sample", "caltech256", "--to", str(tmp_path), "--url", server.url])
 
     assert isinstance(result.exception, InputError)

@@ -1,12 +1,12 @@
-"""How remote stores are reached: by Spark and by Python alike, and without a word of the secrets."""
+"""Test the access to remote stores: same for Hadoop and fsspec, without showing secrets."""
 
 import pickle
 
 import pytest
 
 from components.settings import Settings
-from components.storage import Access, open_store
-from components.storage.stores import RemoteStore
+from components.storage.access import Access
+from components.storage.stores import RemoteStore, open_store
 
 SECRETS = {"s3_secret_key": "s3cret-of-s3", "azure_account_key": "c2VjcmV0LW9mLWF6dXJl"}
 AZURE_URI = "abfss://images@acct.dfs.core.windows.net/lake"
@@ -16,11 +16,11 @@ def access(**values: str) -> Access:
     return Access.of(Settings.load(**values))
 
 
-def test_a_server_of_ones_own_is_asked_by_paths_with_its_keys() -> None:
+def test_custom_s3_endpoint_is_used_with_path_style_and_its_keys() -> None:
     keys = {"s3_access_key": "me", "s3_secret_key": SECRETS["s3_secret_key"]}
-    made = access(s3_endpoint="http://minio:9000", **keys)
+    stores_access = access(s3_endpoint="http://minio:9000", **keys)
 
-    configuration, options = made.hadoop_configuration(), made.options("s3a")
+    configuration, options = stores_access.hadoop_configuration(), stores_access.options("s3a")
 
     assert configuration["fs.s3a.endpoint"] == options["endpoint_url"] == "http://minio:9000"
     assert configuration["fs.s3a.connection.ssl.enabled"] == "false"
@@ -31,10 +31,10 @@ def test_a_server_of_ones_own_is_asked_by_paths_with_its_keys() -> None:
     assert (options["key"], options["secret"]) == tuple(keys.values())
 
 
-def test_amazons_s3_is_asked_as_amazon_says() -> None:
-    made = access(s3_region="eu-central-1")
+def test_amazon_s3_is_used_with_its_defaults() -> None:
+    stores_access = access(s3_region="eu-central-1")
 
-    configuration, options = made.hadoop_configuration(), made.options("s3a")
+    configuration, options = stores_access.hadoop_configuration(), stores_access.options("s3a")
 
     assert configuration["fs.s3a.endpoint.region"] == "eu-central-1"
     provider = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
@@ -43,16 +43,16 @@ def test_amazons_s3_is_asked_as_amazon_says() -> None:
     assert options.keys() == {"use_listings_cache", "config_kwargs", "client_kwargs"}
 
 
-def test_azure_is_asked_with_the_key_of_the_account() -> None:
-    made = access(azure_account_key=SECRETS["azure_account_key"], azure_client_id="also set")
+def test_azure_is_used_with_the_account_key() -> None:
+    stores_access = access(azure_account_key=SECRETS["azure_account_key"], azure_client_id="also set")
 
-    assert made.hadoop_configuration()["fs.azure.account.key"] == SECRETS["azure_account_key"]
-    assert made.options("abfss")["account_key"] == SECRETS["azure_account_key"]
+    assert stores_access.hadoop_configuration()["fs.azure.account.key"] == SECRETS["azure_account_key"]
+    assert stores_access.options("abfss")["account_key"] == SECRETS["azure_account_key"]
 
 
-def test_azure_is_asked_with_the_workload_identity_that_its_webhook_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_FEDERATED_TOKEN_FILE": "/token"}
-    for name, value in given.items():
+def test_azure_is_used_with_the_workload_identity_of_its_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_FEDERATED_TOKEN_FILE": "/token"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     configuration = access().hadoop_configuration()
@@ -66,14 +66,14 @@ def test_azure_is_asked_with_the_workload_identity_that_its_webhook_gives(monkey
     ]
 
 
-def test_access_can_be_sent_to_workers_and_shows_no_secret() -> None:
-    made = access(s3_access_key="me", **SECRETS)
+def test_access_is_picklable_and_shows_no_secret() -> None:
+    stores_access = access(s3_access_key="me", **SECRETS)
 
-    assert pickle.loads(pickle.dumps(made)) == made
-    assert not any(secret in repr(made) for secret in SECRETS.values())
+    assert pickle.loads(pickle.dumps(stores_access)) == stores_access
+    assert not any(secret in repr(stores_access) for secret in SECRETS.values())
 
 
-def test_a_uri_of_azure_names_its_account() -> None:
+def test_azure_uri_names_its_account() -> None:
     store = open_store(AZURE_URI, access(azure_account_key=SECRETS["azure_account_key"]))
 
     assert isinstance(store, RemoteStore)

@@ -1,4 +1,4 @@
-"""One spelling for one place."""
+"""Test that each location has one normalized URI."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from components.errors import InputError
 from components.storage import uri
 
-# Names as file systems and object stores take them.
+# Names that file systems and object stores allow.
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1).filter(
     lambda name: name not in (".", "..")
 )
@@ -33,7 +33,7 @@ schemes = st.sampled_from([("file:", "file:///"), ("s3a:/", "s3a://"), ("s3:/", 
         ("abfss://lake@account.dfs.core.windows.net//a", "abfss://lake@account.dfs.core.windows.net/a"),
     ],
 )
-def test_a_place_has_one_spelling(given_: str, expected: str) -> None:
+def test_each_location_has_one_spelling(given_: str, expected: str) -> None:
     assert uri.normalize(given_, "lake") == expected
 
 
@@ -44,41 +44,41 @@ def test_a_place_has_one_spelling(given_: str, expected: str) -> None:
         *("s3a://", "abfss:///", "/a/../b", "file:///..", "s3a://bucket/../other"),
     ],
 )
-def test_what_names_no_place_is_refused_by_the_fields_name(text: str) -> None:
+def test_invalid_location_is_refused_with_the_fields_name(text: str) -> None:
     with pytest.raises(InputError, match=r"^annotations_source: "):
         uri.normalize(text, "annotations_source")
 
 
 @given(schemes, st.lists(st.tuples(slashes, names), min_size=1, max_size=4), st.sampled_from(["", "/", "//", "/."]))
-def test_slashes_do_not_count(scheme: tuple[str, str], parts: list[tuple[str, str]], end: str) -> None:
+def test_extra_slashes_are_ignored(scheme: tuple[str, str], parts: list[tuple[str, str]], end: str) -> None:
     written = scheme[0] + "".join(slash + name for slash, name in parts) + end
 
     assert uri.normalize(written, "lake") == scheme[1] + "/".join(name for _, name in parts)
 
 
 @given(st.text() | st.from_regex(r"\A(file|s3|s3a|abfss):/.*\Z"))
-def test_a_normalised_uri_stays_as_it_is(text: str) -> None:
+def test_normalizing_is_idempotent(text: str) -> None:
     try:
-        normalised = uri.normalize(text, "lake")
+        normalized = uri.normalize(text, "lake")
     except InputError:
         return
-    assert uri.normalize(normalised, "lake") == normalised
+    assert uri.normalize(normalized, "lake") == normalized
 
 
 @given(paths)
-def test_a_path_comes_back_from_its_uri(parts: list[str]) -> None:
+def test_path_round_trips_through_its_uri(parts: list[str]) -> None:
     path = Path("/", *parts)
 
     assert uri.local_path(uri.normalize(str(path), "lake")) == path
 
 
 @pytest.mark.parametrize("remote", ["s3a://bucket/file:///a", "abfss://lake@account/a"])
-def test_a_remote_uri_has_no_local_path(remote: str) -> None:
+def test_remote_uri_has_no_local_path(remote: str) -> None:
     assert uri.local_path(remote) is None
 
 
 @given(schemes, paths, st.lists(names, min_size=1, max_size=3))
-def test_joining_leaves_a_normalised_uri(scheme: tuple[str, str], parts: list[str], below: list[str]) -> None:
+def test_joining_leaves_a_normalized_uri(scheme: tuple[str, str], parts: list[str], below: list[str]) -> None:
     root = uri.normalize("/".join((scheme[0], "bucket", *parts)), "lake")
 
     joined = uri.join(root, *below)
@@ -86,16 +86,16 @@ def test_joining_leaves_a_normalised_uri(scheme: tuple[str, str], parts: list[st
     assert joined == uri.normalize(joined, "lake") == f"{root}/{'/'.join(below)}"
 
 
-def test_the_root_of_a_file_system_can_be_joined() -> None:
+def test_file_system_root_can_be_joined() -> None:
     assert uri.join("file:///", "images") == "file:///images"
 
 
 @given(st.lists(names.map(lambda name: f"file:///{name}"), min_size=2, max_size=2, unique=True))
-def test_different_places_have_different_digests_that_are_file_names(places: list[str]) -> None:
-    first, second = (uri.digest(place) for place in places)
+def test_different_locations_have_different_digests_valid_as_file_names(locations: list[str]) -> None:
+    first, second = (uri.digest(location) for location in locations)
 
     assert first != second
-    assert first == uri.digest(places[0])
+    assert first == uri.digest(locations[0])
     assert len(first) == 16
     assert set(first) <= set("0123456789abcdef")
 
@@ -108,5 +108,5 @@ def test_different_places_have_different_digests_that_are_file_names(places: lis
         ("s3a://bucket/a.jpg", "s3a://bucket/a.jpg"),
     ],
 )
-def test_the_path_column_spells_local_files_with_one_slash(text: str, expected: str) -> None:
+def test_path_column_spells_local_files_with_one_slash(text: str, expected: str) -> None:
     assert uri.column_spelling(text) == expected

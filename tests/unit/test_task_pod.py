@@ -1,10 +1,10 @@
-"""The pods that the cluster's tests start are what the compiled pipelines say."""
+"""The pods that the cluster's tests start correspond to the compiled pipelines."""
 
 import json
 from typing import Any
 
 from components.container_images import SPARK
-from tests.cluster.task_pod import MAIN, CompiledTask
+from tests.support.task_pod import MAIN, CompiledTask
 
 
 def pod(task: CompiledTask, **parameters: Any) -> dict[str, Any]:
@@ -18,15 +18,15 @@ def main_container(pod: dict[str, Any]) -> dict[str, Any]:
     return dict(container)
 
 
-def test_inputs_are_the_pipelines_the_tasks_and_the_defaults() -> None:
+def test_inputs_come_from_the_pipeline_the_task_and_the_defaults() -> None:
     task = CompiledTask.load("scoring", "ingest-images")
 
-    given = {"source": "s3a://landing/new", "glob": "*.png"}
+    given = {"source": "s3a://landing/new", "ingest_options": {"glob": "*.png"}}
     values = task.executor_input({}, given, {})["inputs"]["parameterValues"]
 
     assert values["source"] == "s3a://landing/new"
-    assert values["glob"] == "*.png"
-    assert values["labelled"] is False
+    assert values["ingest_options"] == {"glob": "*.png"}
+    assert values["labeled"] is False
     assert values["continuous_interval"] == ""
     assert set(values) == set(task.component["inputDefinitions"]["parameters"])
 
@@ -36,7 +36,7 @@ def test_the_command_gets_the_input_in_place_of_the_placeholder() -> None:
 
     command = main_container(pod(task))["command"]
 
-    assert command[:2] == ["sh", "-ec"]
+    assert command[:5] == ["tini", "-g", "--", "sh", "-ec"]
     assert command[-2:] == ["--function_to_execute", "build_training_set"]
     given = json.loads(command[command.index("--executor_input") + 1])
     assert isinstance(given["inputs"]["parameterValues"]["files"], int)
@@ -44,7 +44,7 @@ def test_the_command_gets_the_input_in_place_of_the_placeholder() -> None:
     assert given["outputs"]["artifacts"]["report"]["artifacts"][0]["type"]["schemaTitle"] == "system.HTML"
 
 
-def test_settings_and_the_pods_fields_are_the_environment() -> None:
+def test_environment_has_settings_and_the_fields_of_the_pod() -> None:
     task = CompiledTask.load("training", "ingest-images")
 
     container = main_container(pod(task))
@@ -62,7 +62,7 @@ def test_settings_and_the_pods_fields_are_the_environment() -> None:
     assert environment["IMAGE_PIPELINES_POD_IP"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
 
 
-def test_the_pool_is_the_pipelines_parameter() -> None:
+def test_the_pool_is_a_parameter_of_the_pipeline() -> None:
     task = CompiledTask.load("training", "ingest-images")
     spot = {"key": "spot", "operator": "Exists"}
 
@@ -90,7 +90,15 @@ def test_limits_and_deadline_are_the_compiled_ones_and_requests_can_be_smaller()
     assert made["spec"]["serviceAccountName"] == "runner"
 
 
-def test_what_a_task_passes_on_to_its_job_it_loses_unless_it_keeps_it() -> None:
+def test_compiled_request_below_the_largest_allowed_one_is_kept() -> None:
+    task = CompiledTask.load("training", "check-parameters")
+
+    resources = main_container(pod(task))["resources"]
+
+    assert resources["requests"]["memory"] == task.container["resources"]["resourceMemoryRequest"]
+
+
+def test_task_keeps_passed_on_configuration_only_if_declared() -> None:
     task = CompiledTask.load("training", "train-classifier")
 
     made = pod(task)
@@ -99,7 +107,8 @@ def test_what_a_task_passes_on_to_its_job_it_loses_unless_it_keeps_it() -> None:
     values = json.loads(container["command"][-3])["inputs"]["parameterValues"]
     passed = values["task_config"]
     assert passed["resources"]["requests"]["memory"] == "1Gi"
-    assert container["resources"] == {"requests": {"memory": "1Gi"}}
+    assert container["resources"] == passed["resources"]
+    assert container["resources"]["requests"]["cpu"] == "250m"
     assert values["training_set"] == "s3a://sets/1"
     assert passed["env"] == container["env"]
     assert passed["nodeSelector"] == made["spec"]["nodeSelector"] == {"pool": "cpu"}

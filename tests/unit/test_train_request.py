@@ -1,4 +1,4 @@
-"""What can be asked of a training, and the checkpoints that it goes on from."""
+"""Requests of trainings, and the checkpoints from which trainings resume."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from components.errors import InputError
-from components.train_classifier.checkpoint import Checkpoint, Progress
+from components.storage.files import Files
+from components.train_classifier.rank.checkpoint import Checkpoint, Progress
 from components.train_classifier.request import EpochMetrics, TrainingRequest, run_key
 
 
@@ -20,10 +21,10 @@ def make(tmp_path: Path, **values: Any) -> TrainingRequest:
         "features_directory": str(tmp_path),
         **values,
     }
-    return TrainingRequest.make(**given)
+    return TrainingRequest.make(Files(), **given)
 
 
-def test_the_references_training_is_the_default(tmp_path: Path) -> None:
+def test_defaults_equal_the_reference(tmp_path: Path) -> None:
     request = make(tmp_path)
     assert request.hyperparameters == {
         "backbone": "xception",
@@ -39,47 +40,54 @@ def test_the_references_training_is_the_default(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(("ranks", "epochs"), [(1, 12), (2, 6), (5, 3), (8, 2), (12, 1), (100, 1)])
-def test_epochs_are_12_divided_by_the_ranks_rounded_up(tmp_path: Path, ranks: int, epochs: int) -> None:
-    assert make(tmp_path, ranks=ranks).epochs == epochs
+@pytest.mark.parametrize("ranks", [1, 2, 5, 8, 12, 100])
+@pytest.mark.parametrize("given", [{}, {"epochs": 0}])
+def test_epochs_are_12_by_default_for_any_number_of_ranks(tmp_path: Path, ranks: int, given: dict[str, int]) -> None:
+    assert make(tmp_path, ranks=ranks, **given).epochs == 12
 
 
-def test_the_small_backbone_starts_from_random_weights_on_small_images(tmp_path: Path) -> None:
+def test_run_key_depends_on_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = run_key("id", make(tmp_path))
+    monkeypatch.setattr("components.train_classifier.request._RECIPE", 1)
+    assert run_key("id", make(tmp_path)) != now
+
+
+def test_small_backbone_has_random_weights_and_small_images(tmp_path: Path) -> None:
     request = make(tmp_path, backbone="small", weights="imagenet", image_size=0)
     assert (request.weights, request.image_size) == ("none", 32)
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("values", "message"),
     [
-        ({"backbone": "resnet"}, r"^backbone: .*'xception' or 'small'"),
-        ({"dropout": 1.0}, r"^dropout: .*less than 1, got 1.0"),
+        ({"backbone": "resnet"}, r"^backbone: .*xception or small"),
+        ({"dropout": 1.0}, r"^dropout: .*from 0 to below 1"),
         ({"learning_rate": 0.0}, r"^learning_rate: "),
         ({"learning_rate": float("nan")}, r"^learning_rate: "),
         ({"batch_size": 0}, r"^batch_size: "),
         ({"epochs": -1}, r"^epochs: "),
         ({"ranks": 0}, r"^ranks: "),
         ({"ranks": "two"}, r"^ranks: "),
-        ({"image_size": 64}, r"^image_size: 64 is less than xception can take. Give at least 71, or 0 for 299\.$"),
-        ({"image_size": 8, "backbone": "small"}, r"^image_size: 8 is less than small can take"),
-        ({"weights": "/no/such/file"}, r"^weights: no file '/no/such/file'"),
-        ({"weights": "/no/such/file", "backbone": "small"}, r"^weights: the small backbone is trained from scratch"),
+        ({"image_size": 64}, r"^image_size: 64 is too small for xception. Give at least 71, or 0 for 299\.$"),
+        ({"image_size": 8, "backbone": "small"}, r"^image_size: 8 is too small for small"),
+        ({"weights": "/no/such/file"}, r"^weights: file '/no/such/file' not found"),
+        ({"weights": "/no/such/file", "backbone": "small"}, r"^weights: the backbone small is trained from scratch"),
         ({"optimizer": "sgd"}, r"^optimizer: "),
     ],
 )
-def test_a_value_that_makes_no_sense_is_told_by_its_name(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(InputError, match=sentence):
+def test_invalid_value_raises_error_with_its_name(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         make(tmp_path, **values)
 
 
-def test_a_request_survives_its_file(tmp_path: Path) -> None:
+def test_request_is_read_as_it_was_written(tmp_path: Path) -> None:
     request = make(tmp_path, ranks=3, seed=7, timeline=True)
     uri = f"file://{tmp_path}/request.json"
-    request.write(uri)
-    assert TrainingRequest.read(uri) == request
+    request.write(uri, Files())
+    assert TrainingRequest.read(uri, Files()) == request
 
 
-def test_a_retry_has_the_key_of_the_first_try_and_another_training_another(tmp_path: Path) -> None:
+def test_run_key_is_equal_for_a_retry_and_differs_between_trainings(tmp_path: Path) -> None:
     first = run_key("id", make(tmp_path))
     assert run_key("id", make(tmp_path / "elsewhere", timeline=True)) == first
     others = [
@@ -98,7 +106,7 @@ def metrics(epoch: int, val_accuracy: float) -> EpochMetrics:
     )
 
 
-def test_training_stops_after_patience_epochs_without_a_better_one() -> None:
+def test_training_stops_after_patience_epochs_without_improvement() -> None:
     progress = Progress()
     better = [
         progress.add(metrics(epoch, value), patience=2) for epoch, value in enumerate([0.5, 0.7, 0.7, 0.6], start=1)
@@ -108,7 +116,16 @@ def test_training_stops_after_patience_epochs_without_a_better_one() -> None:
     assert progress.finished
 
 
-def test_patience_0_never_stops_a_training() -> None:
+def test_patience_begins_after_the_warm_up() -> None:
+    progress = Progress()
+    for epoch in range(1, 6):
+        assert not progress.finished
+        progress.add(metrics(epoch, 0.5), patience=2, warm_up=3)
+    assert progress.finished
+    assert progress.best_epoch == 1
+
+
+def test_patience_0_never_stops_training() -> None:
     progress = Progress()
     for epoch in range(1, 20):
         progress.add(metrics(epoch, 0.5), patience=0)
@@ -122,11 +139,11 @@ def checkpoint(epochs: int) -> Checkpoint:
     return made
 
 
-def test_a_checkpoint_comes_back_as_it_was_and_the_newest_two_are_kept(tmp_path: Path) -> None:
+def test_newest_checkpoint_is_read_as_written_and_all_but_two_are_removed(tmp_path: Path) -> None:
     for epochs in (1, 2, 3):
-        checkpoint(epochs).write(tmp_path.as_uri())
+        checkpoint(epochs).write(tmp_path.as_uri(), Files())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["epoch-00002.npz", "epoch-00003.npz"]
-    found = Checkpoint.read_newest(tmp_path.as_uri())
+    found = Checkpoint.read_newest(tmp_path.as_uri(), Files())
     assert found is not None
     assert found.progress == checkpoint(3).progress
     for ours, theirs in zip(found.variables, checkpoint(3).variables, strict=True):
@@ -134,22 +151,22 @@ def test_a_checkpoint_comes_back_as_it_was_and_the_newest_two_are_kept(tmp_path:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path: Path, damage: str) -> None:
+def test_checkpoint_before_a_damaged_one_is_read(tmp_path: Path, damage: str) -> None:
     for epochs in (1, 2):
-        checkpoint(epochs).write(tmp_path.as_uri())
+        checkpoint(epochs).write(tmp_path.as_uri(), Files())
     file = tmp_path / "epoch-00002.npz"
     whole = bytearray(file.read_bytes())
     if damage == "flipped":
         start = whole.find(np.full((2, 3), 2, np.float32).tobytes())
         whole[start] ^= 1
     file.write_bytes({"truncated": bytes(whole[:-100]), "flipped": bytes(whole), "empty": b""}[damage])
-    found = Checkpoint.read_newest(tmp_path.as_uri())
+    found = Checkpoint.read_newest(tmp_path.as_uri(), Files())
     assert found is not None
     assert found.progress.epochs == 1
 
 
-def test_no_checkpoint_is_a_start_from_nothing(tmp_path: Path) -> None:
-    assert Checkpoint.read_newest(tmp_path.as_uri()) is None
+def test_read_newest_without_checkpoint_returns_none(tmp_path: Path) -> None:
+    assert Checkpoint.read_newest(tmp_path.as_uri(), Files()) is None
 
 
 @pytest.mark.parametrize(
@@ -162,25 +179,24 @@ def test_no_checkpoint_is_a_start_from_nothing(tmp_path: Path) -> None:
         ("small", "imagenet", "none"),
     ],
 )
-def test_empty_weights_are_the_default(tmp_path: Path, backbone: str, weights: str, expected: str) -> None:
+def test_empty_weights_mean_the_backbones_default(tmp_path: Path, backbone: str, weights: str, expected: str) -> None:
     assert make(tmp_path, backbone=backbone, weights=weights).weights == expected
 
 
-def test_weights_that_are_left_out_are_the_default(tmp_path: Path) -> None:
+def test_missing_weights_mean_the_backbones_default(tmp_path: Path) -> None:
     assert make(tmp_path).weights == "imagenet"
     assert make(tmp_path, backbone="small").weights == "none"
 
 
-def test_another_content_of_the_weights_file_is_another_training(tmp_path: Path) -> None:
+def test_run_key_depends_on_the_content_of_the_weights_file(tmp_path: Path) -> None:
     file = tmp_path / "weights.h5"
     file.write_bytes(b"first")
-    asked = make(tmp_path, weights=str(file))
-    first = run_key("set", asked)
-    assert run_key("set", asked) == first
+    first = run_key("set", make(tmp_path, weights=str(file)))
+    assert run_key("set", make(tmp_path, weights=str(file))) == first
     file.write_bytes(b"other")
-    assert run_key("set", asked) != first
+    assert run_key("set", make(tmp_path, weights=str(file))) != first
 
 
-def test_a_retry_under_another_task_is_the_same_training(tmp_path: Path) -> None:
+def test_run_key_does_not_depend_on_the_parent_run(tmp_path: Path) -> None:
     keys = {run_key("set", make(tmp_path, parent_run_id=run_id)) for run_id in ("", "a" * 32, "b" * 32)}
     assert len(keys) == 1

@@ -1,5 +1,6 @@
-"""Training as an MPIJob: the ranks are pods of the trainer image, and the task that asks for them only watches.
+"""Training as an MPIJob.
 
-`options` says what is asked for, `manifest` makes the MPIJob of it, `validation` checks it by the operator's own rules,
-`watch` follows it to its end, and `launcher` puts them together. Runs in the Spark environment.
+The ranks run in pods of the trainer image. The task only watches them, in the Spark environment. `options` has the size
+and environment of the pods, `manifest` builds the MPIJob, `validation` checks it by the operator's rules, `watch`
+follows it to its end, and `launcher` combines these modules.
 """

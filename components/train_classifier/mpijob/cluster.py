@@ -1,4 +1,7 @@
-"""The requests that are made of the Kubernetes API for a training. They are all that the account needs rights for."""
+"""All calls to the Kubernetes API for a training.
+
+The service account needs permissions for these calls only.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +11,7 @@ from typing import Any
 import urllib3
 from kubernetes import client
 
-from components.cluster.api import TIMEOUTS_SECONDS, api_client, is_passing, patiently
+from components.cluster.api import TIMEOUTS_SECONDS, api_client, call_with_retries, is_transient_error
 from components.errors import InputError
 from components.train_classifier.mpijob.manifest import (
     API_GROUP,
@@ -28,10 +31,12 @@ Object = dict[str, Any]
 
 
 class TrainingJobs:
-    """MPIJobs of one namespace, and their pods. Objects are as in YAML.
+    """The MPIJobs of a namespace and their pods.
+
+    Objects are dictionaries with the structure of their YAML.
 
     Args:
-        namespace: The namespace.
+        namespace: Name of the namespace.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -42,9 +47,9 @@ class TrainingJobs:
         self._kind = (API_GROUP, API_VERSION, namespace, PLURAL)
 
     def get(self, name: str) -> Object | None:
-        """Return a job, or None."""
+        """Return an MPIJob, or None if it does not exist."""
         try:
-            job: Object = patiently(self._custom.get_namespaced_custom_object, *self._kind, name)
+            job: Object = call_with_retries(self._custom.get_namespaced_custom_object, *self._kind, name)
         except client.ApiException as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -52,27 +57,36 @@ class TrainingJobs:
         return job
 
     def create(self, job: Object) -> bool:
-        """Create a job, and return whether it was not there yet.
+        """Create an MPIJob. Return False if an MPIJob of that name exists.
 
         Raises:
-            InputError: It is refused: by a quota, by a policy, or for what is in it.
+            InputError: The cluster has no MPI operator, or it rejects the job because of a quota, a policy or a field.
         """
         try:
-            patiently(self._custom.create_namespaced_custom_object, *self._kind, job)
+            call_with_retries(self._custom.create_namespaced_custom_object, *self._kind, job)
         except client.ApiException as error:
             if error.status == HTTPStatus.CONFLICT:
                 return False
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise InputError(
+                    f"launcher: this cluster has no {KIND} of {API_GROUP}/{API_VERSION}. Install Kubeflow's MPI"
+                    " operator. The older training-operator has another version."
+                ) from error
             if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
                 raise InputError(
-                    f"launcher: the cluster refuses the job: {_reason(error)}. Ask for less, or have that allowed."
+                    f"launcher: the cluster rejects the {KIND}: {_reason(error)}. Request fewer resources, or change"
+                    " the quota or policy."
                 ) from error
             raise
         return True
 
     def delete(self, name: str) -> None:
-        """Delete a job, and with it all that it has: it is gone after the last of that."""
+        """Delete an MPIJob.
+
+        The MPIJob exists until all of its pods and other dependents are deleted.
+        """
         try:
-            patiently(
+            call_with_retries(
                 self._custom.delete_namespaced_custom_object,
                 *self._kind,
                 name,
@@ -82,50 +96,47 @@ class TrainingJobs:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
-    def of_training(self, training: str) -> list[Object]:
-        """Return all jobs of a training.
+    def list_for_training(self, training: str) -> list[Object]:
+        """Return all MPIJobs of a training. Without an MPI operator there are none.
 
-        Raises:
-            InputError: The cluster knows no such jobs.
+        Args:
+            training: Value of the training's label.
         """
         selector = f"{TRAINING_LABEL}={training}"
         try:
-            found = patiently(self._custom.list_namespaced_custom_object, *self._kind, label_selector=selector)
+            found = call_with_retries(self._custom.list_namespaced_custom_object, *self._kind, label_selector=selector)
         except client.ApiException as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
-            raise InputError(
-                f"launcher: this cluster has no {KIND} of {API_GROUP}/{API_VERSION}. Install Kubeflow's MPI operator:"
-                " the older training-operator brings another version."
-            ) from error
+            return []
         jobs: list[Object] = found["items"]
         return jobs
 
     def pods(self, name: str, role: str) -> list[Object]:
-        """Return a job's pods, by name.
+        """Return the pods of an MPIJob, sorted by name.
 
         Args:
-            name: The job.
+            name: Name of the MPIJob.
             role: `worker` or `launcher`.
         """
         selector = f"{_JOB_LABEL}={name},{_ROLE_LABEL}={role}"
-        found = patiently(self._core.list_namespaced_pod, self._namespace, label_selector=selector)
+        found = call_with_retries(self._core.list_namespaced_pod, self._namespace, label_selector=selector)
         pods: list[Object] = self._client.sanitize_for_serialization(found)["items"]
         return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
     def warnings(self, name: str) -> list[str]:
-        """Return what the operator complained of, the newest last."""
+        """Return the warnings in an MPIJob's events, from oldest to newest."""
         selector = f"involvedObject.kind={KIND},involvedObject.name={name},type=Warning"
-        found = patiently(self._core.list_namespaced_event, self._namespace, field_selector=selector)
+        found = call_with_retries(self._core.list_namespaced_event, self._namespace, field_selector=selector)
         events = sorted(found.items, key=lambda event: event.last_timestamp or event.metadata.creation_timestamp)
         return [f"{event.reason}: {event.message}" for event in events]
 
-    def log(self, pod: str, since_seconds: int | None) -> str | None:
-        """Return what a pod printed, each line after its time; None if that can't be had now.
+    def read_log(self, pod: str, since_seconds: int | None) -> str | None:
+        """Return the log of a pod with a timestamp before each line, or None if the log is unavailable now.
 
         Args:
             pod: Name of the pod.
-            since_seconds: How far back, or None for all.
+            since_seconds: Maximum age of the lines in seconds; None returns all.
         """
         try:
             response = self._core.read_namespaced_pod_log(
@@ -139,20 +150,27 @@ class TrainingJobs:
             )
             content: bytes = response.data
         except client.ApiException as error:
-            # A container that has not started yet, or is gone, has no log either.
-            if is_passing(error) or error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+            # A container has no log before it starts and after it is deleted.
+            if is_transient_error(error) or error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
                 return None
             raise
         except (urllib3.exceptions.HTTPError, OSError):
             return None
         return content.decode(errors="replace")
 
-    def identity_of(self, pod: str) -> tuple[str, Identity]:
-        """Return the name of the run that a pod belongs to, and what its job's pods have of it."""
-        found = self._client.sanitize_for_serialization(patiently(self._core.read_namespaced_pod, pod, self._namespace))
+    def pod_identity(self, pod: str) -> tuple[str, Identity]:
+        """Return the name of a pod's run, and the identity for the MPIJob's pods.
+
+        Args:
+            pod: Name of the pod.
+        """
+        found = self._client.sanitize_for_serialization(
+            call_with_retries(self._core.read_namespaced_pod, pod, self._namespace)
+        )
         metadata: Mapping[str, Any] = found["metadata"]
-        controllers = [each for each in metadata.get("ownerReferences", []) if each.get("controller")]
-        # The task's pod is stopped, not deleted, when a run is terminated: the run is what goes in the end.
+        controllers = [owner for owner in metadata.get("ownerReferences", []) if owner.get("controller")]
+        # If the pod belongs to a run, the run owns the MPIJob. The pod does not, because terminating a run stops the
+        # pod without deleting it.
         own = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
         owner = controllers[0] if controllers else own
         identity = Identity(
@@ -165,5 +183,5 @@ class TrainingJobs:
 
 
 def _reason(error: client.ApiException) -> str:
-    """Return what the API server says about a refusal."""
+    """Return the reason that the API server gives for a rejection."""
     return str(json.loads(error.body)["message"]).rstrip(".")

@@ -1,15 +1,17 @@
-"""The MPIJob of a training, as a pure function of what is asked for."""
+"""The MPIJob of a training, built by a pure function."""
 
+import hashlib
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
-from components.cluster.labels import LABELS
+from components.cluster.pod import LABELS
 from components.errors import InputError
-from components.train_classifier.mpijob.options import GPU, JobOptions, Pool, Resources
+from components.parameters.quantity import cores, memory_bytes
+from components.train_classifier.environment import RANK_GPUS, THREADS
+from components.train_classifier.mpijob.options import GPU, JobOptions, Pool
 
 API_GROUP = "kubeflow.org"
 API_VERSION = "v2beta1"
@@ -19,29 +21,34 @@ PLURAL = "mpijobs"
 TRAINING_LABEL = "image-pipelines/training"
 CONTAINER = "rank"
 
-# The trainer image has both: a user without privileges, and an sshd that such a user can run.
+# The trainer image has this unprivileged user, and an sshd that it can run.
 USER = 1000
 SSH_FOLDER = "/home/mpiuser/.ssh"
 SSH_PORT = 2222
 _SSHD = ("/usr/sbin/sshd", "-De", "-f", "/etc/ssh/sshd_mpi.conf")
 
-# It runs mpirun, which only passes on what the ranks print.
+# The launcher runs mpirun, which only relays the output of the ranks.
 _LAUNCHER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
 
-# Ranks of one pod exchange gradients through shared memory, of which a container has 64 MiB unless it is given more.
-_SHARED_MEMORY = 1 / Decimal(4)
-_SHARED_MEMORY_WITHOUT_LIMIT = "1Gi"
+# Shared memory of a worker, as a fraction of its memory. Ranks of one pod exchange gradients through shared memory, of
+# which containers have only 64 MiB by default.
+_SHARED_MEMORY_FRACTION = 1 / 4
+
+# Kubernetes limits the length of label values, and the names of an MPIJob's pods are such values.
+_LONGEST_LABEL = 63
+_DIGEST_DIGITS = 8
+_LAUNCHER_SUFFIX = "-launcher"
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The object whose end is the job's end.
+    """The owner of the MPIJob. Kubernetes deletes the job with its owner.
 
     Attributes:
-        api_version: As in `argoproj.io/v1alpha1`.
-        kind: As in `Workflow`.
-        name: Its name.
-        uid: Its unique id.
+        api_version: API version, e.g. `argoproj.io/v1alpha1`.
+        kind: Kind, e.g. `Workflow`.
+        name: Name.
+        uid: Unique id.
     """
 
     api_version: str
@@ -52,12 +59,12 @@ class Owner:
 
 @dataclass(frozen=True)
 class Identity:
-    """What the job's pods have of the task's pod.
+    """The identity that the MPIJob's pods share with the task's pod.
 
     Attributes:
-        namespace: Where all of it is.
-        owner: What the job belongs to.
-        service_account: The account; cloud identities depend on it.
+        namespace: Name of the namespace.
+        owner: Owner of the MPIJob.
+        service_account: Name of the service account, which cloud identities depend on.
         image_pull_secrets: Kubernetes' `imagePullSecrets`.
     """
 
@@ -67,35 +74,60 @@ class Identity:
     image_pull_secrets: Sequence[Mapping[str, str]] = field(default_factory=tuple)
 
 
+def job_name(run: str, task: str, training: str, workers: int) -> str:
+    """Return the name of an MPIJob.
+
+    The name begins with the run and the task, shortened if necessary, and ends with a hash of run, task and training.
+    So a retry finds the job of an earlier attempt by its name.
+
+    Args:
+        run: Name of the Argo Workflow, or of the pod without one.
+        task: Name of the task.
+        training: Id that distinguishes trainings of the same task.
+        workers: Number of workers. The operator appends a worker's number to the job's name to make its host name.
+
+    Returns:
+        A name with which the launcher and the workers have names of at most 63 characters.
+    """
+    longest_suffix = max(len(_LAUNCHER_SUFFIX), len(f"-worker-{workers - 1}"))
+    digest = hashlib.sha256("\0".join((run, task, training)).encode()).hexdigest()[:_DIGEST_DIGITS]
+    room = _LONGEST_LABEL - longest_suffix - len(digest) - 1
+    readable = re.sub(r"[^a-z0-9]+", "-", f"{run}-{task}".lower()).lstrip("-0123456789")[:room].rstrip("-")
+    return f"{readable or 'job'}-{digest}"
+
+
 def build_job(
     name: str, training: str, image: str, command: Sequence[str], ranks: int, options: JobOptions, identity: Identity
 ) -> dict[str, Any]:
-    """Return the MPIJob.
+    """Return an MPIJob.
 
     Args:
-        name: Its name.
-        training: What it trains, as a label's value.
-        image: Image of all its pods.
-        command: What the launcher runs: mpirun with the ranks' command.
-        ranks: How many to start.
-        options: The ranks' size, pools and environment.
-        identity: What the pods have of the task's pod.
+        name: Name of the MPIJob.
+        training: Value of the training's label.
+        image: Image of all pods.
+        command: Command of the launcher, which starts the ranks with mpirun.
+        ranks: Number of ranks.
+        options: Size, pools and environment of the pods.
+        identity: Identity that the pods share with the task's pod.
 
     Raises:
-        InputError: The workers' slots do not make the ranks.
+        InputError: The number of ranks is not a multiple of the slots per worker.
     """
-    workers, rest = divmod(ranks, options.slots_per_worker)
-    if rest:
-        raise InputError(
-            f"slots_per_worker: {options.slots_per_worker} does not divide {ranks} ranks. Give a number that does."
-        )
+    slots = options.placement.slots_per_worker
+    workers, remainder = divmod(ranks, slots)
+    if remainder:
+        raise InputError(f"slots_per_worker: {slots} does not divide {ranks} ranks. Give a number that does.")
     labels = {**LABELS, "app.kubernetes.io/component": "training", TRAINING_LABEL: training}
+    memory = memory_bytes(options.placement.rank_memory) * slots
     resources = worker_resources(options)
     worker = _container(image, _SSHD, options, resources)
     worker["ports"] = [{"name": "ssh", "containerPort": SSH_PORT}]
     worker["readinessProbe"] = {"tcpSocket": {"port": SSH_PORT}, "periodSeconds": 1}
     worker["volumeMounts"].append({"name": "shared-memory", "mountPath": "/dev/shm"})  # noqa: S108 - shared by design
-    shared_memory = {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": _shared_memory(resources)}}
+    shared_memory = {
+        "name": "shared-memory",
+        "emptyDir": {"medium": "Memory", "sizeLimit": f"{memory * _SHARED_MEMORY_FRACTION:.0f}"},
+    }
     return {
         "apiVersion": f"{API_GROUP}/{API_VERSION}",
         "kind": KIND,
@@ -113,10 +145,10 @@ def build_job(
             ],
         },
         "spec": {
-            "slotsPerWorker": options.slots_per_worker,
+            "slotsPerWorker": slots,
             "launcherCreationPolicy": "WaitForWorkersReady",
             "sshAuthMountPath": SSH_FOLDER,
-            # A failed launcher is not started again on the same workers: the task's own retry makes a new job.
+            # `backoffLimit` is 0 because the task's own retry creates a new job.
             "runPolicy": {"cleanPodPolicy": "All", "backoffLimit": 0},
             "mpiReplicaSpecs": {
                 "Launcher": _replica(
@@ -136,49 +168,41 @@ def build_job(
 
 
 def worker_resources(options: JobOptions) -> dict[str, dict[str, str]]:
-    """Return the `resources` of a worker's container: those of a rank, as often as it has ranks.
+    """Return the `resources` of a worker's container.
+
+    They are the resources of a rank times the number of ranks of a worker.
 
     Args:
-        options: The ranks' size.
-
-    Raises:
-        InputError: A quantity is none.
+        options: Size of a rank, and ranks of a worker.
     """
-    slots = options.slots_per_worker
-    own: Resources = options.rank_resources
-    requests = {name: _times(quantity, slots, name) for name, quantity in own.requests.items()}
-    limits = {name: _times(quantity, slots, name) for name, quantity in own.limits.items()}
-    if options.gpus_per_rank:
-        limits[GPU] = str(options.gpus_per_rank * slots)
-    if limits.get(GPU) == "0":
-        del limits[GPU]
-    return {"requests": requests, "limits": limits}
-
-
-def _times(quantity: str, factor: int, name: str) -> str:
-    try:
-        value = parse_quantity(quantity) * factor
-    except ValueError as error:
-        raise InputError(f"{name}: '{quantity}' is no quantity. Write it as in 500m, 2 or 6Gi.") from error
-    return quantity if factor == 1 else f"{value:f}"
-
-
-def _shared_memory(resources: Mapping[str, Mapping[str, str]]) -> str:
-    memory = resources["limits"].get("memory")
-    return f"{parse_quantity(memory) * _SHARED_MEMORY:.0f}" if memory else _SHARED_MEMORY_WITHOUT_LIMIT
+    slots = options.placement.slots_per_worker
+    # With one rank, the quantities keep the user's notation.
+    cpu, memory = options.placement.rank_cpu, options.placement.rank_memory
+    if slots > 1:
+        cpu = f"{cores(cpu) * slots * 1000:.0f}m"
+        memory = str(memory_bytes(memory) * slots)
+    limits = {"memory": memory}
+    if options.rank_gpus:
+        limits[GPU] = str(options.rank_gpus * slots)
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
 
 
 def _container(image: str, command: Sequence[str], options: JobOptions, resources: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": CONTAINER,
         "image": image,
-        # Not `command`, which would replace the image's init.
+        # `command` would replace the image's entrypoint, tini.
         "args": list(command),
-        "env": options.environment,
+        "env": [*options.environment, *_rank_environment(options)],
         "resources": resources,
         "volumeMounts": list(options.volume_mounts),
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+
+
+def _rank_environment(options: JobOptions) -> list[dict[str, str]]:
+    threads = math.ceil(cores(options.placement.rank_cpu))
+    return [{"name": THREADS, "value": str(threads)}, {"name": RANK_GPUS, "value": str(options.rank_gpus)}]
 
 
 def _replica(
@@ -193,16 +217,16 @@ def _replica(
         "replicas": replicas,
         "restartPolicy": "Never",
         "template": {
-            # A mesh's proxy would neither let ssh through nor end with the launcher.
+            # Istio's sidecar would block ssh, and would run on after the launcher ends.
             "metadata": {"labels": dict(labels), "annotations": {"sidecar.istio.io/inject": "false"}},
             "spec": {
                 "serviceAccountName": identity.service_account,
-                # Ranks ask nothing of the Kubernetes API.
+                # Ranks do not use the Kubernetes API.
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
                 "imagePullSecrets": [dict(secret) for secret in identity.image_pull_secrets],
                 "nodeSelector": pool.node_selector,
-                "tolerations": [each.model_dump(by_alias=True, exclude_defaults=True) for each in pool.tolerations],
+                "tolerations": [toleration.model_dump() for toleration in pool.tolerations],
                 "affinity": pool.affinity,
                 "terminationGracePeriodSeconds": 5,
                 "securityContext": {

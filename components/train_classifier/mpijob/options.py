@@ -1,18 +1,22 @@
-"""What a training asks of the cluster: the size of a rank, the pools that the pods go to, their environment."""
+"""The size, node pools and environment of an MPIJob's pods."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, Self
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.cluster.pod import POD_ENVIRONMENT_PREFIX
 from components.errors import InputError
+from components.parameters import Placement
+from components.parameters.pool import Toleration
 
 GPU = "nvidia.com/gpu"
 
 
 class TaskConfig(Protocol):
-    """What KFP passes on of a task's own configuration: `kfp.dsl.TaskConfig`. Each is None on a laptop.
+    """Configuration of the task itself, as KFP passes it: `kfp.dsl.TaskConfig`.
+
+    All fields are None if the task runs without Kubernetes.
 
     Attributes:
         affinity: Kubernetes' `affinity`.
@@ -33,110 +37,91 @@ class TaskConfig(Protocol):
     resources: dict[str, Any] | None
 
 
-class Toleration(BaseModel):
-    """Kubernetes' toleration of a taint."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    key: str = ""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: str = ""
-    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
-    toleration_seconds: int | None = Field(None, alias="tolerationSeconds")
-
-
 class Pool(BaseModel):
-    """Nodes that pods go to.
+    """A pool of nodes.
 
     Attributes:
         node_selector: Labels of the nodes.
-        tolerations: Tolerations of their taints.
+        tolerations: Tolerations of the nodes' taints.
         affinity: Kubernetes' `affinity`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: list[Toleration] = Field(default_factory=list)
     affinity: dict[str, Any] = Field(default_factory=dict)
 
 
-class Resources(BaseModel):
-    """What a container requests and is limited to, by resource, as Kubernetes writes quantities."""
-
-    model_config = ConfigDict(frozen=True)
-
-    requests: dict[str, str] = Field(default_factory=dict)
-    limits: dict[str, str] = Field(default_factory=dict)
-
-
 class JobOptions(BaseModel):
-    """What is asked for.
+    """The size, pools and environment of a training's pods.
 
     Attributes:
-        slots_per_worker: Ranks in each worker pod.
-        gpus_per_rank: GPUs of each rank; 0 leaves them to `rank_resources`.
-        rank_resources: What each rank gets.
-        rank_pool: Where the workers go.
-        launcher_pool: Where the launcher goes, which needs no GPU.
-        environment: Environment of all containers, as Kubernetes' `env`.
-        volumes: Volumes of all pods.
-        volume_mounts: Where they are mounted.
+        placement: Size and node pool of the ranks.
+        accelerator_limit: GPU limit of the task, in Kubernetes' notation.
+        rank_pool: Pool of the workers.
+        launcher_pool: Pool of the launcher, which needs no GPU.
+        environment: Environment variables of all containers, as Kubernetes' `env`.
+        volumes: Volumes of all pods, as Kubernetes' `volumes`.
+        volume_mounts: Mounts of the volumes, as Kubernetes' `volumeMounts`.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    slots_per_worker: int = Field(1, ge=1)
-    gpus_per_rank: int = Field(0, ge=0)
-    rank_resources: Resources = Resources()
+    placement: Placement = Placement()
+    accelerator_limit: str = "0"
     rank_pool: Pool = Pool()
     launcher_pool: Pool = Pool()
     environment: list[dict[str, Any]] = Field(default_factory=list)
     volumes: list[dict[str, Any]] = Field(default_factory=list)
     volume_mounts: list[dict[str, Any]] = Field(default_factory=list)
 
-    @classmethod
-    def make(
-        cls,
-        task: TaskConfig,
-        slots_per_worker: int = 1,
-        gpus_per_rank: int = 0,
-        node_selector: Mapping[str, str] | None = None,
-        tolerations: Sequence[Mapping[str, Any]] | None = None,
-    ) -> Self:
-        """Return what a task asks for.
+    @property
+    def rank_gpus(self) -> int:
+        """Number of GPUs of each rank.
 
-        A task has one pool, its job can have two: with a node selector of their own, the workers go there, and the
-        launcher goes where the task is, because it would only take cores from the ranks of a GPU node.
-
-        Args:
-            task: The task's own configuration, as KFP passes it on.
-            slots_per_worker: Ranks in each worker pod.
-            gpus_per_rank: GPUs of each rank; 0 takes the task's.
-            node_selector: Labels of the workers' nodes; none means the task's pool.
-            tolerations: Tolerations of the workers, beside those of the task.
+        It is `gpus_per_rank`, or the task's accelerator limit if `gpus_per_rank` is 0.
 
         Raises:
-            InputError: A value is not of its type, or below its least.
+            InputError: The limit is not a whole number.
         """
-        own = {
+        limit = self.accelerator_limit
+        if not limit.isdecimal():
+            raise InputError(f"{GPU}: '{limit}' is not a whole number. Correct the task's accelerator limit.")
+        return self.placement.gpus_per_rank or int(limit)
+
+    @classmethod
+    def make(cls, task: TaskConfig, placement: Placement) -> Self:
+        """Return the options of a task's MPIJob.
+
+        A task has one pool, but its MPIJob can have two. The launcher always runs in the task's pool, because on a GPU
+        node it would take cores from the ranks. The workers run in the pool that `placement` names, or else in the
+        task's pool.
+
+        Args:
+            task: Configuration of the task, as KFP passes it.
+            placement: Size and node pool of the ranks.
+
+        Raises:
+            InputError: The task's configuration is invalid, or a rank would get more than one GPU.
+        """
+        task_pool = {
             "node_selector": task.node_selector or {},
             "tolerations": task.tolerations or [],
             "affinity": task.affinity or {},
         }
         workers = {
-            "node_selector": node_selector or own["node_selector"],
-            "tolerations": [*own["tolerations"], *(tolerations or [])],
-            "affinity": own["affinity"],
+            "node_selector": placement.gpu_node_selector or task_pool["node_selector"],
+            "tolerations": [*task_pool["tolerations"], *placement.gpu_tolerations],
+            "affinity": task_pool["affinity"],
         }
         try:
-            return cls.model_validate(
+            options = cls.model_validate(
                 {
-                    "slots_per_worker": slots_per_worker,
-                    "gpus_per_rank": gpus_per_rank,
-                    "rank_resources": task.resources or {},
+                    "placement": placement,
+                    "accelerator_limit": (task.resources or {}).get("limits", {}).get(GPU, "0"),
                     "rank_pool": workers,
-                    "launcher_pool": own,
+                    "launcher_pool": task_pool,
                     "environment": _without_pod(task.env or []),
                     "volumes": task.volumes or [],
                     "volume_mounts": task.volume_mounts or [],
@@ -146,8 +131,14 @@ class JobOptions(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise InputError(f"{name}: {first['msg']}, got {first['input']!r}. Give another value.") from error
+        if options.rank_gpus > 1:
+            raise InputError(
+                f"gpus_per_rank: a rank trains on one GPU, got {options.rank_gpus}. Use 1, and raise ranks and"
+                " slots_per_worker to use more GPUs."
+            )
+        return options
 
 
 def _without_pod(environment: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what tells the task its own pod."""
-    return [each for each in environment if not each["name"].startswith(POD_ENVIRONMENT_PREFIX)]
+    """Return the environment variables without those that describe the task's own pod."""
+    return [variable for variable in environment if not variable["name"].startswith(POD_ENVIRONMENT_PREFIX)]

@@ -1,4 +1,4 @@
-"""A pod's log, line by line, each line once, whatever happens to the connection."""
+"""A relay of a pod's log that returns each line once, despite lost connections."""
 
 import math
 import re
@@ -7,54 +7,55 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-# What is asked for again each time, because clocks and the log's own delays differ.
+# Overlap of two requests, because clocks differ and lines arrive late.
 _OVERLAP_SECONDS = 5
-# How long lines are known that no answer has any more: one that was late does not bring them again.
-_KEPT_SECONDS = 60
+# Time for which returned lines are stored after responses no longer contain them, in case a late response does.
+_RETENTION_SECONDS = 60
 
-_LINE = re.compile(r"(?P<moment>[-\dT:]{19}(\.\d+)?(Z|[-+]\d\d:\d\d)) (?P<said>.*)")
+_LINE = re.compile(r"(?P<timestamp>[-\dT:]{19}(\.\d+)?(Z|[-+]\d\d:\d\d)) (?P<text>.*)")
 
 
 class LogRelay:
-    """Reads the lines that are new.
+    """Reads the new lines of a pod's log.
 
-    It asks for the last seconds again and again rather than hold a connection, which a restart of the API server, a
-    proxy's timeout or an hour of silence would break. The lines' own times tell which of them are known; not their
-    order, because a container's two streams are written side by side, and a line may be after one that is younger.
+    It polls the last seconds of the log. A streaming connection would break when the API server restarts, when a proxy
+    times out, or when the pod prints nothing for an hour. A line is identified by its timestamp and its text. Its
+    position does not suffice, because a container writes two streams, and lines of one stream can follow newer lines of
+    the other.
 
     Args:
-        read: Returns the log of the last so many seconds, or all of it, each line after its time; or None if it can't
-            be had now.
+        read: Function that takes a maximum age in seconds, or None for all lines. It returns the log with a timestamp
+            before each line, or None if the log is unavailable now.
     """
 
     def __init__(self, read: Callable[[int | None], str | None]) -> None:
         self._read = read
-        self._asked: float | None = None
-        self._known: Counter[tuple[str, str]] = Counter()
+        self._last_read: float | None = None
+        self._seen: Counter[tuple[str, str]] = Counter()
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the lines that came since the last call."""
+        """Yield the lines that were printed since the last call."""
         now = time.monotonic()
-        text = self._read(None if self._asked is None else math.ceil(now - self._asked) + _OVERLAP_SECONDS)
+        text = self._read(None if self._last_read is None else math.ceil(now - self._last_read) + _OVERLAP_SECONDS)
         if text is None:
             return
-        self._asked = now
-        answer: Counter[tuple[str, str]] = Counter()
+        self._last_read = now
+        response: Counter[tuple[str, str]] = Counter()
         for match in filter(None, map(_LINE.fullmatch, text.split("\n"))):
-            line = (match["moment"], match["said"])
-            answer[line] += 1
-            if answer[line] > self._known[line]:
-                self._known[line] = answer[line]
-                yield match["said"]
-        if answer:
-            self._forget(min(_seconds(moment) for moment, _ in answer) - _KEPT_SECONDS)
+            line = (match["timestamp"], match["text"])
+            response[line] += 1
+            if response[line] > self._seen[line]:
+                self._seen[line] = response[line]
+                yield match["text"]
+        if response:
+            self._drop(min(_seconds(timestamp) for timestamp, _ in response) - _RETENTION_SECONDS)
 
-    def _forget(self, before: float) -> None:
-        """Forget the lines before a time."""
-        for line in [line for line in self._known if _seconds(line[0]) < before]:
-            del self._known[line]
+    def _drop(self, before: float) -> None:
+        """Drop the stored lines from before a time, in seconds since the epoch."""
+        for line in [line for line in self._seen if _seconds(line[0]) < before]:
+            del self._seen[line]
 
 
-def _seconds(moment: str) -> float:
-    # `datetime` ends at microseconds, Kubernetes at nanoseconds.
-    return datetime.fromisoformat(re.sub(r"\.\d+", "", moment)).timestamp()
+def _seconds(timestamp: str) -> float:
+    # Kubernetes writes nanoseconds, which `datetime` can't parse.
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", timestamp)).timestamp()

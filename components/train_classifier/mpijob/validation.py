@@ -1,7 +1,7 @@
-"""The MPI operator's rules for an MPIJob, asked before it is sent.
+"""The MPI operator's validation rules, applied before an MPIJob is created.
 
-The operator (0.8.0, `pkg/apis/kubeflow/validation`) only writes an event about a job that breaks one, and leaves it
-lying. Its rules for fields that `manifest` never sets are left out.
+If a job breaks a rule, the operator (0.8.0, `pkg/apis/kubeflow/validation`) never starts the job, and only writes an
+event. Rules for fields that `manifest` never sets are left out.
 """
 
 import re
@@ -17,17 +17,17 @@ _RESTART_POLICIES = ("Never", "OnFailure")
 
 
 def validate(job: dict[str, Any]) -> None:
-    """Raise an error if the operator would refuse a job.
+    """Raise an error if the operator would reject an MPIJob.
 
     Args:
-        job: The MPIJob, as it is to be sent; what it does not have gets the operator's defaults.
+        job: The MPIJob. Missing fields get the operator's defaults.
 
     Raises:
-        InputError: It would; all the reasons are told.
+        InputError: The job breaks rules. The message lists all of them.
     """
     reasons = list(_broken_rules(job))
     if reasons:
-        raise InputError(f"mpijob: {'; '.join(reasons)}. Correct what the job is made from.")
+        raise InputError(f"mpijob: {'; '.join(reasons)}. Correct the parameters that set these fields.")
 
 
 def _broken_rules(job: dict[str, Any]) -> Iterator[str]:
@@ -43,7 +43,7 @@ def _broken_rules(job: dict[str, Any]) -> Iterator[str]:
     yield from _broken_run_policy(spec.get("runPolicy", {}))
     implementation = spec.get("mpiImplementation", "OpenMPI")
     if implementation not in _MPI_IMPLEMENTATIONS:
-        yield f"spec.mpiImplementation '{implementation}' is none of {', '.join(_MPI_IMPLEMENTATIONS)}"
+        yield f"spec.mpiImplementation '{implementation}' is unknown, use {' or '.join(_MPI_IMPLEMENTATIONS)}"
 
 
 def _broken_name(name: str, replicas: dict[str, Any]) -> Iterator[str]:
@@ -51,15 +51,15 @@ def _broken_name(name: str, replicas: dict[str, Any]) -> Iterator[str]:
     host = f"{name}-worker-{workers - 1}"
     if not _DNS_LABEL.fullmatch(host):
         yield (
-            f"metadata.name '{name}' makes a host '{host}', which is not lower case letters, digits and hyphens from a"
-            " letter on, 63 at most"
+            f"metadata.name '{name}' gives the invalid host name '{host}': host names have at most 63 lower-case"
+            " letters, digits and hyphens, and begin with a letter"
         )
 
 
 def _broken_run_policy(policy: dict[str, Any]) -> Iterator[str]:
     clean = policy.get("cleanPodPolicy", "None")
     if clean not in _CLEAN_POD_POLICIES:
-        yield f"spec.runPolicy.cleanPodPolicy '{clean}' is none of {', '.join(_CLEAN_POD_POLICIES)}"
+        yield f"spec.runPolicy.cleanPodPolicy '{clean}' is unknown, use {' or '.join(_CLEAN_POD_POLICIES)}"
     for name in ("ttlSecondsAfterFinished", "activeDeadlineSeconds", "backoffLimit"):
         if policy.get(name, 0) < 0:
             yield f"spec.runPolicy.{name} is negative"
@@ -76,6 +76,7 @@ def _broken_replicas(replicas: dict[str, Any]) -> Iterator[str]:
         default = "OnFailure" if role == "Launcher" else "Never"
         policy = replica.get("restartPolicy", default)
         if policy not in _RESTART_POLICIES:
-            yield f"spec.mpiReplicaSpecs[{role}].restartPolicy '{policy}' is none of {', '.join(_RESTART_POLICIES)}"
+            allowed = " or ".join(_RESTART_POLICIES)
+            yield f"spec.mpiReplicaSpecs[{role}].restartPolicy '{policy}' is unknown, use {allowed}"
         if not replica["template"]["spec"].get("containers"):
             yield f"spec.mpiReplicaSpecs[{role}].template.spec.containers is required"

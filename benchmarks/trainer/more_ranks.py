@@ -1,0 +1,94 @@
+"""Trainings of the small network as if by several ranks: their batches and their learning rate, in one process."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import horovod.tensorflow as hvd
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow import keras
+
+from components.storage.files import Files
+from components.train_classifier.rank.backbones import build_backbone, build_head
+from components.train_classifier.rank.callbacks import AverageOverRanks, ProgressRecorder
+from components.train_classifier.rank.checkpoint import Progress
+from components.train_classifier.rank.feed import ImageFeed, Shard
+from components.train_classifier.rank.state import TrainingState, WarmUp
+from components.train_classifier.rank.steps import Feeds
+from components.train_classifier.request import TrainingRequest
+from components.training_set.manifest import SplitName, TrainingSet
+
+_SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
+
+
+def contenders(training_set: str, ranks: list[int], seeds: int) -> dict[str, Callable[[], float]]:
+    """Return a training for each number of ranks and each seed, named e.g. `8 0`, which returns its accuracy, 0..1.
+
+    Args:
+        training_set: URI of the training set; accuracy is that of its validation images after the last epoch.
+        ranks: Numbers of ranks.
+        seeds: How many trainings of each.
+    """
+    hvd.init()
+    members = TrainingSet.read(training_set, Files())
+    request = TrainingRequest.make(
+        Files(), training_set=training_set, backbone="small", learning_rate=0.002,
+        mlflow_tracking_uri="unused", experiment="unused", run_directory="unused", features_directory="unused",
+    )  # fmt: skip
+    feeds = {split: _DecodedImages(members, split, request.image_size) for split in _SPLITS}
+    return {
+        f"{number} {seed}": partial(_accuracy, members, request, feeds, number, seed)
+        for number in ranks
+        for seed in range(seeds)
+    }
+
+
+class _DecodedImages:
+    """A split's images as `ImageFeed` gives them, decoded once for all trainings."""
+
+    def __init__(self, members: TrainingSet, split: SplitName, size: int) -> None:
+        shard = Shard.of(members, split, rank=0, ranks=1, files=Files())
+        class_ids = [each.label for each in members.classes]
+        rows = list(ImageFeed(shard, size, class_ids, threads=1).dataset().as_numpy_iterator())
+        self._images: npt.NDArray[np.float32] = np.stack([image for image, _ in rows])
+        self._indices: npt.NDArray[np.int32] = np.stack([index for _, index in rows])
+
+    def dataset(self, seed: Callable[[], int] | None = None) -> tf.data.Dataset:
+        """Return them as `ImageFeed.dataset` does, but in an order of all images, not of those of each file."""
+
+        def rows() -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
+            order = np.arange(len(self._indices))
+            if seed is not None:
+                order = np.random.default_rng(seed()).permutation(order)
+            yield self._images[order], self._indices[order]
+
+        signature = tf.TensorSpec((None, *self._images.shape[1:])), tf.TensorSpec((None,), tf.int32)
+        return tf.data.Dataset.from_generator(rows, output_signature=signature).unbatch()
+
+
+def _accuracy(
+    members: TrainingSet,
+    request: TrainingRequest,
+    decoded: Mapping[SplitName, "_DecodedImages"],
+    ranks: int,
+    seed: int,
+) -> float:
+    batch_size = request.batch_size * ranks
+    steps = {split: -(-members.counts[split] // batch_size) for split in _SPLITS}
+    keras.utils.set_random_seed(seed)
+    backbone = build_backbone(request, Files())
+    head = build_head(backbone.output_shape[-1], len(members.classes), request.dropout)
+    model = keras.Sequential([backbone, head])
+    schedule = WarmUp(steps[SplitName.TRAIN] * request.epochs, ranks, request.learning_rate)
+    TrainingState(model, schedule)
+    feeds = Feeds(decoded, members.counts, steps, batch_size, seed)
+    progress = Progress()
+    model.fit(
+        feeds.training(0),
+        validation_data=feeds.validation(),
+        epochs=request.epochs,
+        callbacks=[AverageOverRanks(), ProgressRecorder(progress, [], patience=0)],
+        verbose=0,
+    )
+    return progress.history[-1].val_accuracy

@@ -1,0 +1,1 @@
+"""Check the parameters of a run before any other task starts."""

@@ -1,0 +1,23 @@
+"""The status of imports: the exports that were read, and the rule by which the labels were decided.
+
+A run writes it last. If a run is killed, the next one repeats it, which is idempotent. If the rule changes, the next
+run decides the labels of all images again.
+"""
+
+from pydantic import BaseModel
+
+NAME = "import_labels"
+
+
+class ImportStatus(BaseModel):
+    """The work of earlier runs.
+
+    Attributes:
+        rule: Rule by which the table `labels` was made; empty before the first import.
+        exports: Version of each export that was read completely, by source and name.
+        found: Sources in which a file was ever found.
+    """
+
+    rule: str = ""
+    exports: dict[str, dict[str, str]] = {}
+    found: list[str] = []

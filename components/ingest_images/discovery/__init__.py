@@ -1,0 +1,1 @@
+"""Discovery: find the new and changed files of a landing folder."""

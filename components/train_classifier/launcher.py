@@ -1,0 +1,35 @@
+"""The interface of launchers, which start the ranks of a training."""
+
+from typing import Protocol
+
+
+class AdoptedJobFailed(RuntimeError):  # noqa: N818 - the name states what happened
+    """The job of an earlier attempt failed. A new job may succeed."""
+
+
+class Launcher(Protocol):
+    """Starts the ranks of a training, and waits until they end.
+
+    The caller holds the training's lock, and calls `clean_up` when the training ends, even after an error.
+    """
+
+    def launch(self, request_uri: str, ranks: int) -> None:
+        """Run a training to its end.
+
+        Args:
+            request_uri: URI of the `TrainingRequest`, which all ranks can read.
+            ranks: Number of ranks.
+
+        Raises:
+            AdoptedJobFailed: The job of an earlier attempt failed.
+            RuntimeError: A rank failed.
+        """
+
+    def clean_up(self, request_uri: str) -> bool:
+        """Stop all ranks that any attempt left running, and return whether they ended.
+
+        The record of the job stays in the training's folder. Idempotent.
+
+        Args:
+            request_uri: URI of the `TrainingRequest`, which may not exist.
+        """

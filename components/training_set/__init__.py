@@ -1,0 +1,1 @@
+"""Training sets: manifest, members, and labels that a model has not learned."""

@@ -1,0 +1,51 @@
+"""Compare the labels that a model has learned with the labels in the lake."""
+
+from pyspark.sql import DataFrame
+
+from components.lake import Lake
+from components.registry.model_registry import ModelRegistry, RegisteredVersion
+from components.registry.tags import TRAINING_SET_URI_TAG
+from components.storage import uri
+from components.training_set.manifest import MEMBERS
+from components.training_set.membership import labeled_images
+
+_LEARNED = ("content_sha256", "label")
+
+
+def count_new_labels(lake: Lake, model: RegisteredVersion | None) -> int:
+    """Count the labels in the lake that a model has not learned.
+
+    A label is new if the model's training set lacks the image's content, or has it with another label. Only images that
+    would be members of a training set built now count.
+
+    Args:
+        lake: The lake.
+        model: Model version; None counts every label as new.
+    """
+    learned = _members(lake, model)
+    current = labeled_images(lake).where("reason IS NULL").select(*_LEARNED)
+    new = current if learned is None else current.join(learned.select(*_LEARNED), list(_LEARNED), "left_anti")
+    return int(new.count())
+
+
+def has_challenger_learned_all(lake: Lake, registry: ModelRegistry) -> bool:
+    """Return whether a challenger other than the champion has learned all labels.
+
+    Training again would then repeat that challenger.
+    """
+    challenger = registry.challenger()
+    return challenger is not None and challenger != registry.champion() and count_new_labels(lake, challenger) == 0
+
+
+def count_trained_images(lake: Lake, model: RegisteredVersion) -> dict[int, int]:
+    """Count the images of a model's training set by class id; empty if it was deleted."""
+    training_set = model.tags.get(TRAINING_SET_URI_TAG)
+    if not training_set or not lake.files.exists(uri.join(training_set, MEMBERS)):
+        return {}
+    members = lake.spark.read.parquet(uri.join(training_set, MEMBERS))
+    return {row["label"]: row["count"] for row in members.groupBy("label").count().collect()}
+
+
+def _members(lake: Lake, model: RegisteredVersion | None) -> DataFrame | None:
+    training_set = model.tags.get(TRAINING_SET_URI_TAG) if model else None
+    return lake.spark.read.parquet(uri.join(training_set, MEMBERS)) if training_set else None

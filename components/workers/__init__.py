@@ -1,1 +1,0 @@
-"""What Spark's Python workers may take, so that those of one machine share it: memory and threads."""

@@ -1,0 +1,36 @@
+"""Durations of the longest test files. The processes of a parallel run start with these.
+
+Only the order matters. Files that are not listed come next, and unit tests come last.
+"""
+
+FILE_SECONDS = {
+    "tests/local/test_pipelines.py": 455,
+    "tests/cluster/test_loop.py": 400,
+    "tests/local/test_training_ranks.py": 250,
+    "tests/local/test_import_labels.py": 240,
+    "tests/cluster/test_mpijob.py": 240,
+    "tests/local/test_rollback.py": 200,
+    "tests/cluster/test_spark.py": 200,
+    "tests/cluster/test_training_faults.py": 150,
+    "tests/local/test_export_for_labeling.py": 150,
+    "tests/local/test_score_images.py": 120,
+    "tests/local/test_ingest_images.py": 120,
+    "tests/services/test_store_outages.py": 120,
+    "tests/local/test_migration.py": 120,
+    "tests/local/test_discovery.py": 120,
+    "tests/services/test_lake_on_s3.py": 110,
+    "tests/local/test_kills.py": 110,
+    "tests/services/test_labeling_store_killed.py": 100,
+    "tests/cluster/test_lost_submitter.py": 100,
+}
+
+_UNNAMED_SECONDS = 30
+
+
+def seconds_of(name: str) -> int:
+    """Return the approximate duration of a test file, in seconds.
+
+    Args:
+        name: Path of the file in the repository.
+    """
+    return FILE_SECONDS.get(name, 0 if name.startswith("tests/unit/") else _UNNAMED_SECONDS)
