@@ -31,7 +31,7 @@ demo-clean: ## Remove the files of the demo
 	rm -rf demo
 
 .PHONY: bench
-bench: setup ## Measure each figure beside the reference's way, for benchmarks/README.md
+bench: setup .venv/daft.done ## Measure each figure beside the reference's way, for benchmarks/README.md
 	@$(BIN)/python -m benchmarks
 
 .PHONY: test
@@ -113,6 +113,11 @@ $(HOROVOD).done: | .venv/tools.done
 	@$(SHOW) 'Horovod environment' $(UV_LINES) $(UV) pip sync --python .venv/horovod --require-hashes requirements/trainer.txt
 	@images/trainer/build_horovod.sh .venv/tools/bin/pip .venv/horovod/bin/python $(HOROVOD)
 	@rm -rf .venv/horovod && touch $@
+
+.venv/daft.done: requirements/daft.txt .venv/tools.done
+	@rm -rf .venv/daft && $(UV) venv --quiet --python python3.11 .venv/daft
+	@$(SHOW) 'Daft environment' $(UV_LINES) $(UV) pip sync --python .venv/daft --require-hashes $<
+	@touch $@
 
 # ElasticMQ is a server of SQS. Spark's own resolver installs it.
 .venv/services.done: tests/services/package-lock.json requirements/system_packages.sh Makefile | .venv/spark.done

@@ -16,7 +16,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import REPOSITORY, Bench
+from benchmarks.bench import Bench
+from benchmarks.process import REPOSITORY
 from benchmarks.results import Machine, Results, Row, show
 
 FIGURES = (

@@ -1,16 +1,14 @@
 """What the figures are measured with: a folder, a warm Spark session, and a process of the trainer environment."""
 
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.process import REPOSITORY, AnsweringProcess
 from components.settings import Settings
 from components.train_classifier.environment import rank_environment
 
@@ -19,10 +17,7 @@ if TYPE_CHECKING:
 
     from components.lake import Lake
 
-REPOSITORY = Path(__file__).parent.parent
 TRAINER_PYTHON = REPOSITORY / ".venv" / "trainer" / "bin" / "python"
-# How the line of a trainer process begins that is meant for us, among others of its libraries.
-ANSWER = "measured: "
 
 
 @dataclass
@@ -34,7 +29,7 @@ class Bench:
     """
 
     folder: Path
-    _trainer: "_TrainerProcess | None" = field(default=None, init=False)
+    _trainer: AnsweringProcess | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -114,8 +109,9 @@ class Bench:
 
         return measure
 
-    def _start_trainer(self) -> "_TrainerProcess":
-        self._trainer = _TrainerProcess(self.folder / "trainer.log")
+    def _start_trainer(self) -> AnsweringProcess:
+        command = [str(TRAINER_PYTHON), "-m", "benchmarks.trainer"]
+        self._trainer = AnsweringProcess(command, self.folder / "trainer.log", rank_environment(os.environ))
         return self._trainer
 
     def close(self) -> None:
@@ -123,45 +119,3 @@ class Bench:
         if self._trainer is not None:
             self._trainer.end()
             self._trainer = None
-
-
-class _TrainerProcess:
-    """A process of the trainer environment that measures when it is told to: TensorFlow is imported once for all.
-
-    Args:
-        log: What it says otherwise.
-    """
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        with log.open("a") as said:
-            self._process = subprocess.Popen(
-                [str(TRAINER_PYTHON), "-m", "benchmarks.trainer"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-                cwd=REPOSITORY,
-                env=rank_environment(os.environ),
-            )
-
-    def ask(self, question: list[Any]) -> Any:
-        """Return the answer to a line of `benchmarks.trainer`.
-
-        Raises:
-            RuntimeError: The process ended.
-        """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError):  # then there is no answer
-            print(json.dumps(question), file=self._process.stdin, flush=True)
-        for line in self._process.stdout:
-            if line.startswith(ANSWER):
-                return json.loads(line.removeprefix(ANSWER))
-        lines = self._log.read_text().splitlines()
-        raise RuntimeError(f"the trainer process ended: {lines[-1] if lines else 'it said nothing'}")
-
-    def end(self) -> None:
-        """Let it end."""
-        with suppress(BrokenPipeError):
-            self._process.communicate()

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.bench import REPOSITORY, Bench
+from benchmarks.bench import Bench
+from benchmarks.process import REPOSITORY
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured, seconds
 from benchmarks.warm_loop import WarmLoop

@@ -40,13 +40,14 @@ print_line() {
 
 # Show the lines of the standard input, each until the next one comes.
 show_lines() {
-    local line='' doing='' printed='' printed_at=0 wait_seconds status
+    local line='' beginning='' doing='' printed='' printed_at=0 wait_seconds status
     print_line '…' ''
     while true; do
         IFS= read -r -t 1 line
         status=$?
-        # A timeout gives more than 128, the end of the input gives 1.
-        ((status == 0)) && doing=$line
+        # A timeout gives more than 128, and the beginning of a line that is not complete. The end of the input gives 1.
+        beginning+=$line
+        ((status == 0)) && doing=$beginning beginning=''
         ((status == 0 || status > 128)) || break
         [[ $doing == "$printed" ]] && wait_seconds=$unchanged_seconds || wait_seconds=$changed_seconds
         ((SECONDS - printed_at >= wait_seconds)) || continue

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from benchmarks.bench import ANSWER
+from benchmarks.process import ANSWER
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ INGESTED_AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SOURCE = "file:/landing"
 # As many as ingest puts into a row group of photographs.
 ROWS_PER_GROUP = 8
-# Columns with statistics: keys, and times by which steps find what is new. Delta skips a file only if it has statistics of
-# each column in the condition.
+# Columns with statistics: keys, and times by which steps find what is new. Delta skips a file only if the file has
+# statistics of each column in the condition.
 _BOUNDED = ("path", "content_sha256", "ingested_at", "scored_at")
 
 
