@@ -9,7 +9,7 @@ from benchmarks.bench import Bench
 from benchmarks.champion import make_champion
 from benchmarks.filled_lake import FilledLake
 from benchmarks.images import digits, write
-from benchmarks.memory import PeakMemory
+from benchmarks.memory import peak_memory
 from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
 from benchmarks.timing import Measured, seconds, take_turns
 from components.export_for_labeling.export import export_batch
@@ -159,7 +159,7 @@ class _GrowingLake:
         if sample:
             # The snapshots of the other lakes.
             spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
-            with PeakMemory(spark) as peak:
+            with peak_memory(spark) as peak:
                 taken = seconds(lambda: counts.append(step()))
         else:
             taken = seconds(lambda: counts.append(step()))

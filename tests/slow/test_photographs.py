@@ -2,10 +2,9 @@
 
 import io
 import os
-import re
-import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from components.registry.tags import DIGEST_TAG
 from components.score_images.score import score_lake
 from components.settings import Settings
 from components.spark.memory_budget import parse_memory
+from tests.support.sampling import process_memory, sampled
 from tests.support.saved_model_factory import constant_classifier, log_classifier
 
 PHOTOGRAPHS = 300
@@ -36,41 +36,26 @@ def photograph(width: int, height: int, least_bytes: int) -> bytes:
 
 
 class PeakOfWorkers:
-    """The peak memory of Spark's Python workers during a block.
+    """The peak memory of Spark's Python workers.
 
     Attributes:
         bytes: Largest total of all workers, in bytes. Shared pages count once.
     """
 
-    def __init__(self) -> None:
-        self.bytes = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    bytes = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.1):
-            self.bytes = max(self.bytes, sum(map(_proportional_bytes, Path("/proc").glob("[0-9]*"))))
+    def sample(self) -> None:
+        """Add up the memory of the workers now."""
+        self.bytes = max(self.bytes, sum(process_memory(pid, "Pss") for pid in _workers()))
 
 
-def _proportional_bytes(process: Path) -> int:
-    """Return the memory of one of Spark's workers, 0 of any other process."""
-    try:
-        # Workers have the module's name as a separate argument. The JVM has it as a part of an argument.
-        is_worker = b"components.spark.python_workers" in (process / "cmdline").read_bytes().split(b"\0")
-        if not is_worker or os.getsid(int(process.name)) != os.getsid(0):
-            return 0
-        (size,) = re.findall(r"^Pss: +(\d+) kB", (process / "smaps_rollup").read_text(), re.MULTILINE)
-    except OSError:  # it has ended
-        return 0
-    return int(size) * 1024
+def _workers() -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            # Workers have the module's name as a separate argument. The JVM has it as a part of an argument.
+            is_worker = b"components.spark.python_workers" in (process / "cmdline").read_bytes().split(b"\0")
+            if is_worker and os.getsid(int(process.name)) == os.getsid(0):
+                yield int(process.name)
 
 
 @pytest.mark.timeout(0)
@@ -87,7 +72,8 @@ def test_three_hundred_photographs_of_4_mb_are_ingested_and_scored_in_2_gib(lake
     registry.create_version(model.run_id, model.model_uri, {DIGEST_TAG: model.digest})
     registry.set_alias(CHAMPION, "1")
 
-    with PeakOfWorkers() as peak:
+    peak = PeakOfWorkers()
+    with sampled(peak.sample, 0.1):
         ingested = ingest_folder(lake, landing.as_uri(), labeled=False)
         scored = score_lake(lake, registry, require_champion(registry))
 
@@ -106,7 +92,8 @@ def test_one_hundred_photographs_of_20_mb_are_ingested_in_2_gib(lake: Lake, tmp_
     for number in range(LARGE_PHOTOGRAPHS):
         (landing / f"{number:03}.jpg").write_bytes(content + b"%d" % number)
 
-    with PeakOfWorkers() as peak:
+    peak = PeakOfWorkers()
+    with sampled(peak.sample, 0.1):
         ingested = ingest_folder(lake, landing.as_uri(), labeled=False)
 
     assert 0 < peak.bytes < parse_memory(Settings.load().spark_executor_memory_overhead)

@@ -1,0 +1,46 @@
+"""Samples that are taken while a block runs, and the memory of processes."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def sampled(sample: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call a function in another thread at intervals while the block runs, at least once.
+
+    Args:
+        sample: The function.
+        seconds: Time between the end of a call and the next one.
+    """
+    over = threading.Event()
+
+    def repeat() -> None:
+        while True:
+            sample()
+            if over.wait(seconds):
+                return
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def process_memory(pid: int, kind: str) -> int:
+    """Return the memory of a process in bytes; 0 if it has ended.
+
+    Args:
+        pid: The process.
+        kind: `Rss`, or `Pss`: in a sum over processes, shared pages count once.
+    """
+    with suppress(OSError):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        if found := re.search(rf"^{kind}: +(\d+) kB", rollup, re.MULTILINE):
+            return int(found[1]) * 1024
+    return 0
