@@ -74,7 +74,7 @@ def measure(bench: Bench) -> Iterable[Row]:
     daft = AnsweringProcess(command, bench.folder / "daft.log", os.environ | {"DAFT_PROGRESS_BAR": "0"})
     with plain_processes() as pool, ExitStack() as ended:
         ended.callback(daft.end)
-        ways = {
+        ways: dict[str, Callable[[Path], int]] = {
             OURS: partial(_ingest, lake),
             Against.REFERENCE: partial(_load, lake),
             Against.LIMIT: partial(ingest_plainly, pool),
