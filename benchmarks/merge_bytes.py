@@ -91,7 +91,7 @@ def _predictions(lake: Lake, count: int) -> DataFrame:
 
 
 def _merge_narrow(lake: Lake, registry: ModelRegistry, annotations: Path, count: int) -> None:
-    lake.insert_new(PREDICTIONS, _predictions(lake, count))
+    lake.append(PREDICTIONS, _predictions(lake, count))
     lines = [json.dumps({"path": image_path(number), "label": 1}) for number in range(0, count, _ONE_IN)]
     annotations.write_text("\n".join(lines))
     imported = import_into(lake, registry, open_source(str(annotations), Settings.load()))

@@ -221,7 +221,7 @@ def _export_new(lake: Lake, destination: Folder, succession: Succession, result:
     ]
     status = BatchStatus(batch=name, destination=destination.uri, finished=False)
     write_note(lake.root, NAME, status, lake.files)
-    lake.insert_new(LABELING_REQUESTS, frame(lake.spark, rows, LABELING_REQUESTS.columns))
+    lake.append(LABELING_REQUESTS, frame(lake.spark, rows, LABELING_REQUESTS.columns))
     return _complete(lake, destination, name, chosen)
 
 

@@ -188,7 +188,8 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, model_name: str, 
         new = compared.where(is_new).select(ANNOTATIONS.schema.fieldNames())
         result.imported = len(rows) - len(repeated)
         if result.imported:
-            lake.insert_new(ANNOTATIONS, new)
+            # No MERGE: they were compared under the lock of imports.
+            lake.append(ANNOTATIONS, new)
     finally:
         annotations.unpersist()
     evidence = lake.read(ANNOTATIONS)
@@ -224,8 +225,8 @@ def _write_labels(lake: Lake, decisions: DataFrame) -> None:
                 ),
             )
         elif count:
-            # The common case: first labels. An append rewrites no file, a merge does.
-            lake.insert_new(LABELS, rows)
+            # The common case: first labels. An append reads and rewrites no file, a merge does.
+            lake.append(LABELS, rows)
     finally:
         changed.unpersist()
 

@@ -93,7 +93,7 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
         else:
             written = _read_back(lake, plan)
         rows = _file_rows(plan, written, existing)
-        lake.upsert(FILES, frame(lake.spark, [tuple(row.values()) for row in rows], FILES.columns))
+        record_files(lake, rows, existing)
     added = {row["path"] for row in written if row["reason"] is None}
     accepted = [row for row in rows if row["path"] in added]
     if plan.labels is not None:
@@ -260,6 +260,22 @@ def _file_rows(
         }
 
     return [row(stored) for stored in written]
+
+
+def record_files(lake: Lake, rows: Sequence[Mapping[str, Any]], existing: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write rows into `files`. Hold the lock of `images`, which every writer of `files` holds.
+
+    Args:
+        lake: The lake.
+        rows: The rows, each path once.
+        existing: The rows of `files` that have these paths, by path.
+    """
+    written = frame(lake.spark, [tuple(row.values()) for row in rows], FILES.columns)
+    if any(row["path"] in existing for row in rows):
+        lake.upsert(FILES, written)
+    else:
+        # The common case: new files. An append reads no file, a MERGE does.
+        lake.append(FILES, written)
 
 
 def _write_classes(lake: Lake, plan: Plan, paths: Sequence[str]) -> None:

@@ -393,7 +393,7 @@ class _Scorer:
         scoring = predict(self._archive, Budget.of(lake.spark))
         predicted = map_content(lake, chosen.select("content_sha256", "image.*"), scoring, PREDICTED_COLUMNS)
         by_content = predicted.join(chosen.select("content_sha256", F.col("image.path")), "path").drop("path")
-        # Persisted, because MERGE reads its source twice, and the model would run twice.
+        # Persisted, because the predictions are counted, then written, and the model would run twice.
         predictions = (
             images.join(by_content, "content_sha256", "left")
             .withColumn("error", F.when(F.col("predicted_label").isNull(), F.coalesce("error", F.lit(_NO_CONTENT))))
@@ -414,8 +414,9 @@ class _Scorer:
                     "scored_at": F.lit(datetime.now(UTC)),
                 }
             )
-            # Last, because a commit to a table invalidates cached frames that read it.
-            lake.insert_new(PREDICTIONS, rows.select(PREDICTIONS.schema.fieldNames()))
+            # Last, because a commit to a table invalidates cached frames that read it. No MERGE: the images have no
+            # prediction of the champion, and this run holds the scoring lock.
+            lake.append(PREDICTIONS, rows.select(PREDICTIONS.schema.fieldNames()))
             return True
         finally:
             predictions.unpersist()

@@ -392,8 +392,8 @@ class Killed(Exception):  # noqa: N818 - stands for a kill
     pass
 
 
-def kill(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool) -> None:
-    """Let the next call of a method end the run, before or after its work."""
+def kill(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, after: bool) -> None:
+    """Let the next call of a function of a class or module end the run, before or after its work."""
     method = getattr(owner, name)
 
     def end(*arguments: Any, **keywords: Any) -> Any:
@@ -406,10 +406,10 @@ def kill(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool) -
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    ("owner", "name"), [(PlanFolder, "write"), (Lake, "append"), (Lake, "upsert"), (PlanFolder, "remove")]
+    ("owner", "name"), [(PlanFolder, "write"), (Lake, "append"), (batch, "record_files"), (PlanFolder, "remove")]
 )
 def test_interrupted_batch_is_finished_exactly_once(
-    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, after: bool
 ) -> None:
     (landing / "broken.jpg").write_bytes(b"no image")
     with monkeypatch.context() as patch:

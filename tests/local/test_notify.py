@@ -87,6 +87,6 @@ def test_message_mentions_an_ingest_without_new_files(
     (landing / "a.jpg").write_bytes(b"no image")
     arrived, dry = notification("b"), notification("c")
 
-    assert before == [f"Nothing has ever been found in file://{landing}. If images have arrived there, check the URI."]
+    assert before == [f"Nothing has ever been found in file://{landing}. Check the URI unless no image has landed yet."]
     assert arrived == [f"Ingested: 1 new files in file://{landing}, 0 images added, 1 quarantined."]
     assert dry == [f"No new image was found in file://{landing}."]
