@@ -93,5 +93,5 @@ def test_concurrent_registrations_replace_the_champion_once(
         assert [found.version] == promoted
         assert found.tags["decision"] == "promoted"
         assert registry.version(challenger).tags["decision"] == "kept"
-        assert f"version {found.version} is the champion, but" in registry.version(challenger).tags["reason"]
+        assert f"version {found.version} is the champion now" in registry.version(challenger).tags["reason"]
         champion = found.version

@@ -88,7 +88,7 @@ def test_landing_prefix_without_objects_is_an_empty_folder(
 
 
 def test_missing_landing_bucket_raises_an_error(s3_reader: Lake) -> None:
-    with pytest.raises(InputError, match=r"^'s3a://no-such-bucket/landing': bucket or container not found"):
+    with pytest.raises(InputError, match=r"^source: 's3a://no-such-bucket/landing' not found \(NoSuchBucket\)"):
         ingest_folder(s3_reader, "s3a://no-such-bucket/landing")
 
 
