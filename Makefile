@@ -60,7 +60,7 @@ test-cluster: load-images ## Run the cluster tests in the cluster that KUBECONFI
 test-slow: setup .venv/services.done ## Run the tests that take long: large files, getting started, Argo, and each step killed 20 times in each window
 	IMAGE_PIPELINES_TEST_LOAD="$(LOAD)" $(BIN)/python -m pytest tests/slow
 	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_s3.py tests/services/test_kills_with_events.py
-	$(BIN)/python -m pytest tests/local/test_export_for_labeling.py tests/local/test_pipelines.py tests/services/test_mlflow_away.py -m slow
+	$(BIN)/python -m pytest tests/local tests/services -m slow --ignore-glob '*/test_kills*'
 
 .PHONY: lint
 lint: setup ## Check style, types and imports

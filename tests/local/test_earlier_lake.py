@@ -94,6 +94,7 @@ def test_a_training_set_of_the_earlier_lake_is_read_and_built_again(unchanged: L
     assert built in sets
 
 
+@pytest.mark.slow
 def test_each_step_continues_with_the_earlier_lake(spark: SparkSession, tmp_path: Path) -> None:
     earlier = unpack_lake_of_0_1_0(tmp_path / "earlier")
     # As if the release had run here.

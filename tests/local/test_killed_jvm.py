@@ -19,6 +19,7 @@ from tests.support.training_set_factory import digits
 IMAGE_COUNT = 6
 
 
+@pytest.mark.slow
 def test_task_continues_in_a_new_jvm_after_its_jvm_was_killed(spark: SparkSession, tmp_path: Path) -> None:
     for number, (content, label) in enumerate(digits(IMAGE_COUNT)):
         file = tmp_path / "landing" / f"{label:03}.digit" / f"{number}.jpg"

@@ -20,6 +20,7 @@ A_DAY = 5
 WANTED = 8
 
 
+@pytest.mark.slow
 def test_new_labels_accumulate_until_a_champion_has_learned_them(lake: Lake, tmp_path: Path) -> None:
     tracking = make_tracking(tmp_path)
     registry = ModelRegistry(tracking, "model")

@@ -130,6 +130,7 @@ def test_export_after_a_rollback_uses_the_remaining_predictions(
     assert result.candidates == 2
 
 
+@pytest.mark.slow
 def test_two_rollbacks_withdraw_two_versions(lake: Lake, register: Register) -> None:
     registry = register()
     for number, version in enumerate(("1", "2", "3")):

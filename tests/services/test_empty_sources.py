@@ -66,8 +66,7 @@ def warns_about_empty_source(write: Callable[[str], None], folder: Path) -> bool
     return NOTHING_YET in (folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("labeled", [True, False], ids=["labeled", "unlabeled"])
-@pytest.mark.parametrize("folder", ["", "/landing/2026", "/a,b/{1} [é] *"])
+@pytest.mark.parametrize(("folder", "labeled"), [("", True), ("/landing/2026", False), ("/a,b/{1} [é] *", True)])
 def test_landing_prefix_without_objects_is_an_empty_folder(
     s3_reader: Lake, bucket: str, tmp_path: Path, folder: str, labeled: bool
 ) -> None:

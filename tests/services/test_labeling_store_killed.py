@@ -87,6 +87,7 @@ def wait_until_saved(folder: Path, count: int) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_export_whose_store_is_killed_fails_and_is_completed_by_the_next(lake: Lake, store: Store) -> None:
     insert_scored(lake, dict.fromkeys(range(IMAGES), 0.5))
     everything = Choice(fraction=1, audit_fraction=0)
