@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from components.build_training_set.build import build_training_set
 from components.import_labels.import_annotations import import_into
 from components.labeling.sources import open_source
