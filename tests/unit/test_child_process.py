@@ -186,7 +186,12 @@ def test_call_that_dies_of_what_earlier_calls_left_behind_is_repeated_in_a_new_c
 
     # Each allocation is larger than glibc's largest block on the heap, 32 MiB, where freed memory would serve it.
     with ChildProcess(start, memory_bytes=140 * MEBIBYTE) as process:
-        assert [process.call(40) for _ in range(5)] == [1, 2, 3, 1, 2]
+        counts = [process.call(40) for _ in range(8)]
+
+    # A child of a large process has room for one more: what its parent freed.
+    in_one_child = counts.index(1, 1)
+    assert in_one_child in (3, 4)
+    assert counts == [number % in_one_child + 1 for number in range(8)]
 
 
 def test_start_that_raises_or_dies_is_no_fault_of_the_argument() -> None:
