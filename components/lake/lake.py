@@ -360,8 +360,8 @@ class Lake:
         """Append rows to a table in one commit, under the writer lock. Existing rows are not read.
 
         Args:
-            table: The table. For `images`, row groups are small, and rows of each partition of the frame are stored in
-                their order.
+            table: The table. For `images`, row groups are small, and each partition of the frame becomes a file with its
+                rows in their order. Rows of other tables become one file in each partition of the table.
             rows: Frame with the table's columns. It is read once.
             transaction: The writing application and its number of the commit. Delta drops a commit silently if the
                 application has made one with this number or a higher one: read the rows back.
@@ -369,7 +369,7 @@ class Lake:
         """
         with self.writer(table.name):
             self._check_held()
-            writer = rows.write.format("delta").mode("append")
+            writer = (rows if table is IMAGES else rows.repartition(1)).write.format("delta").mode("append")
             if metadata:
                 writer = writer.option("userMetadata", metadata)
             if transaction is not None:
