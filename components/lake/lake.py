@@ -360,8 +360,8 @@ class Lake:
         """Append rows to a table in one commit, under the writer lock. Existing rows are not read.
 
         Args:
-            table: The table. For `images`, row groups are small, and each partition of the frame becomes a file with its
-                rows in their order. Rows of other tables become one file in each partition of the table.
+            table: The table. For `images`, row groups are small, and each partition of the frame becomes a file that
+                keeps the order of its rows. Rows of other tables become one file in each partition of the table.
             rows: Frame with the table's columns. It is read once.
             transaction: The writing application and its number of the commit. Delta drops a commit silently if the
                 application has made one with this number or a higher one: read the rows back.
