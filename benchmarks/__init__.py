@@ -1,1 +1,1 @@
-"""The figures of speed and of bytes, each beside the reference system's way rebuilt: `make bench`."""
+"""Benchmarks of speed, bytes, memory and accuracy: `make bench`."""

@@ -1,4 +1,7 @@
-"""Measure: `python -m benchmarks`, or some figures only: `python -m benchmarks feed ranks`."""
+"""Command line of the benchmarks.
+
+`python -m benchmarks` measures all figures, `python -m benchmarks feed ranks` only two.
+"""
 
 import os
 import sys
@@ -18,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.bench import Bench
 from benchmarks.process import REPOSITORY
-from benchmarks.results import Machine, Results, Row, show
+from benchmarks.results import Machine, Results, Row, format_spread
 
 FIGURES = (
     "merge_bytes",
@@ -33,19 +36,30 @@ FIGURES = (
 )
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-# This one, whatever becomes of `sys.stdout`.
+# The original output: `_redirect_output` replaces `sys.stdout`.
 console = Console(file=sys.stdout)
 
 
 @app.command()
 def main(
     figures: Annotated[
-        list[str] | None, typer.Argument(help="Which to measure; all of them, and then they are written, if none.")
+        list[str] | None,
+        typer.Argument(
+            help=f"Figures to measure: {', '.join(FIGURES)}. Default: all. Only a run without this argument updates"
+            " results.json and README.md.",
+            show_default=False,
+        ),
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where to keep what it makes; removed if not given.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the lakes, images and logs, which stay there. Default: a temporary folder.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Measure each figure beside the reference's way."""
-    # For Spark's workers and the trainer's processes too.
+    """Measure each figure and compare it with its goal."""
+    # Spark's workers and the trainer's processes inherit both variables.
     os.environ["PYTHONPATH"] = str(REPOSITORY)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with (
@@ -53,7 +67,7 @@ def main(
         closing(Bench((folder or Path(temporary)).resolve())) as bench,
     ):
         results = _measure(figures or FIGURES, bench)
-    _print(results)
+    _print_table(results)
     if not figures:
         results.write()
     if results.failed:
@@ -65,22 +79,22 @@ def _measure(figures: Iterable[str], bench: Bench) -> Results:
     rows: list[Row] = []
     failed = {}
     for name in figures:
-        begun = time.monotonic()
+        figure_started = time.monotonic()
         measure: Callable[[Bench], Iterable[Row]] = import_module(f"benchmarks.{name}").measure
-        # In this order, because Rich takes over what is printed while it shows a status.
-        with console.status(f"{name}: measuring"), _quiet(bench.folder / "log"):
+        # The order matters: Rich's status redirects `sys.stdout` too.
+        with console.status(f"{name}: measuring"), _redirect_output(bench.folder / "log"):
             try:
                 rows += measure(bench)
-            except Exception as error:  # the other figures are worth having
+            except Exception as error:  # measure the other figures
                 failed[name] = type(error).__name__
                 console.print(traceback.format_exc(), markup=False, highlight=False)
-        console.print(f"  {name:<16}{time.monotonic() - begun:7.1f} s", highlight=False)
-    return Results(machine=Machine.this(), seconds=time.monotonic() - started, rows=rows, failed=failed)
+        console.print(f"  {name:<16}{time.monotonic() - figure_started:7.1f} s", highlight=False)
+    return Results(machine=Machine.current(), seconds=time.monotonic() - started, rows=rows, failed=failed)
 
 
 @contextmanager
-def _quiet(log: Path) -> Iterator[None]:
-    """Let a file have what Spark, TensorFlow and the components say."""
+def _redirect_output(log: Path) -> Iterator[None]:
+    """Append the output of Spark, TensorFlow and the components to a file."""
     with log.open("a") as file, redirect_stdout(file):
         errors = os.dup(2)
         os.dup2(file.fileno(), 2)
@@ -91,12 +105,11 @@ def _quiet(log: Path) -> Iterator[None]:
             os.close(errors)
 
 
-def _print(results: Results) -> None:
+def _print_table(results: Results) -> None:
     table = Table("what", "on", "ours", "reference", "limit", "ratio", "goal", "", box=box.SIMPLE_HEAD)
     for row in results.rows:
         mark = "[green]✓[/]" if row.reached else "[red]✗[/]"
-        measured = (show(each, row.unit) for each in (row.ours, row.reference, row.limit))
-        table.add_row(row.name, row.size, *measured, show(row.ratio), str(row.goal), mark)
+        table.add_row(row.name, row.size, *row.formatted_values(), format_spread(row.ratio), str(row.goal), mark)
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""What the figures are measured with: a folder, a warm Spark session, and a process of the trainer environment."""
+"""Resources of a run: a folder, a warm Spark session and a trainer process."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.process import REPOSITORY, AnsweringProcess
+from benchmarks.process import REPOSITORY, MeasuringProcess
 from components.settings import Settings
 from components.train_classifier.environment import rank_environment
 
@@ -25,20 +25,20 @@ class Bench:
     """One run of the benchmarks.
 
     Attributes:
-        folder: Where all that it makes is kept.
+        folder: Folder for all files of the run.
     """
 
     folder: Path
-    _trainer: AnsweringProcess | None = field(default=None, init=False)
+    _trainer: MeasuringProcess | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Long before it is asked: TensorFlow is imported while Spark starts.
+        # Start early: the process imports TensorFlow while Spark starts.
         self._start_trainer()
 
     @cached_property
     def spark(self) -> "SparkSession":
-        """The one Spark session, with the settings of an installation that names none."""
+        """The only Spark session, with the default settings."""
         from components.spark.session import spark_session
 
         session = spark_session(self.settings("spark"))
@@ -46,13 +46,13 @@ class Bench:
         return session
 
     def settings(self, name: str, **values: Any) -> Settings:
-        """Return settings of an installation of its own.
+        """Return the settings of a separate installation.
 
         Args:
-            name: Names its lake, its registry and its model.
+            name: Name of the lake's folder and of the registered model.
             **values: Other settings.
         """
-        lake = self.place(name) / "lake"
+        lake = self.make_folder(name) / "lake"
         lake.mkdir(exist_ok=True)
         return Settings.load(
             lake=str(lake),
@@ -68,54 +68,56 @@ class Bench:
         from components.lake.tables import TABLES
 
         settings = self.settings(name)
-        shutil.copytree(self._empty_lake, settings.required("lake"), dirs_exist_ok=True)
+        shutil.copytree(self._empty_lake_folder, settings.required("lake"), dirs_exist_ok=True)
         lake = Lake.open(self.spark, settings)
-        # The session knows the tables that it makes.
+        # A session that creates a lake has read its tables, so read these too.
         for table in TABLES:
             lake.version(table)
         return lake
 
     @cached_property
-    def _empty_lake(self) -> str:
-        """The folder of a lake that stays empty: making one takes seconds, copying it does not."""
+    def _empty_lake_folder(self) -> str:
+        """The folder of an empty lake, to copy: creating a lake takes seconds."""
         from components.lake import Lake
 
         settings = self.settings("empty")
         Lake.open_or_create(self.spark, settings)
         return settings.required("lake")
 
-    def place(self, name: str) -> Path:
-        """Return a folder, made if there is none."""
+    def make_folder(self, name: str) -> Path:
+        """Return a folder of the run, and create it if necessary."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def contenders(self, module: str, **arguments: Any) -> Callable[[str], Any]:
-        """Return what lets a contender of the trainer environment have its turn, and returns what it came to.
+    def trainer_contenders(self, module: str, **arguments: Any) -> Callable[[str], Any]:
+        """Return a function that runs a contender in the trainer process.
+
+        The function takes the contender's name and returns its result.
 
         Args:
-            module: A module of `benchmarks.trainer`.
-            **arguments: For its `contenders`.
+            module: Name of a module in `benchmarks.trainer`.
+            **arguments: Arguments of the module's function `contenders`.
         """
 
         def measure(contender: str) -> Any:
             trainer = self._trainer or self._start_trainer()
             try:
-                return trainer.ask([module, arguments, contender])
+                return trainer.call([module, arguments, contender])
             except RuntimeError:
-                # The next figure has another one.
+                # The next call starts a new process.
                 self.close()
                 raise
 
         return measure
 
-    def _start_trainer(self) -> AnsweringProcess:
+    def _start_trainer(self) -> MeasuringProcess:
         command = [str(TRAINER_PYTHON), "-m", "benchmarks.trainer"]
-        self._trainer = AnsweringProcess(command, self.folder / "trainer.log", rank_environment(os.environ))
+        self._trainer = MeasuringProcess(command, self.folder / "trainer.log", rank_environment(os.environ))
         return self._trainer
 
     def close(self) -> None:
-        """End the process of the trainer environment."""
+        """End the trainer process."""
         if self._trainer is not None:
-            self._trainer.end()
+            self._trainer.close()
             self._trainer = None

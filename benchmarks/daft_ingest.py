@@ -1,6 +1,6 @@
-"""Ingest by Daft, in an environment of its own: `python -m benchmarks.daft_ingest`.
+"""Ingest with Daft, in a separate environment: `python -m benchmarks.daft_ingest`.
 
-A question is a landing folder and the folder of the Parquet files; the answer is the number of images.
+The argument of a call is a landing folder and a new folder for Parquet files. The result is the number of images.
 """
 
 import hashlib
@@ -11,18 +11,18 @@ import daft
 from daft import DataType, Series, col
 from daft.functions import decode_image, download
 
-from benchmarks.process import ANSWER
+from benchmarks.process import RESULT_PREFIX
 
 
 def _sha256(contents: Series) -> list[str]:
     return [hashlib.sha256(content).hexdigest() for content in contents.to_pylist()]
 
 
-def ingest_by_daft(landing: str, target: str) -> int:
-    """Read, hash and decode the files of a folder, write those that are images, and return how many there are.
+def ingest_with_daft(landing: str, target: str) -> int:
+    """Read, hash and decode files, write the images as Parquet, and count them.
 
     Args:
-        landing: The folder.
+        landing: Folder of the files.
         target: New folder for the Parquet files.
     """
     sha256 = daft.func.batch(return_dtype=DataType.string())(_sha256)
@@ -37,10 +37,10 @@ def ingest_by_daft(landing: str, target: str) -> int:
 
 
 def main() -> None:
-    """Answer questions; see `benchmarks.process`."""
+    """Serve the calls of a `MeasuringProcess`."""
     for line in sys.stdin:
         landing, target = json.loads(line)
-        print(ANSWER + json.dumps(ingest_by_daft(landing, target)), flush=True)
+        print(RESULT_PREFIX + json.dumps(ingest_with_daft(landing, target)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A lake as years of ingest, scoring and labeling leave it, filled by writing its tables."""
+"""A lake like one after years of ingest, scoring and labeling.
+
+It is filled by writing its tables directly.
+"""
 
 import hashlib
 import os
@@ -34,16 +37,16 @@ from components.registry.model_registry import RegisteredVersion
 from components.storage import uri
 from tests.support.lake_rows import append_files, arrow_schema
 
-# Images of the last days, the same in every lake. Older images make one lake larger than another.
+# All lakes have the same images of the last days. Larger lakes have more older images.
 _RECENT_DAYS = 30
 _RECENT_IMAGES = 100
 _MAXIMUM_DAYS = 365
-# Of each table but `images` and `predictions`, which have a file for each day.
+# Does not apply to `images` and `predictions`, which have a file for each day.
 _ROWS_PER_FILE = 50_000
-# A row group of 512 KiB has about as many digits.
+# About 512 KiB of digits.
 _ROWS_PER_GROUP = 700
-# One image in so many has a label from its folder, and one in so many of the other images has one from people.
-_ONE_IN = 20
+# One image in 20 has a label from its folder, and one in 20 of the other images has a label from people.
+_IMAGES_PER_LABEL = 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class _Day:
 
     Attributes:
         date: The day.
-        numbers: Their numbers in the lake.
+        numbers: Numbers of its images in the lake.
     """
 
     date: date
@@ -60,23 +63,23 @@ class _Day:
 
     @property
     def noon(self) -> datetime:
-        """The time at which all of them were written and ingested."""
+        """The time at which all images of the day were written and ingested."""
         return datetime.combine(self.date, time(12), UTC)
 
 
 @dataclass
 class FilledLake:
-    """A lake of digits, and a landing folder with a file for each of them.
+    """A lake of digits, and a landing folder with a file for each image.
 
-    The lake has 100 images for each of the last 30 days, whatever its size, and spreads the others over up to 335
-    earlier days. The first twentieth of the images has labels from folders. The champion has scored the others, and
-    people have labeled a twentieth of the others that are not recent.
+    A lake of any size has 100 images for each of the last 30 days. Its other images are spread over up to 335 earlier
+    days. The first twentieth of the images has labels from folders. The champion has scored all other images. People
+    have labeled a twentieth of the scored images that are not recent.
 
     Attributes:
         lake: The lake, which is empty before `fill`.
         landing: The landing folder.
         images: Number of images.
-        champion: The model version that has scored them.
+        champion: Model version that has scored the images.
     """
 
     lake: Lake
@@ -89,16 +92,16 @@ class FilledLake:
         """Write the landing folder and the tables."""
         self._write_landing()
         insert_classes(self.lake)
-        # First, because it hashes the contents.
-        append_files(self.lake, IMAGES, self._stored(), _ROWS_PER_GROUP)
-        append_files(self.lake, FILES, _files_of(self._current()))
-        append_files(self.lake, PREDICTIONS, self._predictions())
-        for table, rows in self._labeled().items():
+        # First, because the rows of the other tables need the hashes.
+        append_files(self.lake, IMAGES, self._image_rows(), _ROWS_PER_GROUP)
+        append_files(self.lake, FILES, _combine_days(self._file_rows()))
+        append_files(self.lake, PREDICTIONS, self._prediction_rows())
+        for table, rows in self._label_rows().items():
             append_files(self.lake, table, [rows])
 
     @cached_property
     def _days(self) -> Sequence[_Day]:
-        """The days with images, in their order."""
+        """The days with images, in order."""
         recent = [_RECENT_IMAGES] * _RECENT_DAYS
         older = self.images - sum(recent)
         days = min(_MAXIMUM_DAYS - _RECENT_DAYS, older // _RECENT_IMAGES)
@@ -111,20 +114,23 @@ class FilledLake:
         ]
 
     def _is_labeled_by_folder(self, number: int) -> bool:
-        return number < self.images // _ONE_IN
+        return number < self.images // _IMAGES_PER_LABEL
 
     def _paths(self, day: _Day) -> list[str]:
         folder = uri.column_spelling(uri.normalize(f"{self.landing}/{day.date:%Y/%m/%d}", "source"))
         return [f"{folder}/{number:07}.jpg" for number in day.numbers]
 
     def _contents(self, numbers: range) -> list[bytes]:
-        """Return files of one length: pictures differ by their comments only."""
+        """Return JPEG files of one length that differ only in their comments."""
         (first,) = digits(1, numbers.start)
         number = b"%08d" % numbers.start
-        return [first.replace(number, b"%08d" % each, 1) for each in numbers]
+        return [first.replace(number, b"%08d" % other, 1) for other in numbers]
 
     def _write_landing(self) -> None:
-        """Write a file for each day, and a link to it for each image, so that a million files need little space."""
+        """Write one file for each day, and a hard link to it for each other image.
+
+        So a million files need little space.
+        """
         for day in self._days:
             folder = self.landing / f"{day.date:%Y/%m/%d}"
             folder.mkdir(parents=True)
@@ -134,7 +140,7 @@ class FilledLake:
             for other in others:
                 other.hardlink_to(first)
 
-    def _stored(self) -> Iterator[pa.Table]:
+    def _image_rows(self) -> Iterator[pa.Table]:
         for day in self._days:
             contents = self._contents(day.numbers)
             hashes = pa.array([hashlib.sha256(content).hexdigest() for content in contents])
@@ -154,7 +160,7 @@ class FilledLake:
                 ingested_at=day.noon,
             )
 
-    def _current(self) -> Iterator[pa.Table]:
+    def _file_rows(self) -> Iterator[pa.Table]:
         source = uri.column_spelling(uri.normalize(str(self.landing), "source"))
         listing = LocalListing(self.landing, DiscoveryCounts())
         for day, hashes in zip(self._days, self._hashes, strict=True):
@@ -176,7 +182,7 @@ class FilledLake:
                 ingested_at=day.noon,
             )
 
-    def _predictions(self) -> Iterator[pa.Table]:
+    def _prediction_rows(self) -> Iterator[pa.Table]:
         random = np.random.default_rng(0)
         for day, hashes in zip(self._days, self._hashes, strict=True):
             scored = pa.array([not self._is_labeled_by_folder(number) for number in day.numbers])
@@ -198,33 +204,33 @@ class FilledLake:
             if len(rows):
                 yield rows
 
-    def _labeled(self) -> dict[Table, pa.Table]:
-        """Return the rows of people's labels by table."""
-        chosen = [
+    def _label_rows(self) -> dict[Table, pa.Table]:
+        """Return the rows of people's labels, by table."""
+        labeled = [
             (number, path, digest, day.noon)
             for day, hashes in zip(self._days[:-_RECENT_DAYS], self._hashes[:-_RECENT_DAYS], strict=True)
             for number, path, digest in zip(day.numbers, self._paths(day), hashes.to_pylist(), strict=True)
-            if number % _ONE_IN == 0 and not self._is_labeled_by_folder(number)
+            if number % _IMAGES_PER_LABEL == 0 and not self._is_labeled_by_folder(number)
         ]
-        numbers, paths, hashes, times = (list(column) for column in zip(*chosen, strict=True))
+        numbers, paths, hashes, times = (list(column) for column in zip(*labeled, strict=True))
         keys = {"path": paths, "content_sha256": hashes, "label": 1}
         return {
             ANNOTATIONS: _rows(
                 ANNOTATIONS,
-                len(chosen),
+                len(labeled),
                 **keys,
                 service=DEFAULT_SERVICE,
                 annotation_id=[f"earlier-{number}" for number in numbers],
                 annotator="",
                 annotated_at=times,
             ),
-            LABELS: _rows(LABELS, len(chosen), **keys, source=DEFAULT_SERVICE, labeled_at=times),
+            LABELS: _rows(LABELS, len(labeled), **keys, source=DEFAULT_SERVICE, labeled_at=times),
             LABELING_REQUESTS: _rows(
                 LABELING_REQUESTS,
-                len(chosen),
+                len(labeled),
                 path=paths,
                 content_sha256=hashes,
-                batch=[f"{each.date()}" for each in times],
+                batch=[f"{labeled_at.date()}" for labeled_at in times],
                 service="folder",
                 reason=UNCERTAIN,
                 model_name=self.champion.name,
@@ -239,12 +245,12 @@ class FilledLake:
 
 
 def _rows(table: Table, count: int, **columns: Any) -> pa.Table:
-    """Return rows of a table.
+    """Return rows of a table with its schema.
 
     Args:
         table: The table.
         count: Number of rows.
-        **columns: Values of a column, or one value for all rows. Other columns are null.
+        **columns: For each column, a list of values or one value for all rows. Missing columns are null.
     """
 
     def column(name: str, kind: pa.DataType) -> pa.Array:
@@ -256,16 +262,19 @@ def _rows(table: Table, count: int, **columns: Any) -> pa.Table:
         return value.cast(kind) if isinstance(value, pa.Array) else pa.repeat(pa.scalar(value, kind), count)
 
     schema = arrow_schema(table)
-    return pa.Table.from_arrays([column(each.name, each.type) for each in schema], schema=schema)
+    return pa.Table.from_arrays([column(arrow_field.name, arrow_field.type) for arrow_field in schema], schema=schema)
 
 
-def _files_of(days: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Combine the rows of days into files of at least 50,000 rows; the last may have fewer."""
-    gathered: list[pa.Table] = []
+def _combine_days(days: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Combine the rows of days into files of at least 50,000 rows.
+
+    The last file may have fewer rows.
+    """
+    pending: list[pa.Table] = []
     for rows in days:
-        gathered.append(rows)
-        if sum(map(len, gathered)) >= _ROWS_PER_FILE:
-            yield pa.concat_tables(gathered)
-            gathered = []
-    if gathered:
-        yield pa.concat_tables(gathered)
+        pending.append(rows)
+        if sum(map(len, pending)) >= _ROWS_PER_FILE:
+            yield pa.concat_tables(pending)
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending)

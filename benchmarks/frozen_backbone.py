@@ -1,4 +1,4 @@
-"""A training with a frozen backbone, of 12 epochs on one rank."""
+"""Training with a frozen backbone: 12 epochs on one rank."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -6,22 +6,22 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.images import photographs
-from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
-from benchmarks.timing import Measured, Spread, interleave
+from benchmarks.results import OURS, Baseline, Direction, Goal, Row, make_row
+from benchmarks.timing import Measurements, Spread, interleave
 from benchmarks.training_set import make_training_set
 from components.training_set.manifest import SplitName
 
-# Side of the input, and images of both splits: whole batches, or the reference's way alone would work on what fills
-# them up.
+# Side of the input, training images, validation images. The batches are full, because only the reference would evaluate
+# the padding with the whole network.
 _SIZES = ((71, 256, 64), (299, 32, 16))
 _ROUNDS = 2
 _BATCH = 8
-# Rounding: the two ways evaluate the backbone on other batches.
-_SAME = 1.001
+# Rounding differs, because the contenders evaluate the backbone on different batches.
+_MAXIMUM_LOSS_RATIO = 1.001
 
 
 def measure(bench: Bench) -> Iterable[Row]:
-    """Measure the epochs of an hour."""
+    """Measure the epochs per hour, and compare the loss curves."""
     for side, train, validation in _SIZES:
         images = photographs(train + validation, 400, 300)
         members = make_training_set(
@@ -30,42 +30,42 @@ def measure(bench: Bench) -> Iterable[Row]:
             files=2,
         )
         losses: dict[str, list[float]] = {}
-        run = bench.contenders("frozen_backbone", training_set=members.uri, size=side, batch=_BATCH)
-        names = (OURS, Against.REFERENCE)
-        measured = interleave({name: partial(_epochs_an_hour, run, name, losses) for name in names}, _ROUNDS)
+        run = bench.trainer_contenders("frozen_backbone", training_set=members.uri, size=side, batch=_BATCH)
+        names = (OURS, Baseline.REFERENCE)
+        measured = interleave({name: partial(_epochs_per_hour, run, name, losses) for name in names}, _ROUNDS)
         size = f"Xception at {side} x {side}, {train} + {validation} images"
         yield make_row(
-            measured, Against.REFERENCE, name="training with a frozen backbone", size=size, unit="epochs/h",
+            measured, Baseline.REFERENCE, name="training with a frozen backbone", size=size, unit="epochs/h",
             goal=Goal(direction=Direction.AT_LEAST, value=8),
-            how=f"features of all images computed by FeatureFeed and the head trained on them for {len(losses[OURS])}"
-            f" epochs, from nothing, beside {len(losses[Against.REFERENCE])} epochs, each of which costs the same, of"
-            " the same head behind the same backbone with random weights, fed with the same images by the same feed;"
-            " both compiled before",
+            how="Ours computes the features of all images with FeatureFeed and an empty cache. Then it trains the head"
+            f" on them for {len(losses[OURS])} epochs. The reference trains the same head behind the same backbone for"
+            f" {len(losses[Baseline.REFERENCE])} epochs, each of which costs the same. Both get the same images from"
+            " the same feed. The backbone has random weights. Both models are compiled before.",
         )  # fmt: skip
         yield _curves(losses, size)
 
 
-def _epochs_an_hour(run: Callable[[str], Any], name: str, losses: dict[str, list[float]]) -> float:
-    answer = run(name)
-    losses[name] = answer["losses"]
-    return len(answer["losses"]) * 3600 / float(answer["seconds"])
+def _epochs_per_hour(run: Callable[[str], Any], name: str, losses: dict[str, list[float]]) -> float:
+    result = run(name)
+    losses[name] = result["losses"]
+    return len(result["losses"]) * 3600 / float(result["seconds"])
 
 
 def _curves(losses: dict[str, list[float]], size: str) -> Row:
-    """Return how far the loss curves are apart."""
-    epochs = len(losses[Against.REFERENCE])
-    measured = Measured({name: each[:epochs] for name, each in losses.items()})
-    pairs = zip(measured.values[OURS], measured.values[Against.REFERENCE], strict=True)
-    apart = [max(a / b, b / a) for a, b in pairs]
+    """Return the ratio of the loss curves, epoch by epoch."""
+    epochs = len(losses[Baseline.REFERENCE])
+    measured = Measurements({name: curve[:epochs] for name, curve in losses.items()})
+    pairs = zip(measured.values[OURS], measured.values[Baseline.REFERENCE], strict=True)
+    ratios = [max(a / b, b / a) for a, b in pairs]
     return Row(
-        name="training with a frozen backbone, its loss curve",
+        name="training with a frozen backbone: loss curve",
         size=size,
         unit="",
         ours=measured.spread(OURS),
-        reference=measured.spread(Against.REFERENCE),
-        # The worst epoch counts.
-        ratio=Spread(median=max(apart), low=min(apart), high=max(apart), repeats=len(apart)),
-        goal=Goal(direction=Direction.AT_MOST, value=_SAME),
-        how=f"the training loss of the first {epochs} epochs of the same trainings, without dropout and in the files'"
-        " order, the greater over the less; the worst epoch counts",
+        reference=measured.spread(Baseline.REFERENCE),
+        # The goal applies to the worst epoch.
+        ratio=Spread(median=max(ratios), low=min(ratios), high=max(ratios), repeats=len(ratios)),
+        goal=Goal(direction=Direction.AT_MOST, value=_MAXIMUM_LOSS_RATIO),
+        how=f"The training loss of the first {epochs} epochs of the same trainings, without dropout and in the order of"
+        " the files. The ratio is the greater loss over the lesser, in the worst epoch.",
     )

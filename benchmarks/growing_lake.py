@@ -1,4 +1,8 @@
-"""Growth: runs over 100 new images in lakes and landing folders of 10 thousand, 100 thousand and 1 million images."""
+"""Cost of each step as a lake grows.
+
+Each step handles 100 images (export: 50). The lakes have 10,000, 100,000 and 1,000,000 images, and the landing folders
+as many files.
+"""
 
 import json
 from collections.abc import Callable, Iterable
@@ -8,10 +12,10 @@ from datetime import UTC, datetime
 from benchmarks.bench import Bench
 from benchmarks.champion import make_champion
 from benchmarks.filled_lake import FilledLake
-from benchmarks.images import digits, write
+from benchmarks.images import digits, write_images
 from benchmarks.memory import peak_memory
-from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
-from benchmarks.timing import Measured, seconds, take_turns
+from benchmarks.results import OURS, Baseline, Direction, Goal, Row, make_row
+from benchmarks.timing import Measurements, seconds, take_turns
 from components.export_for_labeling.export import export_batch
 from components.import_labels.import_annotations import import_into
 from components.ingest_images.ingest import ingest_folder
@@ -26,15 +30,16 @@ from tests.support.spark_io import SparkIO
 
 # Images of each lake, and files of its landing folder.
 SIZES = (10_000, 100_000, 1_000_000)
-_NEW = 100
-_EXPORTED = 50
+_NEW_IMAGES = 100
+_EXPORTED_IMAGES = 50
 _ROUNDS = 2
 _SECONDS = Goal(direction=Direction.AT_MOST, value=1.3)
 _HEAP = Goal(direction=Direction.AT_MOST, value=1.1)
 _HOW = (
-    "a run of the step in a warm session, in a lake that was filled by writing its tables (100 images a day in the last"
-    " 30 days, the others over up to 335 earlier days; the first twentieth labeled by folders, the others scored),"
-    " beside the same run in a lake of 10,000 images, also ours; ingest has a landing folder with a file for each image"
+    "Ours is a run of the step in a warm session. The reference's column shows the same run, also ours, in a lake of"
+    " 10,000 images. Each lake is filled by writing its tables: 100 images for each of the last 30 days, and the others"
+    " for up to 335 earlier days. The first twentieth of the images has labels from folders. The others are scored. The"
+    " landing folder has a file for each image."
 )
 
 
@@ -43,11 +48,11 @@ class _Cost:
     """The cost of a run of a step.
 
     Attributes:
-        seconds: Duration, without the samples of memory.
+        seconds: Duration in seconds. Samples of memory make it longer.
         bytes: Bytes that the JVM and its Python workers read.
-        heap: Peak of the live heap of the driver in bytes; 0 if it was not sampled, like the others.
-        jvm: Peak of the resident memory of the JVM in bytes.
-        workers: Peak of the memory of the Python workers in bytes.
+        heap: Peak of the driver's live heap in bytes; 0 if memory was not sampled.
+        jvm: Peak of the JVM's resident memory in bytes; 0 if memory was not sampled.
+        workers: Peak of the Python workers' memory in bytes; 0 if memory was not sampled.
     """
 
     seconds: float
@@ -67,7 +72,7 @@ def measure(bench: Bench) -> Iterable[Row]:
     """Measure the seconds and the driver's heap of each step."""
     registry, _ = make_champion(bench, bench.settings("growing"), "small", 0)
     lakes = {size: _GrowingLake(bench, registry, size) for size in SIZES}
-    # Compiles code, lists the landing folders as a whole, and sets the watermarks.
+    # The first run compiles code, lists the whole landing folder, and sets the watermarks.
     first = {size: lake.run_steps() for size, lake in lakes.items()}
     timed = take_turns({str(size): lake.run_steps for size, lake in lakes.items()}, _ROUNDS)
     sampled = {size: lake.run_steps(sample=True) for size, lake in lakes.items()}
@@ -75,59 +80,59 @@ def measure(bench: Bench) -> Iterable[Row]:
     for size in larger:
         for step in sampled[size]:
             costs = sampled[size][step], sampled[smallest][step]
-            runs = [[run[step].seconds for run in timed[str(each)]] for each in (size, smallest)]
+            runs = [[run[step].seconds for run in timed[str(images)]] for images in (size, smallest)]
             yield make_row(
-                Measured({OURS: runs[0], Against.REFERENCE: runs[1]}), Against.REFERENCE,
+                Measurements({OURS: runs[0], Baseline.REFERENCE: runs[1]}), Baseline.REFERENCE,
                 name=step, size=f"a lake of {size:,}", unit="s", goal=_SECONDS, how=_HOW,
-                beside={
+                details={
                     "ours": str(costs[0]),
                     "lake of 10,000": str(costs[1]),
-                    "first run, which has no watermark": f"{first[size][step].seconds:.1f} s",
+                    "first run, without a watermark": f"{first[size][step].seconds:.1f} s",
                 },
             )  # fmt: skip
             heaps = [[cost.heap / 2**20] for cost in costs]
             yield make_row(
-                Measured({OURS: heaps[0], Against.REFERENCE: heaps[1]}), Against.REFERENCE,
+                Measurements({OURS: heaps[0], Baseline.REFERENCE: heaps[1]}), Baseline.REFERENCE,
                 name=f"{step}: driver heap", size=f"a lake of {size:,}", unit="MiB", goal=_HEAP,
-                how="the same run; the peak of the heap after garbage collections, about four a second",
+                how="The same runs. The value is the peak of the heap after garbage collections, about four a second.",
             )  # fmt: skip
 
 
 class _GrowingLake:
-    """A filled lake into which images come, and are scored, exported and labeled.
+    """A filled lake and the steps of the pipelines.
 
     Args:
         bench: The run.
         registry: The registry of the champion.
-        images: Images of the lake and files of its landing folder at first.
+        images: Initial number of images of the lake, and of files of its landing folder.
     """
 
     def __init__(self, bench: Bench, registry: ModelRegistry, images: int) -> None:
         name = f"growing-{images}"
         self._lake, self._settings = bench.lake(name), bench.settings(name)
         self._registry = registry
-        self._folder = bench.place(name)
+        self._folder = bench.make_folder(name)
         self._landing = self._folder / "landing"
         self._images = images
         FilledLake(self._lake, self._landing, images, require_champion(registry)).fill()
 
     def run_steps(self, sample: bool = False) -> dict[str, _Cost]:
-        """Let new files arrive, and return the cost of each step that handles them, by the step's name.
+        """Add new files, run each step on them, and return the costs by step.
 
         Args:
-            sample: Whether to sample memory, which makes the seconds too long.
+            sample: Whether to sample memory. Sampling makes the steps slower.
         """
-        numbers = range(self._images, self._images + _NEW)
-        self._images += _NEW
+        numbers = range(self._images, self._images + _NEW_IMAGES)
+        self._images += _NEW_IMAGES
         folder = self._landing / f"{datetime.now(UTC):%Y/%m/%d}"
-        write(folder, digits(_NEW, numbers.start), numbers.start)
+        write_images(folder, digits(_NEW_IMAGES, numbers.start), numbers.start)
         paths = [uri.column_spelling(uri.normalize(f"{folder}/{number:06}.jpg", "path")) for number in numbers]
         steps: dict[str, tuple[Callable[[], int], int]] = {
-            f"ingest of {_NEW} new images": (self._ingest, _NEW),
-            f"scoring {_NEW} new images": (self._score, _NEW),
-            f"export of {_EXPORTED} images": (self._export, _EXPORTED),
-            f"import of {_NEW} labels": (lambda: self._import(paths, 1), _NEW),
-            f"change of {_NEW} labels": (lambda: self._import(paths, 2), _NEW),
+            f"ingest of {_NEW_IMAGES} new images": (self._ingest, _NEW_IMAGES),
+            f"scoring of {_NEW_IMAGES} new images": (self._score, _NEW_IMAGES),
+            f"export of {_EXPORTED_IMAGES} images": (self._export, _EXPORTED_IMAGES),
+            f"import of {_NEW_IMAGES} labels": (lambda: self._import(paths, 1), _NEW_IMAGES),
+            f"change of {_NEW_IMAGES} labels": (lambda: self._import(paths, 2), _NEW_IMAGES),
         }
         return {name: self._cost(name, step, expected, sample) for name, (step, expected) in steps.items()}
 
@@ -140,12 +145,12 @@ class _GrowingLake:
     def _export(self) -> int:
         destination = open_folder(str(self._folder / "exports"), "destination", self._settings)
         succession = read_succession(self._registry, require_champion(self._registry))
-        choice = Choice(threshold=1, budget=_EXPORTED, audit_fraction=0)
+        choice = Choice(threshold=1, budget=_EXPORTED_IMAGES, audit_fraction=0)
         exported = export_batch(self._lake, self._settings, destination, succession, choice)
         return exported.count
 
     def _import(self, paths: list[str], label: int) -> int:
-        """Import annotations of one person, whose latest annotation of an image counts."""
+        """Import one person's annotations. The latest annotation of an image counts."""
         annotation = {"label": label, "annotator": "person", "annotated_at": datetime.now(UTC).isoformat()}
         lines = [json.dumps(annotation | {"path": path}) for path in paths]
         annotations = self._folder / "annotations.jsonl"
@@ -157,14 +162,14 @@ class _GrowingLake:
         counts: list[int] = []
         before = SparkIO.now(spark)
         if sample:
-            # The snapshots of the other lakes.
+            # Otherwise the cached snapshots of the other lakes count.
             spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
             with peak_memory(spark) as peak:
-                taken = seconds(lambda: counts.append(step()))
+                duration = seconds(lambda: counts.append(step()))
         else:
-            taken = seconds(lambda: counts.append(step()))
+            duration = seconds(lambda: counts.append(step()))
         read = (SparkIO.now(spark) - before).read
         if counts != [expected]:
-            raise RuntimeError(f"{name}: {counts} instead of {expected}")
-        print(f"{self._folder.name}: {name}: {taken:.2f} s, {read / 1e6:.1f} MB read", flush=True)
-        return _Cost(taken, read, peak.heap, peak.jvm, peak.workers) if sample else _Cost(taken, read)
+            raise RuntimeError(f"{name}: the step handled {counts[0]} images instead of {expected}")
+        print(f"{self._folder.name}: {name}: {duration:.2f} s, {read / 1e6:.1f} MB read", flush=True)
+        return _Cost(duration, read, peak.heap, peak.jvm, peak.workers) if sample else _Cost(duration, read)

@@ -12,11 +12,11 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
 from benchmarks.bench import Bench
-from benchmarks.images import photographs, write
-from benchmarks.plain_ingest import ingest_plainly, plain_processes
-from benchmarks.process import REPOSITORY, AnsweringProcess
-from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
-from benchmarks.timing import Measured, interleave, seconds
+from benchmarks.images import photographs, write_images
+from benchmarks.plain_ingest import ingest_with_processes, plain_processes
+from benchmarks.process import REPOSITORY, MeasuringProcess
+from benchmarks.results import OURS, Baseline, Direction, Goal, Row, make_row
+from benchmarks.timing import Measurements, interleave, seconds
 from components.ingest_images.ingest import ingest_folder
 from components.lake import Lake
 from components.storage import uri
@@ -25,18 +25,18 @@ _DAFT_PYTHON = REPOSITORY / ".venv" / "daft" / "bin" / "python"
 _DAFT = "daft"
 _ROUNDS = 2
 _WARM_UP = 64
-_WRITTEN_AT_ONCE = 500
+_FILES_PER_WRITE = 500
 
 
 @dataclass(frozen=True)
 class _Size:
-    """A size of landing folders.
+    """A size of landing folder.
 
     Attributes:
         width: Width of the photographs in pixels.
-        height: Their height in pixels.
-        files: Their number.
-        goals: The least ratio to each contender that has a goal at this size.
+        height: Height of the photographs in pixels.
+        files: Number of photographs.
+        goals: Minimum of the ratio, by baseline.
     """
 
     width: int
@@ -46,68 +46,76 @@ class _Size:
 
 
 _SIZES = (
-    _Size(640, 427, 1_000, {Against.REFERENCE: 1, _DAFT: 1}),
-    _Size(640, 427, 10_000, {Against.LIMIT: 0.7, _DAFT: 1}),
-    _Size(3000, 2000, 200, {Against.LIMIT: 0.7, _DAFT: 1}),
+    _Size(640, 427, 1_000, {Baseline.REFERENCE: 1, _DAFT: 1}),
+    _Size(640, 427, 10_000, {Baseline.LIMIT: 0.7, _DAFT: 1}),
+    _Size(3000, 2000, 200, {Baseline.LIMIT: 0.7, _DAFT: 1}),
 )
-_BESIDE = {
-    Against.LIMIT: "plain processes",
-    Against.REFERENCE: "the reference's loader",
+_NAMES = {
+    Baseline.LIMIT: "plain processes",
+    Baseline.REFERENCE: "the reference's loader",
     _DAFT: "Daft",
 }
+_OURS = "Ours is ingest_folder in a warm session, from a new folder to rows of `images` and `files`."
 _HOW = {
-    Against.LIMIT: (
-        "ingest_folder in a warm session, from a new folder to rows of `images` and `files`, beside reading, SHA-256,"
-        " decoding and writing Parquet in one plain process for each core"
+    Baseline.LIMIT: (
+        f"{_OURS} The limit reads the files, computes SHA-256, decodes the images and writes Parquet, in one plain"
+        " process per core."
     ),
-    Against.REFERENCE: (
-        "the same, beside a stream of binaryFile appended to a Delta table, then OPTIMIZE, which decodes no image"
+    Baseline.REFERENCE: (
+        f"{_OURS} The reference appends a binaryFile stream to a Delta table, then runs OPTIMIZE. It decodes no images."
     ),
-    _DAFT: "the same, beside a warm process of Daft that reads, decodes and hashes, and writes Parquet files",
+    _DAFT: (
+        f"{_OURS} The reference's column shows a warm Daft process. It reads, decodes and hashes the files, and writes"
+        " Parquet files."
+    ),
 }
 
 
 def measure(bench: Bench) -> Iterable[Row]:
-    """Measure images/s of a run of ingest over a folder that is new."""
+    """Measure the images/s of ingest from a new folder."""
     lake = bench.lake("ingest")
     command = [str(_DAFT_PYTHON), "-m", "benchmarks.daft_ingest"]
-    daft = AnsweringProcess(command, bench.folder / "daft.log", os.environ | {"DAFT_PROGRESS_BAR": "0"})
-    with plain_processes() as pool, ExitStack() as ended:
-        ended.callback(daft.end)
-        ways: dict[str, Callable[[Path], int]] = {
+    daft = MeasuringProcess(command, bench.folder / "daft.log", os.environ | {"DAFT_PROGRESS_BAR": "0"})
+    with plain_processes() as pool, ExitStack() as stack:
+        stack.callback(daft.close)
+        methods: dict[str, Callable[[Path], int]] = {
             OURS: partial(_ingest, lake),
-            Against.REFERENCE: partial(_load, lake),
-            Against.LIMIT: partial(ingest_plainly, pool),
-            _DAFT: lambda landing: int(daft.ask([str(landing), str(landing.with_name(f"daft-of-{landing.name}"))])),
+            Baseline.REFERENCE: partial(_load_like_reference, lake),
+            Baseline.LIMIT: partial(ingest_with_processes, pool),
+            _DAFT: lambda landing: int(daft.call([str(landing), str(landing.with_name(f"daft-of-{landing.name}"))])),
         }
-        # Workers start, and code is compiled.
-        _measure(_Folder(bench.folder / "ingest-warm-up", _WARM_UP, 400, 300), ways, rounds=1)
+        # Start workers and compile code.
+        _measure(_LandingFolder(bench.folder / "ingest-warm-up", _WARM_UP, 400, 300), methods, rounds=1)
         for size in _SIZES:
-            folder = _Folder(bench.folder / f"ingest-{size.width}-{size.files}", size.files, size.width, size.height)
-            measured = _measure(folder, ways, _ROUNDS)
+            folder = _LandingFolder(
+                bench.folder / f"ingest-{size.width}-{size.files}", size.files, size.width, size.height
+            )
+            measured = _measure(folder, methods, _ROUNDS)
             for contender, goal in size.goals.items():
-                # Of the columns of a row, the one of the reference's way has any other way, too.
-                column = Against.LIMIT if contender == Against.LIMIT else Against.REFERENCE
+                # A row has no column for Daft, so Daft takes the reference's.
+                column = Baseline.LIMIT if contender == Baseline.LIMIT else Baseline.REFERENCE
                 yield make_row(
-                    Measured({OURS: measured.values[OURS], column: measured.values[contender]}), column,
-                    name=f"ingest, beside {_BESIDE[contender]}",
+                    Measurements({OURS: measured.values[OURS], column: measured.values[contender]}), column,
+                    name=f"ingest, compared with {_NAMES[contender]}",
                     size=f"{size.files:,} files of {size.width} x {size.height}", unit="images/s",
                     goal=Goal(direction=Direction.AT_LEAST, value=goal), how=_HOW[contender],
-                    beside={"bytes of the files": f"{folder.bytes / 1e6:.0f} MB"},
+                    details={"bytes of the files": f"{folder.bytes / 1e6:.0f} MB"},
                 )  # fmt: skip
 
 
-class _Folder:
-    """A landing folder that takes another name for each run, because what a folder has is ingested once.
+class _LandingFolder:
+    """A landing folder that is renamed before each run.
+
+    Ingest skips files that it has seen under the same path.
 
     Attributes:
-        bytes: Of all its files.
+        bytes: Total size of the files in bytes.
 
     Args:
-        path: Its first name.
-        files: Number of its files.
-        width: Their width in pixels.
-        height: Their height in pixels.
+        path: Initial path.
+        files: Number of photographs.
+        width: Width of the photographs in pixels.
+        height: Height of the photographs in pixels.
     """
 
     def __init__(self, path: Path, files: int, width: int, height: int) -> None:
@@ -115,35 +123,35 @@ class _Folder:
         self._files = files
         self._path = path
         self._numbers = count()
-        for first in range(0, files, _WRITTEN_AT_ONCE):
-            images = photographs(min(_WRITTEN_AT_ONCE, files - first), width, height, first)
+        for first in range(0, files, _FILES_PER_WRITE):
+            images = photographs(min(_FILES_PER_WRITE, files - first), width, height, first)
             self.bytes += sum(map(len, images))
-            write(path, images, first)
+            write_images(path, images, first)
 
-    def rate(self, ingest: Callable[[Path], int]) -> Callable[[], float]:
-        """Return the function that ingests all files under a new name and returns images/s."""
+    def contender(self, ingest: Callable[[Path], int]) -> Callable[[], float]:
+        """Return a function that renames the folder, ingests it, and returns images/s."""
 
         def measure() -> float:
             self._path = self._path.rename(self._path.with_name(f"{self._path.name}-{next(self._numbers)}"))
-            found = []
-            taken = seconds(lambda: found.append(ingest(self._path)))
-            if found != [self._files]:
-                raise RuntimeError(f"{found} of {self._files} files were ingested")
-            return self._files / taken
+            counts: list[int] = []
+            duration = seconds(lambda: counts.append(ingest(self._path)))
+            if counts != [self._files]:
+                raise RuntimeError(f"{self._path}: {counts[0]} of {self._files} files were ingested")
+            return self._files / duration
 
         return measure
 
 
-def _measure(folder: _Folder, ways: Mapping[str, Callable[[Path], int]], rounds: int) -> Measured:
-    return interleave({name: folder.rate(way) for name, way in ways.items()}, rounds)
+def _measure(folder: _LandingFolder, methods: Mapping[str, Callable[[Path], int]], rounds: int) -> Measurements:
+    return interleave({name: folder.contender(method) for name, method in methods.items()}, rounds)
 
 
 def _ingest(lake: Lake, landing: Path) -> int:
     return ingest_folder(lake, uri.normalize(str(landing), "source"), labeled=False).ingested
 
 
-def _load(lake: Lake, landing: Path) -> int:
-    """Load a folder in the reference's way, and return how many rows there are."""
+def _load_like_reference(lake: Lake, landing: Path) -> int:
+    """Load a folder like the reference system, and return the number of rows."""
     table, checkpoint = (str(landing.with_name(f"{name}-of-{landing.name}")) for name in ("table", "checkpoint"))
     (
         lake.spark.readStream.format("binaryFile")

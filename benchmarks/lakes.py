@@ -1,4 +1,4 @@
-"""Images and classes in lakes of benchmarks that do not measure ingest."""
+"""Images and classes for the lakes of benchmarks that do not measure ingest."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

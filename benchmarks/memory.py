@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from tests.support.sampling import process_memory, sampled
 from tests.support.spark_io import process_tree
 
-_SECONDS = 0.25
+_INTERVAL_SECONDS = 0.25
 
 
 @dataclass
@@ -17,9 +17,9 @@ class PeakMemory:
     """Peak memory during a block.
 
     Attributes:
-        heap: Live heap of the JVM in bytes, after a garbage collection for each sample.
+        heap: Live heap of the JVM in bytes. Each sample first collects garbage.
         jvm: Resident memory of the JVM in bytes.
-        workers: Proportional memory of its Python workers in bytes: shared pages count once.
+        workers: Proportional memory (PSS) of the Python workers in bytes: shared pages count once.
     """
 
     heap: int = 0
@@ -29,7 +29,9 @@ class PeakMemory:
 
 @contextmanager
 def peak_memory(spark: SparkSession) -> Iterator[PeakMemory]:
-    """Yield the peak memory up to now, sampled about four times a second. The samples slow the block down.
+    """Sample memory about four times a second, and yield the peaks so far.
+
+    The samples make the block slower.
 
     Args:
         spark: The session.
@@ -45,5 +47,5 @@ def peak_memory(spark: SparkSession) -> Iterator[PeakMemory]:
         system.System.gc()
         peak.heap = max(peak.heap, int(runtime.totalMemory() - runtime.freeMemory()))
 
-    with sampled(sample, _SECONDS):
+    with sampled(sample, _INTERVAL_SECONDS):
         yield peak

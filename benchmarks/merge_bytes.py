@@ -1,4 +1,4 @@
-"""Bytes written by the MERGE of a scoring and by the one of labels for a tenth of the images."""
+"""Bytes written by scoring images and labeling a tenth of them."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 
 from benchmarks.bench import Bench
 from benchmarks.lakes import image_path, insert_classes, insert_images
-from benchmarks.results import OURS, Against, Direction, Goal, Row, make_row
-from benchmarks.timing import Measured
+from benchmarks.results import OURS, Baseline, Direction, Goal, Row, make_row
+from benchmarks.timing import Measurements
 from components.import_labels.import_annotations import import_into
 from components.labeling.sources import open_source
 from components.lake import Lake
@@ -25,40 +25,40 @@ from components.settings import Settings
 
 _SIZES = (200, 800)
 _BYTES = 32_000
-# One image in so many gets a label.
-_ONE_IN = 10
+# One image in ten gets a label.
+_IMAGES_PER_LABEL = 10
 
 
 def measure(bench: Bench) -> Iterable[Row]:
-    """Count the bytes that come into the folders of the tables."""
+    """Count the bytes that are added to the folders of the tables."""
     lakes = {count: bench.lake(f"merge-{count}") for count in _SIZES}
     registry = ModelRegistry.open(bench.settings("merge"))
-    # At the same time, as seconds are not what is measured.
+    # In parallel, because time is not measured.
     with ThreadPoolExecutor() as pool:
         yield from pool.map(lambda count: _row(bench, lakes[count], registry, count), _SIZES)
 
 
 def _row(bench: Bench, lake: Lake, registry: ModelRegistry, count: int) -> Row:
-    # What is in a file does not matter here, and bytes that can't be compressed are like those of a JPEG file.
+    # Random bytes are as incompressible as JPEG files. Their content does not matter here.
     random = np.random.default_rng(count)
     insert_images(lake, [random.bytes(_BYTES) for _ in range(count)])
     insert_classes(lake)
-    folder = bench.place(f"merge-{count}")
-    wide = _wide_table(lake, folder / "image_data")
+    folder = bench.make_folder(f"merge-{count}")
+    wide = _make_wide_table(lake, folder / "image_data")
     ours = _kilobytes_written(
-        folder / "lake", partial(_merge_narrow, lake, registry, folder / "annotations.jsonl", count)
+        folder / "lake", partial(_write_narrow_tables, lake, registry, folder / "annotations.jsonl", count)
     )
-    theirs = _kilobytes_written(wide, partial(_merge_wide, lake, wide, count))
+    reference = _kilobytes_written(wide, partial(_merge_into_wide_table, lake, wide, count))
     return make_row(
-        Measured({OURS: [ours], Against.REFERENCE: [theirs]}),
-        Against.REFERENCE,
+        Measurements({OURS: [ours], Baseline.REFERENCE: [reference]}),
+        Baseline.REFERENCE,
         name="bytes written by scoring and labeling",
-        size=f"{count:,} images of {_BYTES // 1000} kB, {count // _ONE_IN} labels",
+        size=f"{count:,} images of {_BYTES // 1000} kB, {count // _IMAGES_PER_LABEL} labels",
         unit="kB",
         goal=Goal(direction=Direction.AT_MOST, value=0.01),
-        how="what grows on the disk, logs and checkpoints of the tables among it, when `predictions` gets a row for"
-        " each image and import_labels imports annotations of a tenth of them, beside two MERGEs into one table"
-        " that has the images' content and the same columns",
+        how="The values are bytes added on disk, including the tables' logs and checkpoints. Ours appends a row for"
+        " each image to `predictions`, and import_labels imports annotations of a tenth of the images. The reference"
+        " makes two MERGEs into one table, which has the same columns and the images' content.",
     )
 
 
@@ -90,17 +90,19 @@ def _predictions(lake: Lake, count: int) -> DataFrame:
     return images.select(PREDICTIONS.schema.fieldNames()).persist()
 
 
-def _merge_narrow(lake: Lake, registry: ModelRegistry, annotations: Path, count: int) -> None:
+def _write_narrow_tables(lake: Lake, registry: ModelRegistry, annotations: Path, count: int) -> None:
     lake.append(PREDICTIONS, _predictions(lake, count))
-    lines = [json.dumps({"path": image_path(number), "label": 1}) for number in range(0, count, _ONE_IN)]
+    lines = [json.dumps({"path": image_path(number), "label": 1}) for number in range(0, count, _IMAGES_PER_LABEL)]
     annotations.write_text("\n".join(lines))
     imported = import_into(lake, registry, open_source(str(annotations), Settings.load()))
     if imported.imported != len(lines):
-        raise RuntimeError(f"{imported.imported} of {len(lines)} labels were imported: {imported.rejected[:1]}")
+        raise RuntimeError(
+            f"{annotations}: {imported.imported} of {len(lines)} labels were imported: {imported.rejected[:1]}"
+        )
 
 
-def _wide_table(lake: Lake, folder: Path) -> Path:
-    """Make the reference's table of the same images."""
+def _make_wide_table(lake: Lake, folder: Path) -> Path:
+    """Create the reference's table with the same images."""
     none = F.lit(None).cast("int")
     columns = ("path", "modificationTime", "length", "content", none.alias("label"), "load_date")
     rows = lake.read(IMAGES).select(*columns, none.alias("predicted_label"))
@@ -108,8 +110,8 @@ def _wide_table(lake: Lake, folder: Path) -> Path:
     return folder
 
 
-def _merge_wide(lake: Lake, folder: Path, count: int) -> None:
-    """Write predictions and labels into the reference's table, in its way."""
+def _merge_into_wide_table(lake: Lake, folder: Path, count: int) -> None:
+    """Merge predictions and labels into one table, like the reference system."""
     predicted = _predictions(lake, count).select("path", "predicted_label")
     labels = predicted.where(F.substring("path", -5, 1) == "0").select("path", F.lit(1).alias("label"))
     for rows in (predicted, labels):

@@ -1,4 +1,7 @@
-"""What no ingest could beat: read, SHA-256, decode and write Parquet, in one plain process per core."""
+"""The limit of ingest: plain processes, one per core.
+
+They read, hash and decode the files and write Parquet.
+"""
 
 import hashlib
 import multiprocessing
@@ -19,34 +22,34 @@ _ROWS = 64
 
 @contextmanager
 def plain_processes() -> Iterator[ProcessPoolExecutor]:
-    """Yield a process for each core, with one thread of TensorFlow in each."""
+    """Start a process per core, each with one TensorFlow thread, and yield the pool."""
     spawn = multiprocessing.get_context("spawn")
     cores = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(cores, mp_context=spawn, initializer=limit_tensorflow_threads) as pool:
         yield pool
 
 
-def ingest_plainly(pool: ProcessPoolExecutor, landing: Path) -> int:
-    """Ingest the files of a folder into Parquet files in a folder beside it, and return how many were good.
+def ingest_with_processes(pool: ProcessPoolExecutor, landing: Path) -> int:
+    """Ingest a folder into Parquet files in a sibling folder, and count the images.
 
     Args:
-        pool: Processes, one for each core.
-        landing: The folder.
+        pool: Pool with a process per core.
+        landing: Folder of the files.
     """
     cores = len(os.sched_getaffinity(0))
     target = landing.with_name(f"plain-of-{landing.name}")
     target.mkdir()
     paths = sorted(landing.iterdir())
-    parts = [paths[part::cores] for part in range(cores)]
-    return sum(pool.map(_ingest_part, parts, [target / f"{part}.parquet" for part in range(cores)]))
+    slices = [paths[start::cores] for start in range(cores)]
+    return sum(pool.map(_ingest_files, slices, [target / f"{number}.parquet" for number in range(cores)]))
 
 
-def _ingest_part(paths: Sequence[Path], target: Path) -> int:
+def _ingest_files(paths: Sequence[Path], target: Path) -> int:
     from components.preprocessing.validation import validation_error
 
     schema = pa.schema([("path", pa.string()), ("content", pa.binary()), ("content_sha256", pa.string())])
     limits = Limits()
-    good = 0
+    count = 0
     with pq.ParquetWriter(target, schema) as writer:
         for start in range(0, len(paths), _ROWS):
             rows = []
@@ -56,5 +59,5 @@ def _ingest_part(paths: Sequence[Path], target: Path) -> int:
                     row = {"path": str(path), "content": content, "content_sha256": hashlib.sha256(content).hexdigest()}
                     rows.append(row)
             writer.write_table(pa.Table.from_pylist(rows, schema))
-            good += len(rows)
-    return good
+            count += len(rows)
+    return count

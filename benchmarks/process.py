@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parent.parent
-# Begins the line that answers a question, among other output of the process.
-ANSWER = "measured: "
+# Distinguishes the line with the result from other output of the process.
+RESULT_PREFIX = "measured: "
 
 
-class AnsweringProcess:
-    """A process that reads questions as lines of JSON and answers each of them.
+class MeasuringProcess:
+    """A process that is called by lines of JSON.
+
+    For each call, it reads a line with the argument and writes a line with the result.
 
     Args:
-        command: The command, which starts in the repository.
-        log: File for its error output.
-        environment: Its environment variables.
+        command: Command of the process. It starts in the repository.
+        log: File for the process's standard error.
+        environment: Environment variables of the process.
     """
 
     def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
@@ -34,23 +36,23 @@ class AnsweringProcess:
                 env=environment,
             )
 
-    def ask(self, question: Any) -> Any:
-        """Return the answer to a question.
+    def call(self, argument: Any) -> Any:
+        """Send an argument to the process, and return its result.
 
         Raises:
             RuntimeError: The process ended.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(BrokenPipeError):  # then there is no answer
-            print(json.dumps(question), file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # the process ended: there is no result
+            print(json.dumps(argument), file=self._process.stdin, flush=True)
         for line in self._process.stdout:
-            if line.startswith(ANSWER):
-                return json.loads(line.removeprefix(ANSWER))
+            if line.startswith(RESULT_PREFIX):
+                return json.loads(line.removeprefix(RESULT_PREFIX))
         lines = self._log.read_text().splitlines()
-        raise RuntimeError(f"the process ended: {lines[-1] if lines else 'it printed nothing'}")
+        raise RuntimeError(f"{self._log}: the process ended. Last line: {lines[-1] if lines else 'none'}")
 
-    def end(self) -> None:
-        """Let it end."""
+    def close(self) -> None:
+        """Close the input of the process, and wait until it ends."""
         with suppress(BrokenPipeError):
             self._process.communicate()

@@ -1,4 +1,4 @@
-"""The results: rows with a goal each, `results.json`, and the same as the table in the README."""
+"""Results of the benchmarks: rows with goals, in `results.json` and in the README."""
 
 import os
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from benchmarks.timing import Measured, Spread
+from benchmarks.timing import Measurements, Spread
 from pipelines.generate import fill
 
 FOLDER = Path(__file__).parent
@@ -16,18 +16,18 @@ README = FOLDER / "README.md"
 
 
 class Direction(StrEnum):
-    """Which side of the goal is good."""
+    """The side of the bound on which the goal is reached."""
 
     AT_MOST = "<="
     AT_LEAST = ">="
 
 
 class Goal(BaseModel):
-    """What a ratio is to come to.
+    """The goal for a ratio.
 
     Attributes:
-        direction: Which side is good.
-        value: The bound, which is good as well.
+        direction: Side of the bound on which the goal is reached.
+        value: Bound. A ratio equal to the bound reaches the goal.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,7 +36,7 @@ class Goal(BaseModel):
     value: float
 
     def is_reached(self, ratio: float) -> bool:
-        """Tell whether a ratio is good."""
+        """Return whether a ratio reaches the goal."""
         return ratio <= self.value if self.direction is Direction.AT_MOST else ratio >= self.value
 
     def __str__(self) -> str:
@@ -47,16 +47,16 @@ class Row(BaseModel):
     """One comparison at one size.
 
     Attributes:
-        name: What is measured.
-        size: On how much.
-        unit: Of the three values that follow.
-        ours: What this project comes to.
-        reference: What the reference system's way comes to; None where it is not what we are compared with.
-        limit: What no way could beat on these cores; None where it is not what we are compared with.
-        ratio: Ours over the one that the goal is about, round by round, or what `how` has in its place.
-        goal: What the ratio is to come to.
-        how: How it was measured, in one sentence.
-        beside: What else was counted, as bytes read.
+        name: Name of the measurement.
+        size: Amount of data, e.g. `256 new images of 400 x 300`.
+        unit: Unit of `ours`, `reference` and `limit`.
+        ours: Value of this project.
+        reference: Value of the reference system's method, or of the baseline that `how` names; None if not measured.
+        limit: Value of the same work without anything around it, on the same cores; None if not measured.
+        ratio: Ours divided by the goal's baseline in each round, or the quantity that `how` names instead.
+        goal: Goal for the ratio.
+        how: Method of the measurement, in a few sentences.
+        details: Further figures by name, e.g. bytes read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,17 +70,21 @@ class Row(BaseModel):
     ratio: Spread
     goal: Goal
     how: str
-    beside: dict[str, str] = {}
+    details: dict[str, str] = {}
 
     @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
     @property
     def reached(self) -> bool:
-        """Whether the median of the ratio is good."""
+        """Whether the median of the ratio reaches the goal."""
         return self.goal.is_reached(self.ratio.median)
 
+    def formatted_values(self) -> list[str]:
+        """Format `ours`, `reference` and `limit`; a missing value is empty."""
+        return [format_spread(spread, self.unit) for spread in (self.ours, self.reference, self.limit)]
 
-class Against(StrEnum):
-    """Which contender a goal is about."""
+
+class Baseline(StrEnum):
+    """The contender that ours is divided by."""
 
     REFERENCE = "reference"
     LIMIT = "limit"
@@ -90,69 +94,69 @@ OURS = "ours"
 
 
 def make_row(
-    measured: Measured,
-    against: Against,
+    measured: Measurements,
+    baseline: Baseline,
     *,
     name: str,
     size: str,
     unit: str,
     goal: Goal,
     how: str,
-    beside: dict[str, str] | None = None,
+    details: dict[str, str] | None = None,
 ) -> Row:
-    """Return the row of a measurement whose contenders are named `ours`, and `reference` or `limit` or both.
+    """Return the row of a comparison of `ours` with one or two baselines.
 
     Args:
-        measured: What they came to.
-        against: Whom ours is divided by.
-        name: What is measured.
-        size: On how much.
-        unit: Of the values.
-        goal: What the ratio is to come to.
-        how: How it was measured.
-        beside: What else was counted.
+        measured: Values of `ours` and of the baselines.
+        baseline: Baseline of the ratio.
+        name: Name of the measurement.
+        size: Amount of data.
+        unit: Unit of the values.
+        goal: Goal for the ratio.
+        how: Method of the measurement, in a few sentences.
+        details: Further figures by name.
     """
-    found = {key: measured.spread(key) if key in measured.values else None for key in Against}
+    baselines = {key: measured.spread(key) if key in measured.values else None for key in Baseline}
     return Row(
         name=name,
         size=size,
         unit=unit,
         ours=measured.spread(OURS),
-        reference=found[Against.REFERENCE],
-        limit=found[Against.LIMIT],
-        ratio=measured.ratio(OURS, against),
+        reference=baselines[Baseline.REFERENCE],
+        limit=baselines[Baseline.LIMIT],
+        ratio=measured.ratio(OURS, baseline),
         goal=goal,
         how=how,
-        beside=beside or {},
+        details=details or {},
     )
 
 
 class Machine(BaseModel):
-    """What it was measured on.
+    """The machine of the measurements.
 
     Attributes:
-        cores: Cores that the benchmarks may use.
-        memory_gib: Memory of the machine.
+        cores: Number of cores that the benchmarks may use.
+        memory_gib: Memory of the machine in GiB.
     """
 
     cores: int
     memory_gib: float
 
     @classmethod
-    def this(cls) -> Self:
+    def current(cls) -> Self:
         """Return this machine."""
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return cls(cores=len(os.sched_getaffinity(0)), memory_gib=round(memory / 2**30, 1))
 
 
 class Results(BaseModel):
-    """All that a run of the benchmarks found.
+    """The results of a run of the benchmarks.
 
     Attributes:
-        machine: What it was measured on.
-        seconds: How long the whole run took.
-        rows: The comparisons, in the order of the design.
-        failed: Figures that could not be measured, with the kind of the error.
+        machine: Machine of the measurements.
+        seconds: Duration of the run in seconds.
+        rows: Comparisons, in the order of the measurements.
+        failed: Type of the error, by name of the figure that could not be measured.
     """
 
     machine: Machine
@@ -161,17 +165,17 @@ class Results(BaseModel):
     failed: dict[str, str] = {}
 
     def write(self, results: Path = RESULTS, readme: Path = README) -> None:
-        """Write the results as JSON, and put them into the README."""
+        """Write the results as JSON, and update the README."""
         results.write_text(self.model_dump_json(indent=2) + "\n")
         readme.write_text(fill(readme.read_text(), {"figures": self.table()}))
 
     @classmethod
     def read(cls, results: Path = RESULTS) -> Self:
-        """Read what `write` wrote."""
+        """Read results from JSON."""
         return cls.model_validate_json(results.read_text())
 
     def table(self) -> str:
-        """Return the results in Markdown."""
+        """Return the results as Markdown."""
         lines = [
             f"Measured on {self.machine.cores} cores with {self.machine.memory_gib:g} GiB of memory, in"
             f" {self.seconds / 60:.0f} minutes; medians, and in parentheses the least and the greatest.",
@@ -180,8 +184,8 @@ class Results(BaseModel):
             "|---|---|---|---|---|---|---|---|",
         ]
         lines += [
-            f"| {row.name} | {row.size} | {show(row.ours, row.unit)} | {show(row.reference, row.unit)} |"
-            f" {show(row.limit, row.unit)} | {show(row.ratio)} | {row.goal} | {'yes' if row.reached else '**no**'} |"
+            f"| {row.name} | {row.size} | {' | '.join(row.formatted_values())} | {format_spread(row.ratio)} |"
+            f" {row.goal} | {'yes' if row.reached else '**no**'} |"
             for row in self.rows
         ]
         lines += ["", *self._notes(), ""]
@@ -190,20 +194,22 @@ class Results(BaseModel):
     def _notes(self) -> list[str]:
         notes = [f"- **{name}**: {how}" for name, how in {row.name: row.how for row in self.rows}.items()]
         for row in self.rows:
-            if row.beside:
-                counted = "; ".join(f"{key}: {value}" for key, value in row.beside.items())
-                notes.append(f"- {row.name}, {row.size}: {counted}.")
+            if row.details:
+                details = "; ".join(f"{key}: {value}" for key, value in row.details.items())
+                notes.append(f"- {row.name}, {row.size}: {details}.")
         return notes + [f"- **{name}** could not be measured: {reason}" for name, reason in self.failed.items()]
 
 
-def show(spread: Spread | None, unit: str = "") -> str:
-    """Return a measurement as people read it: the median, and its range where there is one."""
+def format_spread(spread: Spread | None, unit: str = "") -> str:
+    """Format a measurement as its median, with its range if values differ."""
     if spread is None:
         return ""
-    text = f"{number(spread.median)} {unit}".rstrip()
-    return text if spread.low == spread.high else f"{text} ({number(spread.low)} to {number(spread.high)})"
+    text = f"{format_number(spread.median)} {unit}".rstrip()
+    return (
+        text if spread.low == spread.high else f"{text} ({format_number(spread.low)} to {format_number(spread.high)})"
+    )
 
 
-def number(value: float) -> str:
-    """Return a number with three digits that count, and whole from 100 on."""
+def format_number(value: float) -> str:
+    """Format a number with three significant digits, or from 100 as an integer."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

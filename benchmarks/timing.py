@@ -1,4 +1,7 @@
-"""Timing: contenders take turns, so that what else the machine does meets all of them."""
+"""Timing of contenders that take turns.
+
+So other load on the machine affects all contenders.
+"""
 
 import statistics
 import time
@@ -13,13 +16,13 @@ T = TypeVar("T")
 
 
 class Spread(BaseModel):
-    """The repeats of one measurement.
+    """The spread of a repeated measurement.
 
     Attributes:
-        median: Of them.
-        low: The least.
-        high: The greatest.
-        repeats: How many there are.
+        median: Median of the values.
+        low: Minimum of the values.
+        high: Maximum of the values.
+        repeats: Number of values.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,40 +34,47 @@ class Spread(BaseModel):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Return the spread of one value or more."""
+        """Return the spread of one or more values."""
         return cls(median=statistics.median(values), low=min(values), high=max(values), repeats=len(values))
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What contenders came to, a value for each round.
+class Measurements:
+    """The values of contenders, one for each round.
 
     Attributes:
-        values: By contender, in the order of the rounds.
+        values: Values by contender, in the order of the rounds.
     """
 
     values: Mapping[str, Sequence[float]]
 
     def spread(self, name: str) -> Spread:
-        """Return the repeats of a contender."""
+        """Return the spread of a contender's values."""
         return Spread.of(self.values[name])
 
-    def ratio(self, above: str, below: str) -> Spread:
-        """Return one contender over another, round by round: what disturbs a whole round falls out."""
-        return Spread.of([a / b for a, b in zip(self.values[above], self.values[below], strict=True)])
+    def ratio(self, numerator: str, denominator: str) -> Spread:
+        """Divide one contender's values by another's, round by round.
+
+        A load that lasts a whole round cancels out.
+
+        Args:
+            numerator: Name of the contender above the line.
+            denominator: Name of the contender below the line.
+        """
+        return Spread.of([a / b for a, b in zip(self.values[numerator], self.values[denominator], strict=True)])
 
 
-def interleave(contenders: Mapping[str, Contender], rounds: int) -> Measured:
-    """Let contenders take turns; see `take_turns`."""
-    return Measured(take_turns(contenders, rounds))
+def interleave(contenders: Mapping[str, Contender], rounds: int) -> Measurements:
+    """Let contenders take turns, and return their values. See `take_turns`."""
+    return Measurements(take_turns(contenders, rounds))
 
 
 def take_turns(contenders: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Return what contenders come to, by name, in the order of the rounds.
+    """Call each contender once in each round, and return the results by name.
 
     Args:
-        contenders: By name; each returns what it came to, as in images/s.
-        rounds: How often each has its turn; every other round goes backwards.
+        contenders: Contenders by name. Each returns its result, e.g. images/s.
+        rounds: Number of rounds. Every other round has the reverse order.
     """
     values: dict[str, list[T]] = {name: [] for name in contenders}
     for number in range(rounds):
@@ -75,7 +85,7 @@ def take_turns(contenders: Mapping[str, Callable[[], T]], rounds: int) -> dict[s
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long some work takes."""
+    """Call a function, and return its duration in seconds."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

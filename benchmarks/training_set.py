@@ -1,4 +1,4 @@
-"""Training sets to measure with, as the tests write theirs."""
+"""Training sets to measure with."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ _CLASSES = (1, 2)
 
 
 def make_training_set(folder: Path, images: Mapping[SplitName, Sequence[bytes]], files: int) -> TrainingSet:
-    """Write a training set of two classes in turn.
+    """Write a training set whose images have two classes in turn.
 
     Args:
-        folder: Where to.
+        folder: Folder of the training set.
         images: JPEG files by split.
-        files: Parquet files of each split, each one row group.
+        files: Number of Parquet files of each split. Each has one row group.
     """
     labeled = {
         split: [(content, _CLASSES[number % len(_CLASSES)]) for number, content in enumerate(members)]

@@ -1,4 +1,4 @@
-"""The demo's loop in one process and one warm session: what its tasks do, without a start of their own for each."""
+"""The demo's loop in one process with a warm session, without the start of tasks."""
 
 from pathlib import Path
 
@@ -26,22 +26,22 @@ _FILES = 16
 
 
 class WarmLoop:
-    """The loop, over a lake of its own.
+    """The demo's loop over a separate lake.
 
     Args:
         bench: The run.
-        name: Names the lake.
+        name: Name of the lake.
     """
 
     def __init__(self, bench: Bench, name: str) -> None:
-        self._folder = bench.place(name)
+        self._folder = bench.make_folder(name)
         self._settings = bench.settings(name)
         self._lake = bench.lake(name)
         self._registry = ModelRegistry.open(self._settings)
         self._sample = make_digits(self._folder / "sample")
 
     def run(self) -> None:
-        """Go once around, by the calls that the tasks' components make."""
+        """Run the loop once, with the calls that the tasks' components make."""
         self._ingest(self._sample.labeled_folder, labeled=True)
         self._train()
         self._ingest(self._sample.unlabeled_folder, labeled=False)
@@ -50,11 +50,11 @@ class WarmLoop:
         to_label, annotations = self._folder / "to_label", self._folder / "labels.csv"
         destination = open_folder(str(to_label), "destination", self._settings)
         succession = read_succession(self._registry, champion)
-        sent = export_batch(self._lake, self._settings, destination, succession, Choice(**SCORING))
-        if people.annotate(to_label, self._sample.true_labels, annotations) != sent.count:
-            raise RuntimeError("people did not annotate all exported images")
+        exported = export_batch(self._lake, self._settings, destination, succession, Choice(**SCORING))
+        if people.annotate(to_label, self._sample.true_labels, annotations) != exported.count:
+            raise RuntimeError("the demo's people did not annotate all exported images")
         if not import_into(self._lake, self._registry, open_source(str(annotations), self._settings)).retrain:
-            raise RuntimeError("there was nothing to train on again")
+            raise RuntimeError("the imported labels do not require another training")
         self._train()
 
     def _ingest(self, folder: Path, labeled: bool) -> None:
@@ -64,16 +64,16 @@ class WarmLoop:
         members = build_training_set(self._lake, _FILES).training_set
         _, trained = train(self._settings, members.uri, **TRAINING)
         model = trained.run_id, trained.model_uri, trained.model_digest
-        found = evaluate(self._settings, members.uri, Challenger(*model))
-        decision = found.decision
+        evaluation = evaluate(self._settings, members.uri, Challenger(*model))
+        decision = evaluation.decision
         register(
             self._settings,
             Candidate(
                 *model,
                 training_set=members.uri,
-                accuracy=found.challenger.accuracy,
+                accuracy=evaluation.challenger.accuracy,
                 promote=decision.promote,
                 reason=decision.reason,
-                compared_with=found.compared_with,
+                compared_with=evaluation.compared_with,
             ),
         )

@@ -1,1 +1,4 @@
-"""What is measured in the trainer environment, where Petastorm, Horovod and the older Keras are."""
+"""Contenders that run in the trainer environment.
+
+Only this environment has Petastorm, Horovod and the older Keras.
+"""

@@ -1,4 +1,4 @@
-"""Answers to `benchmarks.bench.Bench`: `python -m benchmarks.trainer`."""
+"""The trainer process of `benchmarks.bench.Bench`: `python -m benchmarks.trainer`."""
 
 import json
 import sys
@@ -7,24 +7,27 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from benchmarks.process import ANSWER
+from benchmarks.process import RESULT_PREFIX
 
 
 def main() -> None:
-    """Let contenders have their turns: a line of the input is module, arguments and contender as JSON."""
+    """Run a contender for each line of the input.
+
+    A line is a JSON list of the module, its arguments and the contender's name.
+    """
     warnings.filterwarnings("ignore", category=FutureWarning)
-    # TensorFlow's import takes seconds: not those of whoever asks first.
+    # Before the first call, because importing TensorFlow takes seconds.
     import_module("horovod.tensorflow")
-    known = None
+    loaded = None
     contenders: Mapping[str, Callable[[], Any]] = {}
     for line in sys.stdin:
-        *wanted, contender = json.loads(line)
-        if wanted != known:
-            contenders = {}  # before the next ones need memory
-            module, arguments = wanted
+        *requested, contender = json.loads(line)
+        if requested != loaded:
+            contenders = {}  # frees memory for the next ones
+            module, arguments = requested
             contenders = import_module(f"benchmarks.trainer.{module}").contenders(**arguments)
-            known = wanted
-        print(ANSWER + json.dumps(contenders[contender]()), flush=True)
+            loaded = requested
+        print(RESULT_PREFIX + json.dumps(contenders[contender]()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The feed of a training: a pass over Parquet files, to batches of tensors."""
+"""Contenders of the training feed, from Parquet files to batches of tensors."""
 
 import io
 import os
@@ -24,7 +24,7 @@ _BATCH = 32
 
 
 def contenders(training_set: str, size: int) -> dict[str, Callable[[], float]]:
-    """Return the ways to feed, each as a function that makes a pass and returns images/s.
+    """Return the feeds, each as a function that makes a pass and returns images/s.
 
     Args:
         training_set: URI of the training set.
@@ -32,35 +32,35 @@ def contenders(training_set: str, size: int) -> dict[str, Callable[[], float]]:
     """
     members = TrainingSet.read(training_set, Files())
     count = members.counts[SplitName.TRAIN]
-    ways: dict[str, Callable[[], int]] = {
-        "ours": _ours(members, size),
+    passes: dict[str, Callable[[], int]] = {
+        "ours": _image_feed(members, size),
         "reference": partial(_transform_spec, members, size),
         "limit": _decode_and_resize(members, size),
     }
 
-    for way in ways.values():
-        _rate(way, count)
-    return {name: partial(_rate, way, count) for name, way in ways.items()}
+    for make_pass in passes.values():
+        _rate(make_pass, count)
+    return {name: partial(_rate, make_pass, count) for name, make_pass in passes.items()}
 
 
-def _rate(way: Callable[[], int], images: int) -> float:
-    found = []
-    taken = seconds(lambda: found.append(way()))
-    if found != [images]:
-        raise RuntimeError(f"{found} images were fed, not {images}")
-    return images / taken
+def _rate(make_pass: Callable[[], int], images: int) -> float:
+    counts: list[int] = []
+    duration = seconds(lambda: counts.append(make_pass()))
+    if counts != [images]:
+        raise RuntimeError(f"the feed delivered {counts[0]} images instead of {images}")
+    return images / duration
 
 
-def _ours(members: TrainingSet, size: int) -> Callable[[], int]:
+def _image_feed(members: TrainingSet, size: int) -> Callable[[], int]:
     shard = Shard.of(members, SplitName.TRAIN, rank=0, ranks=1, files=Files())
-    feed = ImageFeed(shard, size, [each.label for each in members.classes], _cores())
+    feed = ImageFeed(shard, size, [image_class.label for image_class in members.classes], _cores())
     images = members.counts[SplitName.TRAIN]
     batches = in_steps(feed.dataset(lambda: 0), images, -(-images // _BATCH), _BATCH)
     return lambda: int(sum(tf.reduce_sum(weights).numpy() for _, _, weights in batches))
 
 
 def _decode_and_resize(members: TrainingSet, size: int) -> Callable[[], int]:
-    """Return a pass over files that are in memory: nothing is read, and no label comes with them."""
+    """Return a pass over images in memory, without reading and without labels."""
     shard = Shard.of(members, SplitName.TRAIN, rank=0, ranks=1, files=Files())
     contents = tf.constant(np.concatenate([contents for contents, _ in shard.rows()]).tolist(), tf.string)
     batches = (
@@ -73,7 +73,7 @@ def _decode_and_resize(members: TrainingSet, size: int) -> Callable[[], int]:
 
 
 def _transform_spec(members: TrainingSet, size: int) -> int:
-    """Make a pass in the reference's way: Petastorm's threads decode by Pillow, in a TransformSpec."""
+    """Make a pass like the reference: Petastorm's threads decode with Pillow."""
     spec = TransformSpec(
         lambda frame: _transform(frame, size),
         edit_fields=[("features", np.float32, (size, size, 3), False)],
@@ -91,12 +91,12 @@ def _transform_spec(members: TrainingSet, size: int) -> int:
 
 
 def _transform(frame: pd.DataFrame, size: int) -> pd.DataFrame:
-    frame["features"] = frame["content"].map(lambda content: _by_pillow(content, size))
+    frame["features"] = frame["content"].map(lambda content: _preprocess_with_pillow(content, size))
     return frame.drop(columns=["content"])
 
 
-def _by_pillow(content: bytes, size: int) -> npt.NDArray[np.float32]:
-    """Shrink to fit, put into the middle of a white square, scale as Xception was trained."""
+def _preprocess_with_pillow(content: bytes, size: int) -> npt.NDArray[np.float32]:
+    """Shrink an image, center it in a white square, and scale to Xception's range."""
     image = Image.open(io.BytesIO(content))
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (size, size), (255, 255, 255))

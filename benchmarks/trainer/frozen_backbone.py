@@ -1,4 +1,7 @@
-"""A training of the head on a frozen Xception: on features that are computed once, or through the whole network."""
+"""Contenders that train the head of a frozen Xception.
+
+Ours trains on features that are computed once. The reference evaluates the whole network in each epoch.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -23,20 +26,21 @@ from components.train_classifier.request import TrainingRequest
 from components.training_set.manifest import SplitName, TrainingSet
 
 _EPOCHS = 12
-# Each costs the same, and what is done once is small beside them: so few tell the rate.
+# Few suffice: each epoch costs the same, and the cost of the start is small in comparison.
 _REFERENCE_EPOCHS = 2
 _SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
 
 
 def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Return both ways, each as a function that trains from the same start and returns seconds and losses by epoch.
+    """Return the contenders, each as a function that trains from the same start.
 
-    Without dropout and in the files' order, or the curves could not be compared.
+    A contender returns its duration in seconds and its losses by epoch. It trains without dropout and in the order of
+    the files. Otherwise the loss curves could not be compared.
 
     Args:
         training_set: URI of the training set.
         size: Side of the model's input, in pixels.
-        batch: Images of a step.
+        batch: Number of images in a step.
     """
     hvd.init()
     members = TrainingSet.read(training_set, Files())
@@ -61,10 +65,10 @@ def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[
 
 
 def _normalize(backbone: keras.Model, members: TrainingSet, request: TrainingRequest) -> None:
-    """Give the averages of batch normalization the values of some images.
+    """Set the averages of batch normalization to those of one batch of images.
 
-    With those it begins with, random weights make features near 0: the loss would stay where it is, and so would any
-    two of its curves.
+    With the initial averages, random weights yield features near 0. Then the loss would not change, and any two loss
+    curves would be equal.
     """
     (network,) = (layer for layer in backbone.layers if isinstance(layer, keras.Model))
     layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -102,18 +106,18 @@ class _Training:
                 verbose=0,
             )
 
-        taken = seconds(train)
-        return {"seconds": taken, "losses": [each.loss for each in progress.history]}
+        duration = seconds(train)
+        return {"seconds": duration, "losses": [epoch.loss for epoch in progress.history]}
 
 
 def _features(members: TrainingSet, backbone: keras.Model, request: TrainingRequest) -> Mapping[SplitName, Any]:
-    """Return the feeds of a training whose features nobody has computed before."""
+    """Compute all features with an empty cache, and return the feeds."""
     with TemporaryDirectory() as folder:
         source = FeatureSource(
             backbone,
             uri.normalize(folder, "features"),
             request.image_size,
-            [each.label for each in members.classes],
+            [image_class.label for image_class in members.classes],
             request.batch_size,
             _cores(),
         )
@@ -126,7 +130,7 @@ def _features(members: TrainingSet, backbone: keras.Model, request: TrainingRequ
 
 
 def _images(members: TrainingSet, request: TrainingRequest) -> Mapping[SplitName, Any]:
-    class_ids = [each.label for each in members.classes]
+    class_ids = [image_class.label for image_class in members.classes]
     return {
         split: _in_steps(
             ImageFeed(Shard.of(members, split, 0, 1, Files()), request.image_size, class_ids, _cores()).dataset(),

@@ -1,4 +1,7 @@
-"""Classifiers with random weights, logged as a training logs its own, and their bare forward pass."""
+"""Classifiers with random weights, and their forward pass.
+
+A classifier is logged like the model of a training.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,15 +25,17 @@ _BATCH = 32
 def contenders(
     training_set: str, backbone: str, image_size: int, forward_images: int, tracking_uri: str, folder: str
 ) -> dict[str, Callable[[], Any]]:
-    """Return `log`, which logs the classifier, and `limit`, which returns images/s of its networks alone.
+    """Return the functions `log` and `limit`.
+
+    `log` logs the classifier. `limit` returns the images/s of the forward pass of its networks.
 
     Args:
         training_set: URI of a training set with the classes.
-        backbone: The network, with random weights.
-        image_size: Side of its input, in pixels.
-        forward_images: Images of a pass, already decoded and resized.
-        tracking_uri: MLflow's.
-        folder: Where the training's run is kept.
+        backbone: Name of the backbone. It gets random weights.
+        image_size: Side of the backbone's input in pixels; 0 means the backbone's default.
+        forward_images: Images per measurement of the forward pass. They are decoded and resized before.
+        tracking_uri: MLflow's tracking URI.
+        folder: Folder of the training's run.
     """
     hvd.init()
     members = TrainingSet.read(training_set, Files())
@@ -44,9 +49,11 @@ def contenders(
 
     def log() -> dict[str, str]:
         with Tracking.open(request, members, resumed=False, files=Files()) as tracking:
-            exported = ExportedClassifier(network, head, [each.label for each in members.classes], request.image_size)
+            exported = ExportedClassifier(
+                network, head, [image_class.label for image_class in members.classes], request.image_size
+            )
             model_uri, digest = tracking.log_model(exported)
-            # Or what is fitted later in this process would be logged too.
+            # Otherwise MLflow also logs later fits in this process.
             mlflow.tensorflow.autolog(disable=True)
             return {"run_id": tracking.run_id, "model_uri": model_uri, "digest": digest}
 

@@ -1,4 +1,7 @@
-"""Trainings of the small network as if by several ranks: their batches and their learning rate, in one process."""
+"""Trainings of the small network that simulate several ranks in one process.
+
+They have the batches and the learning rate of several ranks.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -23,12 +26,15 @@ _SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
 
 
 def contenders(training_set: str, ranks: list[int], seeds: int) -> dict[str, Callable[[], float]]:
-    """Return a training for each number of ranks and each seed, named e.g. `8 0`, which returns its accuracy, 0..1.
+    """Return a training for each number of ranks and each seed.
+
+    Its name is e.g. `8 0`: eight ranks, seed 0. It returns the accuracy on the validation images after the last epoch,
+    0..1.
 
     Args:
-        training_set: URI of the training set; accuracy is that of its validation images after the last epoch.
+        training_set: URI of the training set.
         ranks: Numbers of ranks.
-        seeds: How many trainings of each.
+        seeds: Number of seeds.
     """
     hvd.init()
     members = TrainingSet.read(training_set, Files())
@@ -45,17 +51,20 @@ def contenders(training_set: str, ranks: list[int], seeds: int) -> dict[str, Cal
 
 
 class _DecodedImages:
-    """A split's images as `ImageFeed` gives them, decoded once for all trainings."""
+    """The images of a split, decoded by `ImageFeed` once for all trainings."""
 
     def __init__(self, members: TrainingSet, split: SplitName, size: int) -> None:
         shard = Shard.of(members, split, rank=0, ranks=1, files=Files())
-        class_ids = [each.label for each in members.classes]
+        class_ids = [image_class.label for image_class in members.classes]
         rows = list(ImageFeed(shard, size, class_ids, threads=1).dataset().as_numpy_iterator())
         self._images: npt.NDArray[np.float32] = np.stack([image for image, _ in rows])
         self._indices: npt.NDArray[np.int32] = np.stack([index for _, index in rows])
 
     def dataset(self, seed: Callable[[], int] | None = None) -> tf.data.Dataset:
-        """Return them as `ImageFeed.dataset` does, but in an order of all images, not of those of each file."""
+        """Return the images like `ImageFeed.dataset`.
+
+        A seed shuffles all images together, not the images of each file.
+        """
 
         def rows() -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
             order = np.arange(len(self._indices))

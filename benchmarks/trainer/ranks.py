@@ -1,6 +1,7 @@
-"""Ranks that train one request after the other: `python -m benchmarks.trainer.ranks LIST_URI`.
+"""A rank that trains several requests in turn.
 
-Their Python, TensorFlow, Horovod and MLflow, whose start is not what is measured, serve all of them.
+Its command is `python -m benchmarks.trainer.ranks LIST_URI`.
+The start of Python, TensorFlow, Horovod and MLflow is not measured, so all requests share one start.
 """
 
 import json
@@ -16,10 +17,10 @@ from components.train_classifier.request import TrainingRequest
 
 
 def main(list_uri: str) -> None:
-    """Train as one rank.
+    """Train each request as one rank.
 
     Args:
-        list_uri: JSON list of the requests' URIs.
+        list_uri: URI of a JSON list with the URIs of the requests.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
     hvd.init()

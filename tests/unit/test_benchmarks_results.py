@@ -1,18 +1,18 @@
-"""The table of the benchmarks: medians, ratios, goals, and the README that shows them."""
+"""Results of the benchmarks: medians, ratios, goals, and the table in the README."""
 
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from benchmarks.results import OURS, README, Against, Direction, Goal, Machine, Results, Row, make_row
-from benchmarks.timing import Measured, interleave
+from benchmarks.results import OURS, README, Baseline, Direction, Goal, Machine, Results, Row, make_row
+from benchmarks.timing import Measurements, interleave
 
 
-def row(ours: list[float], against: list[float], goal: Goal, name: str = "feed") -> Row:
+def row(ours: list[float], limit: list[float], goal: Goal, name: str = "feed") -> Row:
     return make_row(
-        Measured({OURS: ours, Against.LIMIT: against}),
-        Against.LIMIT,
+        Measurements({OURS: ours, Baseline.LIMIT: limit}),
+        Baseline.LIMIT,
         name=name,
         size="10 images",
         unit="images/s",
@@ -36,16 +36,16 @@ def test_goal_is_reached_at_its_bound_and_beyond(direction: Direction, ratio: fl
     assert row([ratio], [1], Goal(direction=direction, value=0.8)).reached is reached
 
 
-def test_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    found = row([10, 40, 30], [10, 20, 10], Goal(direction=Direction.AT_LEAST, value=2))
+def test_ratio_is_the_median_of_the_ratios_by_round() -> None:
+    result = row([10, 40, 30], [10, 20, 10], Goal(direction=Direction.AT_LEAST, value=2))
 
-    # Of medians it would be 3.
-    assert (found.ratio.low, found.ratio.median, found.ratio.high) == (1, 2, 3)
-    assert found.reached
-    assert (found.ours.low, found.ours.median, found.ours.high, found.ours.repeats) == (10, 30, 40, 3)
+    # The ratio of the medians is 3.
+    assert (result.ratio.low, result.ratio.median, result.ratio.high) == (1, 2, 3)
+    assert result.reached
+    assert (result.ours.low, result.ours.median, result.ours.high, result.ours.repeats) == (10, 30, 40, 3)
 
 
-def test_contenders_alternate_and_every_other_round_is_reversed() -> None:
+def test_interleave_reverses_every_other_round() -> None:
     turns: list[str] = []
 
     def turn(name: str) -> float:
@@ -58,7 +58,7 @@ def test_contenders_alternate_and_every_other_round_is_reversed() -> None:
     assert measured.values["a"] == [1, 6]
 
 
-def test_readme_shows_each_row_with_its_result_and_what_was_not_measured(tmp_path: Path) -> None:
+def test_readme_shows_rows_and_failed_figures(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- generated: figures -->\nold\n<!-- end -->\nafter\n")
     rows = [
@@ -84,7 +84,7 @@ def test_readme_shows_each_row_with_its_result_and_what_was_not_measured(tmp_pat
     assert Results.read(tmp_path / "results.json") == results
 
 
-def test_readme_has_the_committed_results() -> None:
+def test_readme_shows_the_committed_results() -> None:
     results = Results.read()
 
     assert results.table() in README.read_text()
