@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, redirect_stdout
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.bench import Bench
 from benchmarks.process import REPOSITORY
-from benchmarks.results import Machine, Results, Row, format_spread
+from benchmarks.results import Figure, Machine, Results, Row, format_spread
 
 FIGURES = (
     "merge_bytes",
@@ -45,11 +46,11 @@ def main(
     figures: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"Figures to measure: {', '.join(FIGURES)}. Default: all. Only a run without this argument updates"
-            " results.json and README.md.",
+            help=f"Figures to measure: {', '.join(FIGURES)}. Default: all, which are stored.",
             show_default=False,
         ),
     ] = None,
+    store: Annotated[bool, typer.Option("--store", help="Store the figures in results.json and README.md.")] = False,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -68,28 +69,27 @@ def main(
     ):
         results = _measure(figures or FIGURES, bench)
     _print_table(results)
-    if not figures:
-        results.write()
+    if store or not figures:
+        Results.read().updated_by(results).write()
     if results.failed:
         raise typer.Exit(1)
 
 
 def _measure(figures: Iterable[str], bench: Bench) -> Results:
-    started = time.monotonic()
-    rows: list[Row] = []
-    failed = {}
+    results = Results()
     for name in figures:
         figure_started = time.monotonic()
         measure: Callable[[Bench], Iterable[Row]] = import_module(f"benchmarks.{name}").measure
         # The order matters: Rich's status redirects `sys.stdout` too.
         with console.status(f"{name}: measuring"), _redirect_output(bench.folder / "log"):
             try:
-                rows += measure(bench)
+                today = datetime.now(UTC).date()
+                results.figures[name] = Figure(measured_on=today, machine=Machine.current(), rows=list(measure(bench)))
             except Exception as error:  # measure the other figures
-                failed[name] = type(error).__name__
+                results.failed[name] = type(error).__name__
                 console.print(traceback.format_exc(), markup=False, highlight=False)
         console.print(f"  {name:<16}{time.monotonic() - figure_started:7.1f} s", highlight=False)
-    return Results(machine=Machine.current(), seconds=time.monotonic() - started, rows=rows, failed=failed)
+    return results
 
 
 @contextmanager

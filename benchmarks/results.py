@@ -1,6 +1,7 @@
 """Results of the benchmarks: rows with goals, in `results.json` and in the README."""
 
 import os
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -149,20 +150,40 @@ class Machine(BaseModel):
         return cls(cores=len(os.sched_getaffinity(0)), memory_gib=round(memory / 2**30, 1))
 
 
-class Results(BaseModel):
-    """The results of a run of the benchmarks.
+class Figure(BaseModel):
+    """The measurement of a figure.
 
     Attributes:
-        machine: Machine of the measurements.
-        seconds: Duration of the run in seconds.
+        measured_on: Date of the measurement.
+        machine: Machine of the measurement.
         rows: Comparisons, in the order of the measurements.
+    """
+
+    measured_on: date
+    machine: Machine
+    rows: list[Row]
+
+
+class Results(BaseModel):
+    """Results of the benchmarks.
+
+    Attributes:
+        figures: Figures by name.
         failed: Type of the error, by name of the figure that could not be measured.
     """
 
-    machine: Machine
-    seconds: float
-    rows: list[Row]
+    figures: dict[str, Figure] = {}
     failed: dict[str, str] = {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """Comparisons of all figures."""
+        return [row for figure in self.figures.values() for row in figure.rows]
+
+    def updated_by(self, newer: "Results") -> "Results":
+        """Return these results with the figures of newer ones. A figure that failed keeps its earlier rows."""
+        failed = {name: error for name, error in self.failed.items() if name not in newer.figures}
+        return Results(figures=self.figures | newer.figures, failed=failed | newer.failed)
 
     def write(self, results: Path = RESULTS, readme: Path = README) -> None:
         """Write the results as JSON, and update the README."""
@@ -177,8 +198,9 @@ class Results(BaseModel):
     def table(self) -> str:
         """Return the results as Markdown."""
         lines = [
-            f"Measured on {self.machine.cores} cores with {self.machine.memory_gib:g} GiB of memory, in"
-            f" {self.seconds / 60:.0f} minutes; medians, and in parentheses the least and the greatest.",
+            *self._measurements(),
+            "",
+            "The table shows medians, and in parentheses the least and the greatest value.",
             "",
             "| what | on | ours | the reference's way | limit | ratio | goal | reached |",
             "|---|---|---|---|---|---|---|---|",
@@ -190,6 +212,17 @@ class Results(BaseModel):
         ]
         lines += ["", *self._notes(), ""]
         return "\n".join(lines)
+
+    def _measurements(self) -> list[str]:
+        """Return a line for each day and machine with the figures that were measured there."""
+        groups: dict[tuple[date, int, float], list[str]] = {}
+        for name, figure in self.figures.items():
+            key = figure.measured_on, figure.machine.cores, figure.machine.memory_gib
+            groups.setdefault(key, []).append(f"`{name}`")
+        return [
+            f"- Measured on {day}, with {cores} cores and {memory:g} GiB of memory: {', '.join(names)}."
+            for (day, cores, memory), names in sorted(groups.items())
+        ]
 
     def _notes(self) -> list[str]:
         notes = [f"- **{name}**: {how}" for name, how in {row.name: row.how for row in self.rows}.items()]

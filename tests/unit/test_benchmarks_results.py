@@ -1,11 +1,12 @@
 """Results of the benchmarks: medians, ratios, goals, and the table in the README."""
 
+from datetime import date
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from benchmarks.results import OURS, README, Baseline, Direction, Goal, Machine, Results, Row, make_row
+from benchmarks.results import OURS, README, Baseline, Direction, Figure, Goal, Machine, Results, Row, make_row
 from benchmarks.timing import Measurements, interleave
 
 
@@ -65,9 +66,8 @@ def test_readme_shows_rows_and_failed_figures(tmp_path: Path) -> None:
         row([1234.5], [1000], Goal(direction=Direction.AT_LEAST, value=0.8)),
         row([1, 2], [4, 4], Goal(direction=Direction.AT_LEAST, value=0.8), "ingest"),
     ]
-    results = Results(
-        machine=Machine(cores=2, memory_gib=23.4), seconds=600, rows=rows, failed={"ranks": "RuntimeError"}
-    )
+    figure = Figure(measured_on=date(2026, 11, 30), machine=Machine(cores=2, memory_gib=23.4), rows=rows)
+    results = Results(figures={"feed": figure}, failed={"ranks": "RuntimeError"})
 
     results.write(tmp_path / "results.json", readme)
 
@@ -79,7 +79,7 @@ def test_readme_shows_rows_and_failed_figures(tmp_path: Path) -> None:
     assert (
         "| ingest | 10 images | 1.5 images/s (1 to 2) |  | 4 images/s | 0.375 (0.25 to 0.5) | >= 0.8 | **no** |" in text
     )
-    assert "2 cores with 23.4 GiB" in text
+    assert "- Measured on 2026-11-30, with 2 cores and 23.4 GiB of memory: `feed`." in text
     assert "**ranks** could not be measured: RuntimeError" in text
     assert Results.read(tmp_path / "results.json") == results
 
@@ -89,3 +89,18 @@ def test_readme_shows_the_committed_results() -> None:
 
     assert results.table() in README.read_text()
     assert not results.failed
+
+
+def test_newer_figure_replaces_the_earlier_one_and_a_failure_keeps_it() -> None:
+    goal = Goal(direction=Direction.AT_LEAST, value=1)
+
+    def figure(day: int, value: float) -> Figure:
+        machine = Machine(cores=2, memory_gib=23.4)
+        return Figure(measured_on=date(2026, 11, day), machine=machine, rows=[row([value], [1], goal)])
+
+    earlier = Results(figures={"feed": figure(1, 1), "ranks": figure(1, 2)}, failed={"feed": "OSError"})
+
+    results = earlier.updated_by(Results(figures={"feed": figure(2, 3)}, failed={"ranks": "RuntimeError"}))
+
+    assert [each.ours.median for each in results.rows] == [3, 2]
+    assert results.failed == {"ranks": "RuntimeError"}
