@@ -8,6 +8,7 @@ from itertools import count
 from components.import_labels.reading import ExportedAnnotation, Reading
 from components.labeling.formats import Annotation, Rejection
 from components.lake import Lake
+from components.lake.class_names import CLASS_NUMBERS
 from components.lake.tables import CLASSES, FOLDER_LABELS_END, PEOPLE
 from components.spark.frames import frame
 
@@ -32,7 +33,7 @@ def assign_labels(lake: Lake, reading: Reading) -> dict[int, str]:
         Name of each new class by class id.
     """
     # Two imports could otherwise give one number to two classes.
-    with lake.writer("class_numbers"):
+    with lake.writer(CLASS_NUMBERS):
         existing = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
         names = {*existing.values()}
 
