@@ -45,6 +45,7 @@ from components.storage import uri
 from components.storage.folder import Folder
 from components.storage.notes import note_uri, read_note, write_note
 from components.storage.open_folder import open_folder
+from components.storage.overlaps import check_overlaps
 from components.succession import Succession
 
 REASONS = (UNCERTAIN, AUDIT)
@@ -139,10 +140,12 @@ def export(settings: Settings, destination: str = "", choice: Choice = Choice())
         choice: Rules by which images are selected.
 
     Raises:
-        InputError: The destination is not writable, or the model has no champion.
+        InputError: The destination is not writable or overlaps another folder, or the model has no champion.
         TimeoutError: Another run exports images of this lake.
     """
-    folder = open_folder(destination or settings.required("labeling_destination"), "destination", settings)
+    destination = destination or settings.required("labeling_destination")
+    check_overlaps(settings, "labeling_destination", destination, "destination")
+    folder = open_folder(destination, "destination", settings)
     folder.check()
     registry = ModelRegistry.open(settings)
     succession = read_succession(registry, require_champion(registry))

@@ -33,6 +33,7 @@ from components.run_notes import IngestNote, write_run_note
 from components.settings import Settings
 from components.spark.session import spark_session
 from components.storage import uri
+from components.storage.overlaps import check_overlaps
 
 _SAMPLE_SIZE = 12
 _MAXIMUM_QUARANTINED_FILES = 100
@@ -115,7 +116,7 @@ def ingest(
         limits: Upper limits of a valid image.
 
     Raises:
-        InputError: The folder or its bucket does not exist, or a parameter is malformed.
+        InputError: The folder or its bucket does not exist or overlaps another folder, or a parameter is malformed.
         TimeoutError: Another run ingests the same folder.
     """
     # Malformed parameters should fail before Spark starts, which takes seconds.
@@ -123,6 +124,7 @@ def ingest(
     LabelPattern(options.label_pattern)
     setting = "labeled_source" if labeled else "unlabeled_source"
     source = uri.normalize(source or settings.required(setting), "source")
+    check_overlaps(settings, setting, source, "source")
     lake = Lake.open_or_create(spark_session(settings), settings)
 
     def write_note(note: IngestNote) -> None:
