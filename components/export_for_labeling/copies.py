@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from components.errors import InputError, TransientError
 from components.labeling.batches import copy_name
+from components.preprocessing.header import image_format
 from components.storage.folder import Folder
 
 # Number of copies that a Spark task writes at a time. Several, because the latency of a store exceeds the transfer time
@@ -41,7 +42,7 @@ def copy(destination: Folder, batch: str) -> Callable[[Iterator[pa.RecordBatch]]
     def write(row: dict[str, pa.Scalar]) -> dict[str, Any]:
         path, content = row["path"].as_py(), row["content"].as_py()
         content_sha256 = row["content_sha256"].as_py()
-        file = copy_name(content_sha256, path)
+        file = copy_name(content_sha256, path, image_format(content) or "")
         destination.write(f"{batch}/{file}", content, dict(row["metadata"].as_py()) | {"sha256": content_sha256})
         return {"path": path, "file": file, "content": content if row["shown"].as_py() else None, "error": None}
 

@@ -1,4 +1,4 @@
-"""Read, hash and validate files on Spark's workers.
+"""Read, hash, validate and convert files on Spark's workers.
 
 A worker reads the files itself, with its own client of the store: so their content crosses the border between Python
 and the JVM once, on its way into the table. Decoding happens in a child process of the worker, so no file can end the
@@ -113,7 +113,7 @@ def ingest_files(files: pa.Table, work: Work) -> Iterator[pa.RecordBatch]:
     # Forked before the threads of this process start.
     validator.start()
     for file in _read_ahead(files, work):
-        row = _row(file, validator)
+        row = _row(file, validator, work.limits)
         length = len(row["content"] or b"")
         if rows and total + length > work.batch_bytes:
             yield pa.RecordBatch.from_pylist(rows, schema=_OUTPUT)
@@ -147,22 +147,30 @@ class ReadFile:
     reason: str | None = None
 
 
-def _row(file: ReadFile, validator: ImageValidator) -> dict[str, Any]:
+def _row(file: ReadFile, validator: ImageValidator, limits: Limits) -> dict[str, Any]:
     reason = file.reason
     if reason is None and file.sha256 == file.planned["stored_sha256"]:
         reason = UNCHANGED
-    reason = reason or validator.error(file.content)
+    picture: bytes | None = None
+    if reason is None:
+        reason, picture = validator.picture(file.content)
+    if picture is not None and len(picture) > limits.bytes:
+        reason, picture = f"more than {limits.bytes} bytes after conversion", None
     is_read = file.sha256 is not None
     return {
         "path": file.planned["path"],
-        "content_sha256": None if reason else file.sha256,
-        "content": None if reason else file.content,
+        "content_sha256": None if picture is None else _sha256(picture, file),
+        "content": picture,
         "source_sha256": file.sha256,
         "length": len(file.content) if is_read else file.planned["length"],
         "modificationTime": file.planned["modificationTime"],
         "format": image_format(file.content) if is_read else None,
         "reason": reason,
     }
+
+
+def _sha256(picture: bytes, file: ReadFile) -> str | None:
+    return file.sha256 if picture is file.content else hashlib.sha256(picture).hexdigest()
 
 
 def _read_ahead(files: pa.Table, work: Work) -> Iterator[ReadFile]:

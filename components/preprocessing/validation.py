@@ -1,7 +1,7 @@
 """Validation of image files: whether a model can be trained on them and score them."""
 
 from components.preprocessing.header import header_error, too_many_pixels
-from components.preprocessing.preprocess import decode
+from components.preprocessing.preprocess import decode_as_stored
 from components.preprocessing.tensorflow_without_keras import tf
 
 TOO_MUCH_MEMORY = "decoding took too much memory"
@@ -11,7 +11,7 @@ _LONGEST_CAUSE = 120
 
 def _shape(content: tf.Tensor) -> tf.Tensor:
     with tf.device("/CPU:0"):
-        return tf.shape(decode(content))
+        return tf.shape(decode_as_stored(content))
 
 
 _decoded_shape = tf.function(_shape, input_signature=[tf.TensorSpec((), tf.string)])

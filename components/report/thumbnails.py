@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from components.preprocessing.orientation import jpeg_orientation
+from components.preprocessing.turn import turn
+
 _SIDE = 176
 _JPEG_QUALITY = 78
 # Decoding a larger image takes gigabytes of memory.
@@ -28,7 +31,7 @@ class Thumbnail:
 
 
 def thumbnail(content: bytes) -> Thumbnail | None:
-    """Make a small JPEG copy of an image, on white; None if Pillow can't read the image."""
+    """Make a small upright JPEG copy of an image, on white; None if Pillow can't read the image."""
     try:
         return _thumbnail(content)
     # Pillow's decoders raise OSError, SyntaxError, struct.error and others for damaged files.
@@ -43,6 +46,7 @@ def _thumbnail(content: bytes) -> Thumbnail | None:
         image.draft("RGB", (2 * _SIDE, 2 * _SIDE))  # JPEG decoders can shrink an image while they decode it.
         small = _eight_bits(image)
     small.thumbnail((_SIDE, _SIDE))
+    small = turn(small, jpeg_orientation(content))
     if small.mode in ("RGBA", "LA", "PA") or "transparency" in small.info:
         opaque = small.convert("RGBA")
         small = Image.new("RGB", opaque.size, "white")

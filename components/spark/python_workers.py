@@ -11,9 +11,9 @@ from components.spark.tensorflow_threads import limit_tensorflow_threads
 
 if __name__ == "__main__":
     limit_tensorflow_threads()
-    # The first loads TensorFlow. The others take a second of each worker's start.
+    # The first loads TensorFlow and Pillow. The others take a second of each worker's start.
     for module in (
-        "components.preprocessing.preprocess",
+        "components.preprocessing.stored_picture",
         "components.storage.stores",
         "pandas",
         "pyarrow.parquet",

@@ -30,8 +30,8 @@ TIMELINE_FILE = "timeline.json"
 
 # Version of the code that turns hyperparameters into a model: preprocessing, learning rate, networks. Raise it with
 # each change of that code. Otherwise trainings by earlier code count as finished. Version 1 divided the epochs by the
-# number of ranks, and its learning rate was constant.
-_RECIPE = 2
+# number of ranks, and its learning rate was constant. Version 2 ignored the orientation in EXIF.
+_RECIPE = 3
 
 
 class TrainingRequest(Training):

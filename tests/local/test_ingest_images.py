@@ -30,7 +30,7 @@ from components.lake import Lake
 from components.lake.tables import CLASSES, FILES, IMAGE, IMAGES, QUARANTINED
 from components.parameters import IngestOptions
 from components.pipeline_run import RUN_ID_VARIABLE
-from components.preprocessing.header import EMPTY
+from components.preprocessing.file_kinds import EMPTY
 from components.run_notes import IngestNote, read_run_note, write_run_note
 from components.settings import Settings
 from components.storage.access import Access

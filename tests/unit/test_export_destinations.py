@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import InputError, TransientError
-from components.labeling.batches import copy_name
+from components.labeling.batches import copy_name, images_by_copy, resolve_copy
+from components.labeling.formats import Annotation, LocatedAnnotation
 from components.settings import Settings
 from components.storage import uri
 from components.storage.access import Access
@@ -157,6 +158,24 @@ def test_copy_name_is_valid_in_any_store(digest: str, path: str) -> None:
 
     assert re.fullmatch(r"images/[0-9a-f]{16}-[A-Za-z0-9._-]*", name)
     assert len(name) <= 120
+
+
+@given(
+    DIGESTS,
+    st.from_regex(r"[a-z. ]{0,9}x(\.(heic|JPG|tif))?", fullmatch=True),
+    st.sampled_from(["jpeg", "png"]),
+)
+def test_copy_of_a_converted_picture_has_the_suffix_of_its_format_and_is_recognized(
+    digest: str, path: str, content_format: str
+) -> None:
+    name = copy_name(digest, path, content_format)
+    images = images_by_copy([{"path": path, "batch": "b", "file": copy_name(digest, path)}])
+    located = LocatedAnnotation("line 1", Annotation(path=f"AmlDatastore://c/b/{name}", label=1))
+
+    assert Path(name).suffix.lower() in {"jpeg": {".jpg", ".jpeg", ".jpe", ".jfif"}, "png": {".png"}}[content_format]
+    resolved = resolve_copy(located, images)
+    assert isinstance(resolved, LocatedAnnotation)
+    assert (resolved.annotation.path, resolved.annotation.batch) == (path, "b")
 
 
 @given(DIGESTS, DIGESTS, st.text())

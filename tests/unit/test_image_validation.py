@@ -94,10 +94,10 @@ def test_size_is_read_from_an_os2_bitmap_and_from_apples_png() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "empty file"),
+        (b"", "placeholder: empty file"),
         (b"a text\n", "not an image"),
-        (b"\xff\xd8\xff", "not an image"),
-        (b"%PDF-1.7", "not an image"),
+        (b"\xff\xd8\xff", "can't be decoded: the header of the JPEG file is incomplete"),
+        (b"%PDF-1.7", "PDF. Convert it to JPEG or PNG"),
         (GOOD["JPEG"][:5000], "can't be decoded: jpeg::Uncompress failed. Invalid JPEG data or crop window"),
         (GOOD["PNG"][:5000], "can't be decoded: Invalid PNG data, size 5000"),
     ],

@@ -29,7 +29,7 @@ def validator() -> Iterator[ImageValidator]:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "empty file"),
+        (b"", "placeholder: empty file"),
         (b"a text", "not an image"),
         (encode("PNG", (20_000, 20_000), "1"), "more than 100000000 pixels"),
         (gif_of_frames(1500, 300), "more than 100000000 pixels"),
@@ -39,16 +39,17 @@ def validator() -> Iterator[ImageValidator]:
     ids=["empty", "text", "pixels", "frames", "damaged", "memory"],
 )
 def test_file_gets_its_reason_and_the_next_is_validated(validator: ImageValidator, content: bytes, reason: str) -> None:
-    found = validator.error(content)
+    found, picture = validator.picture(content)
 
     assert found is not None
     assert found.startswith(reason)
-    assert validator.error(encode("JPEG", (4000, 3000))) is None
+    assert picture is None
+    assert validator.picture(good := encode("JPEG", (4000, 3000))) == (None, good)
 
 
 def test_file_that_takes_too_long_is_refused_and_the_next_is_validated() -> None:
     validator = ImageValidator(100_000_000, memory_bytes=96 * MEBIBYTE, seconds=3, fork=False)
 
-    assert validator.error(jpeg_of_many_scans(3000)) == "decoding took more than 3 s"
-    assert validator.error(encode("JPEG", (40, 30))) is None
+    assert validator.picture(jpeg_of_many_scans(3000)) == ("decoding took more than 3 s", None)
+    assert validator.picture(good := encode("JPEG", (40, 30))) == (None, good)
     validator.close()

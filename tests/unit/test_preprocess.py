@@ -2,22 +2,28 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from components.preprocessing import upright
 from components.preprocessing.onednn import ONEDNN
+from components.preprocessing.orientation import jpeg_orientation
 from components.preprocessing.preprocess import preprocess, preprocess_batch
 from components.train_classifier.environment import rank_environment
-from tests.support.paths import TRAINER_PYTHON
+from tests.support.paths import REPOSITORY, TRAINER_PYTHON
+from tests.support.sample_pictures import exif, jpeg, lying
 
 PHOTOGRAPHS = dict(zip(("china", "flower"), load_sample_images().images, strict=True))
 # Height and width: whole, high, wide, and smaller than some of the targets.
@@ -72,13 +78,50 @@ def test_gray_becomes_rgb() -> None:
     np.testing.assert_array_equal(tensor[..., 0], tensor[..., 2])
 
 
-def test_exif_orientation_is_ignored() -> None:
-    orientation = Image.Exif()
-    orientation[0x0112] = 6
-    pixels = PHOTOGRAPHS["china"]
-    turned, plain = encode(pixels, exif=orientation), encode(pixels)
-    assert turned != plain
-    np.testing.assert_array_equal(by_us(turned, 64), by_us(plain, 64))
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_jpeg_is_turned_upright_by_its_exif_orientation(orientation: int) -> None:
+    turned = jpeg(lying(orientation), exif=exif(orientation))
+    np.testing.assert_allclose(by_us(turned, 64), by_us(jpeg(), 64), atol=6)
+
+
+def test_model_of_preprocessing_version_1_scores_as_it_was_trained() -> None:
+    model = tf.saved_model.load(str(REPOSITORY / "tests" / "fixtures" / "model_of_preprocessing_1"))
+    with_exif, without = (jpeg(lying(6), **options) for options in ({"exif": exif(6)}, {}))
+
+    scores = model.signatures["serving_default"](content=tf.constant([with_exif, without]))["scores"].numpy()
+
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.array_equal(by_us(with_exif, 64), by_us(without, 64))
+
+
+@pytest.fixture(scope="module")
+def graph_orientation() -> Callable[[bytes], int]:
+    function = tf.function(upright.orientation, input_signature=[tf.TensorSpec((), tf.string)])
+    return lambda content: int(function(tf.constant(content)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_graph_and_reports_read_the_same_orientation(
+    graph_orientation: Callable[[bytes], int], data: st.DataObject
+) -> None:
+    order = data.draw(st.sampled_from("<>"))
+    tags = st.sampled_from([0x010F, 0x0112, 0x0112, 0x011A])
+    kinds, counts, values = st.sampled_from([2, 3, 3, 4]), st.sampled_from([0, 1, 1, 2]), st.integers(0, 9)
+    entries = data.draw(st.lists(st.tuples(tags, kinds, counts, values), max_size=4))
+    directory = b"".join(struct.pack(f"{order}HHIHH", *entry, 0) for entry in entries)
+    start = data.draw(st.sampled_from([8, 8, 8, 10, 2**31, 2**32 - 1]))
+    count = len(entries) + data.draw(st.sampled_from([0, 0, 1, 1000]))
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", start)
+    segment = b"Exif\0\0" + header + bytes(max(0, min(start, 10) - 8)) + struct.pack(f"{order}H", count) + directory
+    others = st.sampled_from(
+        [b"\xff\xe0\0\x04ab", b"\xff\xfe\0\x02", b"\xff\xe1\0\x04ab", b"\xff\xdb\0\x04ab", b"\0", b"\xff"]
+    )
+    before = b"".join(data.draw(st.lists(others, max_size=3)))
+    cut = data.draw(st.integers(0, len(segment)) | st.just(0))
+    content = b"\xff\xd8" + before + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment[: len(segment) - cut]
+
+    assert graph_orientation(content) == jpeg_orientation(content)
 
 
 def test_transparency_is_dropped() -> None:

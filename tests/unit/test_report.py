@@ -1,5 +1,6 @@
 """The promises of `components.report`."""
 
+import base64
 import io
 import re
 import threading
@@ -14,8 +15,10 @@ from PIL import Image
 
 from components.report import Card, Picture, Preview, PreviewImage, Report, duration, new_figure, read_preview
 from components.report.numbers import format_column
+from components.report.thumbnails import thumbnail
 from tests.support.report_page import ReportPage
 from tests.support.report_samples import photograph
+from tests.support.sample_pictures import LOSSY, PICTURE, RIGHT, exif, jpeg, lying, rgb
 
 TWO_MEGABYTES = 2_000_000
 
@@ -135,6 +138,16 @@ def test_page_with_too_many_items_is_under_two_megabytes_and_counts_the_omitted_
     assert f"{100_000 - rows:,} more rows are not shown." in page
     pictures = len([attributes for _, attributes in tags(page, "img") if "photograph" in attributes["alt"]])
     assert f"{400 - pictures} more pictures are not shown." in page
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_thumbnail_is_upright(orientation: int) -> None:
+    small = thumbnail(jpeg(lying(orientation), exif=exif(orientation)))
+
+    assert small is not None
+    assert (small.width, small.height) == PICTURE.size
+    with Image.open(io.BytesIO(base64.b64decode(small.uri.partition(",")[2]))) as image:
+        assert np.abs(rgb(image).astype(int) - RIGHT).mean() < LOSSY
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", photograph(0)[:200]], ids=["empty", "text", "truncated"])
