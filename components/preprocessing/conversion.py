@@ -39,8 +39,13 @@ _PILLOW_FORMATS = {
 }
 # Pillow checks checksums also of chunks that do not matter. These do.
 _PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
-# The entries of EXIF and XMP in the list of a HEIF or AVIF file's items. The orientation is a property of the picture.
-_HEIF_METADATA = re.compile(rb"(infe[\x02\x03].{3}(?:.{2}|.{4})\x00\x00)(?:Exif|mime)", re.DOTALL)
+# The entries of EXIF, XMP and others in the list of a HEIF or AVIF file's items, which are no pictures. Broken ones
+# prevent decoding; pi-heif 1.4.0 crashes if a type is no text. The orientation is a property of the picture.
+_HEIF_METADATA = re.compile(
+    rb"(\x00\x00..infe(?:\x02.{3}..|\x03.{3}.{4})..)"
+    rb"(?!hvc1|hev1|av01|grid|iden|iovl|tmap|jpeg|j2k1|avc1|vvc1|unci).{4}",
+    re.DOTALL,
+)
 _TIFF_PHOTOMETRIC, _TIFF_BITS = 262, 258
 _WHITE_IS_ZERO = 0
 _MODES_OF_SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
