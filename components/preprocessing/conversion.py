@@ -14,7 +14,7 @@ import numpy as np
 import pi_heif
 from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageOps
 
-from components.preprocessing.header import image_format, too_many_pixels
+from components.preprocessing.header import image_format, jpeg_frame, too_many_pixels
 from components.preprocessing.kept import exif_orientation, is_16_bit_png, png_chunks
 from components.preprocessing.turn import turn
 
@@ -127,6 +127,8 @@ def _open(content: bytes) -> Image.Image:
     assert form is not None
     if form == "png":
         content = _essential_png(content)
+    elif form == "jpeg" and (frame := jpeg_frame(content)) and frame.bits != 8:
+        raise ConversionError(f"JPEG of {frame.bits} bits a sample. Convert it to 8 bits")
     elif form == "jpeg2000" and not _is_complete_jpeg_2000(content):
         raise ConversionError("can't be decoded: the file is truncated")
     elif form in ("heic", "avif"):
@@ -181,12 +183,12 @@ def _flat(content: bytes, image: Image.Image) -> Image.Image:
     box = image.tile[0].extents if form == "gif" and isinstance(image, ImageFile.ImageFile) else None
     sixteen_bits = _has_16_bits(content, form, image)
     image.load()
+    if sixteen_bits:
+        _check_range(image)
     to_rgb = _color_conversion(image)
     picture = (
         image if image.mode == "RGB" and to_rgb is None and not _is_transparent(image) else _on_white(image, to_rgb)
     )
-    if sixteen_bits:
-        _check_range(picture)
     if box is not None and box != (0, 0, *picture.size):
         # What the first frame of an animation does not cover is transparent.
         canvas = Image.new("RGB", picture.size, _WHITE)

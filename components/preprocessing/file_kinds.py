@@ -1,5 +1,7 @@
 """Names of files that are no usable image, by their first bytes: placeholders, archives, raw photographs and others."""
 
+import re
+
 from components.preprocessing.tiff import is_raw_photograph
 
 # Reasons for refusing a file.
@@ -40,6 +42,19 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"v/1\x01", f"OpenEXR. {_CONVERT}"),
     (0, b"#?RADIANCE", f"Radiance HDR. {_CONVERT}"),
     (0, b"DDS ", f"DirectDraw surface. {_CONVERT}"),
+    (0, b"qoif", f"QOI. {_CONVERT}"),
+    (0, b"BPG\xfb", f"BPG. {_CONVERT}"),
+    (0, b"FLIF", f"FLIF. {_CONVERT}"),
+    (0, b"\x8aMNG\r\n\x1a\n", f"MNG. {_CONVERT}"),
+    (0, b"\x8bJNG\r\n\x1a\n", f"JNG. {_CONVERT}"),
+    (0, b"\x97JB2\r\n\x1a\n", f"JBIG2. {_CONVERT}"),
+    (0, b"\x0a\x05\x01\x08", f"PCX. {_CONVERT}"),
+    (0, b"\x01\xda\x00", f"SGI. {_CONVERT}"),
+    (0, b"\x01\xda\x01", f"SGI. {_CONVERT}"),
+    (0, b"\x59\xa6\x6a\x95", f"Sun raster. {_CONVERT}"),
+    (0, b"\xd7\xcd\xc6\x9a", f"Windows metafile. {_CONVERT}"),
+    (40, b" EMF", f"Windows metafile. {_CONVERT}"),
+    (0, b"/* XPM */", f"XPM. {_CONVERT}"),
     (0, b"\x00\x00\x01\x00", f"icon. {_CONVERT}"),
     (0, b"icns", f"icon. {_CONVERT}"),
     (0, b"SIMPLE  =", f"FITS. {_CONVERT}"),
@@ -77,6 +92,8 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyp3g", _VIDEO),
     (4, b"ftypavc1", _VIDEO),
 )
+_TARGA_END = b"TRUEVISION-XFILE.\x00"
+_ANYMAP = re.compile(rb"P[1-7fF]\s")
 # The header of a PDF may follow other bytes.
 _PDF_START = 1024
 _TEXT_START = 4096
@@ -97,6 +114,10 @@ def refused_kind(content: bytes) -> str | None:
             return kind
     if is_raw_photograph(content):
         return _RAW
+    if _ANYMAP.match(content):
+        return f"portable anymap (PBM, PGM, PPM). {_CONVERT}"
+    if content.endswith(_TARGA_END):
+        return f"Targa. {_CONVERT}"
     if content.startswith(b"bplist00") and any(key in content[:_TEXT_START] for key in _ICLOUD):
         return "placeholder: iCloud has not downloaded the file"
     if content[0] == 0 and not content.strip(b"\x00"):

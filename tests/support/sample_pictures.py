@@ -299,6 +299,9 @@ def named_files() -> Mapping[str, list[bytes]]:
             b"\x1a\x45\xdf\xa3" + bytes(90),
         ],
         "Photoshop document": [b"8BPS\0\1" + bytes(90)],
+        "portable anymap (PBM, PGM, PPM)": [encode("PPM"), encode("PPM", GRAY), encode("PPM", PICTURE.convert("1"))],
+        "Targa": [encode("TGA")],
+        "icon": [encode("ICO"), encode("ICNS", PICTURE.resize((64, 64)))],
         "HTML page": [b"<!DOCTYPE html><html><body>403</body></html>", b"\n<html>"],
         "PNG of Apple's own kind (CgBI)": [fixture("png-cgbi.png")],
         "file of zero bytes": [b""],
@@ -421,8 +424,10 @@ def samples() -> Mapping[str, list[Sample]]:
         "16-bit file with 12-bit values": [
             encode("PNG", sixteen_bits(16)),
             png_of(RIGHT.astype(np.uint16) * 16, 16, 2),
+            png_of(np.dstack([RIGHT.astype(np.uint16) * 16, np.full(RIGHT.shape[:2], 65535)]), 16, 6),
             encode("TIFF", sixteen_bits(16)),
         ],
+        "12-bit JPEG": [plain.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c")],
         "32-bit TIFF": [
             encode("TIFF", Image.fromarray(np.asarray(GRAY).astype(np.float32))),
             encode("TIFF", Image.fromarray(np.asarray(GRAY).astype(np.int32))),
