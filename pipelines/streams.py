@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--interval", default="1 minute", help="time between two polls (default: %(default)s)")
     parser.add_argument(
-        "--glob", default=IngestOptions().glob, help="file names to ingest, ignoring case (default: %(default)s)"
+        "--glob", default="", help="file names to ingest, ignoring case (default: suffixes of image formats)"
     )
     options = parser.parse_args(arguments)
     try:

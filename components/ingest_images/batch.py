@@ -5,6 +5,7 @@ plan's number as its transaction's version, so it happens once. What it contains
 content: a repeated execution, which reads no file, merges the same rows into `files`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -17,11 +18,12 @@ from pyspark.sql import functions as F
 
 from components.errors import InputError
 from components.ingest_images.discovery.changes import existing_rows, is_unchanged_row
+from components.ingest_images.image_classes import ImageClasses, classify_images
 from components.ingest_images.plans import Plan, transaction_id
 from components.ingest_images.read_errors import VANISHED
 from components.ingest_images.worker import INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
 from components.lake import Lake
-from components.lake.tables import CLASSES, FILES, FOLDER, FORGOTTEN, IMAGE, IMAGES, QUARANTINED
+from components.lake.tables import FILES, FORGOTTEN, IMAGE, IMAGES, QUARANTINED
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
 from components.storage import uri
@@ -47,14 +49,20 @@ class BatchOutcome:
     Attributes:
         found: Number of files that were new or changed.
         ingested: Number of images added.
-        without_class: Number of added images whose folder name contains no class.
+        classes: Number of added images of each class, by class id and name of the folder.
+        new_classes: Class ids that the lake did not have.
+        without_class: Number of added images that have no class although the source is labeled, by reason.
+        several_numbers: Class ids of each name that has several, of the classes of added images.
         quarantined: Path and reason of each file put into quarantine.
         sample: Path and content of some added images.
     """
 
     found: int = 0
     ingested: int = 0
-    without_class: int = 0
+    classes: Counter[tuple[int, str]] = field(default_factory=Counter)
+    new_classes: set[int] = field(default_factory=set)
+    without_class: Counter[str] = field(default_factory=Counter)
+    several_numbers: dict[str, list[int]] = field(default_factory=dict)
     quarantined: list[tuple[str, str]] = field(default_factory=list)
     sample: list[tuple[str, bytes]] = field(default_factory=list)
 
@@ -93,18 +101,28 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
         else:
             written = _read_back(lake, plan)
         rows = _file_rows(plan, written, existing)
+        # Before `files`: if the run is killed between the two writes, the next one finds the classes by their names.
+        images = [row["path"] for row in rows if row["state"] == IMAGE]
+        classes = ImageClasses() if plan.labels is None else classify_images(lake, plan.source, plan.labels, images)
+        for row in rows:
+            row["folder_label"] = classes.label(row["path"])
         record_files(lake, rows, existing)
     added = {row["path"] for row in written if row["reason"] is None}
     accepted = [row for row in rows if row["path"] in added]
-    if plan.labels is not None:
-        _write_classes(lake, plan, [row["path"] for row in rows if row["state"] == IMAGE])
-    return BatchOutcome(
+    outcome = BatchOutcome(
         found=len(written),
         ingested=len(accepted),
-        without_class=0 if plan.labels is None else sum(row["folder_label"] is None for row in accepted),
+        new_classes=set(classes.numbering.new),
+        several_numbers=classes.numbering.several_numbers,
         quarantined=[(row["path"], row["reason"]) for row in rows if row["state"] == QUARANTINED],
         sample=_read_sample(lake, plan, accepted[:sample_size]),
     )
+    for row in accepted if plan.labels is not None else ():
+        if row["folder_label"] is None:
+            outcome.without_class[classes.reason(row["path"])] += 1
+        else:
+            outcome.classes[row["folder_label"], classes.name(row["path"])] += 1
+    return outcome
 
 
 def _existing_files(lake: Lake, plan: Plan) -> dict[str, dict[str, Any]]:
@@ -226,14 +244,13 @@ def _is_of(plan: Plan) -> Column:
 def _file_rows(
     plan: Plan, written: Sequence[dict[str, Any]], existing: Mapping[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the rows of `files` that a plan adds or replaces."""
+    """Return the rows of `files` that a plan adds or replaces, still without labels."""
     planned = {row["path"]: row for row in plan.files.to_pylist()}
 
     def row(stored: dict[str, Any]) -> dict[str, Any]:
         path, reason = stored["path"], stored["reason"]
         # What was not read has no version: if it reappears, it has changed.
         listed = dict.fromkeys(("length", "modificationTime", "etag")) if reason == VANISHED else planned[path]
-        image_class = plan.labels.read(path) if plan.labels else None
         earlier = existing.get(path, {})
         # requeue may know the file's own folder only.
         earlier_source = earlier.get("source") if plan.requeued else None
@@ -254,7 +271,7 @@ def _file_rows(
             "content_sha256": content["content_sha256"],
             "state": content["state"],
             "reason": content["reason"],
-            "folder_label": image_class[0] if image_class else None,
+            "folder_label": None,
             "load_date": content["load_date"],
             "ingested_at": content["ingested_at"],
         }
@@ -276,16 +293,6 @@ def record_files(lake: Lake, rows: Sequence[Mapping[str, Any]], existing: Mappin
     else:
         # The common case: new files. An append reads no file, a MERGE does.
         lake.append(FILES, written)
-
-
-def _write_classes(lake: Lake, plan: Plan, paths: Sequence[str]) -> None:
-    assert plan.labels is not None
-    classes = {image_class for path in paths if (image_class := plan.labels.read(path))}
-    existing = {row["label"] for row in lake.read(CLASSES).select("label").collect()}
-    names = {label: name for label, name in sorted(classes, reverse=True) if label not in existing}
-    if names:
-        rows = [(label, name, None, FOLDER) for label, name in names.items()]
-        lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
 
 
 def _read_sample(lake: Lake, plan: Plan, accepted: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:

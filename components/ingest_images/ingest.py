@@ -21,9 +21,9 @@ from pyspark.sql import functions as F
 from components.ingest_images.batch import BatchOutcome
 from components.ingest_images.discovery.counts import DiscoveryCounts
 from components.ingest_images.discovery.discover import Discovery
-from components.ingest_images.labels import LabelPattern
 from components.ingest_images.limits import Limits
 from components.ingest_images.plan_runner import PlanRunner, source_lock
+from components.ingest_images.source_labels import SourceLabels
 from components.ingest_images.status import LABELED, UNLABELED, IngestStatus
 from components.lake import Lake
 from components.lake.tables import FILES, IMAGES
@@ -47,7 +47,11 @@ class IngestResult:
         source: URI of the landing folder.
         found: Number of files that were new or changed.
         ingested: Number of images added.
-        without_class: Number of added images without a label because their folder name contains no class.
+        classes: Number of added images of each class, by class id and name of the folder.
+        new_classes: Class ids that the lake did not have.
+        without_class: Number of added images that have no class although the source is labeled, by reason.
+        several_numbers: Class ids of each name that has several.
+        doubt: Why the folders of the source may not be classes; empty if they are.
         quarantined: Number of files put into quarantine, by reason.
         quarantined_files: Path and reason of at most 100 of these files.
         discovery: What the last discovery found and passed over.
@@ -60,7 +64,11 @@ class IngestResult:
     source: str
     found: int = 0
     ingested: int = 0
-    without_class: int = 0
+    classes: Counter[tuple[int, str]] = field(default_factory=Counter)
+    new_classes: set[int] = field(default_factory=set)
+    without_class: Counter[str] = field(default_factory=Counter)
+    several_numbers: dict[str, list[int]] = field(default_factory=dict)
+    doubt: str = ""
     quarantined: Counter[str] = field(default_factory=Counter)
     quarantined_files: list[tuple[str, str]] = field(default_factory=list)
     discovery: DiscoveryCounts = field(default_factory=DiscoveryCounts)
@@ -73,7 +81,10 @@ class IngestResult:
         """Add the outcome of a batch."""
         self.found += outcome.found
         self.ingested += outcome.ingested
+        self.classes += outcome.classes
+        self.new_classes |= outcome.new_classes
         self.without_class += outcome.without_class
+        self.several_numbers |= outcome.several_numbers
         self.quarantined.update(reason for _, reason in outcome.quarantined)
         self.quarantined_files += outcome.quarantined[: _MAXIMUM_QUARANTINED_FILES - len(self.quarantined_files)]
         self.sample += outcome.sample
@@ -110,7 +121,7 @@ def ingest(
         source: Landing folder, searched recursively. If empty, the setting `labeled_source` or `unlabeled_source`
             applies.
         options: Which files are images, how to find them, and how their folders name classes.
-        labeled: Whether the folder of an image names its class.
+        labeled: Whether folders name the classes of the images.
         continuous_interval: Time between two polls of the folder until SIGTERM, e.g. `1 minute`. If empty, the folder
             is read once.
         limits: Upper limits of a valid image.
@@ -121,7 +132,6 @@ def ingest(
     """
     # Malformed parameters should fail before Spark starts, which takes seconds.
     check_interval(continuous_interval)
-    LabelPattern(options.label_pattern)
     setting = "labeled_source" if labeled else "unlabeled_source"
     source = uri.normalize(source or settings.required(setting), "source")
     check_overlaps(settings, setting, source, "source")
@@ -151,7 +161,7 @@ def ingest_folder(
         lake: The lake.
         source: Normalized URI of the landing folder.
         options: Which files are images, how to find them, and how their folders name classes.
-        labeled: Whether the folder of an image names its class.
+        labeled: Whether folders name the classes of the images.
         continuous_interval: Time between two polls of the folder; if empty, the folder is read once.
         limits: Upper limits of a valid image.
         on_batch: Receives the note of each executed batch.
@@ -160,7 +170,6 @@ def ingest_folder(
         InputError: The folder or its bucket does not exist.
     """
     started = monotonic()
-    labels = LabelPattern(options.label_pattern) if labeled else None
     kind = LABELED if labeled else UNLABELED
     result = IngestResult(source)
 
@@ -172,15 +181,22 @@ def ingest_folder(
 
     with source_lock(lake, source):
         runner = PlanRunner(lake, source, lambda: _SAMPLE_SIZE - len(result.sample), on_outcome)
+        source_labels = SourceLabels(lake.root, lake.files, source, options) if labeled else None
 
         def ingest_new_files(ending: Event) -> None:
             runner.finish_open_plan()
             discovery = Discovery(lake, source, options, lake.files.access)
+            if source_labels is not None:
+                source_labels.survey(discovery.names)
             for discovered in discovery:
+                labels = None if source_labels is None else source_labels.labels(discovered.files["path"].to_pylist())
                 runner.run(discovered.files, labels, limits, discovered.acknowledge)
                 if ending.is_set():
                     break
             result.discovery = discovery.counts
+            result.doubt = "" if source_labels is None else source_labels.doubt
+            if result.doubt:
+                print(f"Warning: {doubt_sentence(result)}", flush=True)
 
         repeat_until_sigterm(ingest_new_files, continuous_interval)
     result.ever_found = result.ever_found or _is_in_files(lake, source)
@@ -188,6 +204,15 @@ def ingest_folder(
     result.seconds = monotonic() - started
     _write_status(lake, result, kind)
     return result
+
+
+def doubt_sentence(result: IngestResult) -> str:
+    """Return a sentence about a source whose folders may not be classes."""
+    return (
+        f"source: the folders of '{result.source}' may not be classes, because {result.doubt}. Its images come in"
+        " unlabeled, except from folders such as 007.zebra. If the folders are classes, set labels in ingest_options to"
+        " folders, or give label_pattern."
+    )
 
 
 def _is_in_files(lake: Lake, source: str) -> bool:

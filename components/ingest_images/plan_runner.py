@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 import pyarrow as pa
 
 from components.ingest_images.batch import BatchOutcome, execute
-from components.ingest_images.labels import LabelPattern
+from components.ingest_images.labels.reader import Labels
 from components.ingest_images.limits import Limits
 from components.ingest_images.plans import Plan, PlanFolder, transaction_id
 from components.lake import Lake
@@ -55,7 +55,7 @@ class PlanRunner:
     def run(
         self,
         found: pa.Table,
-        labels: LabelPattern | None,
+        labels: Labels | None,
         limits: Limits,
         acknowledge: Callable[[], None] = lambda: None,
         requeued: bool = False,
@@ -64,7 +64,7 @@ class PlanRunner:
 
         Args:
             found: Path, length, modification time and ETag of files.
-            labels: Reads the class from the folder name; None leaves the images without labels.
+            labels: Reads the class from the path; None leaves the images without labels.
             limits: Upper limits of a valid image.
             acknowledge: Records that the lake has the files.
             requeued: Whether files that have not changed are validated again.

@@ -1,7 +1,8 @@
 """Plans: the files of one batch, written before the first of them is read.
 
 A plan fixes everything that its execution depends on: the files, their number and order, the time of the ingest, the
-limits and the pattern of labels. So a plan that was interrupted anywhere can be executed again with the same outcome.
+limits and how images get their classes. So a plan that was interrupted anywhere can be executed again with the same
+outcome.
 """
 
 import io
@@ -15,7 +16,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.ingest_images.labels import LabelPattern
+from components.ingest_images.labels.reader import Labels, dump_labels, load_labels
 from components.ingest_images.limits import Limits
 from components.lake.ingests import PLANS_FOLDER
 from components.storage import uri
@@ -42,7 +43,7 @@ class Plan:
         number: Number among the plans of its source, from 0. It is the version of the transaction in `images`.
         source: URI of the landing folder.
         planned_at: Time of the ingest, in UTC.
-        labels: Reads the class from the folder name; None leaves the images without labels.
+        labels: Reads the class from the path; None leaves the images without labels.
         limits: Upper limits of a valid image.
         requeued: Whether files that have not changed are validated again.
         files: Path, length in bytes, modification time and ETag of the files, sorted by path.
@@ -52,7 +53,7 @@ class Plan:
     number: int
     source: str
     planned_at: datetime
-    labels: LabelPattern | None
+    labels: Labels | None
     limits: Limits
     requeued: bool
     files: pa.Table
@@ -62,7 +63,7 @@ class Plan:
         cls,
         number: int,
         source: str,
-        labels: LabelPattern | None,
+        labels: Labels | None,
         limits: Limits,
         found: pa.Table,
         requeued: bool = False,
@@ -85,7 +86,7 @@ class Plan:
             "number": self.number,
             "source": self.source,
             "planned_at": self.planned_at.isoformat(),
-            "label_pattern": self.labels.pattern if self.labels else None,
+            "labels": dump_labels(self.labels),
             "maximum_bytes": self.limits.bytes,
             "maximum_pixels": self.limits.pixels,
             "requeued": self.requeued,
@@ -99,13 +100,12 @@ class Plan:
         """Return the plan of a Parquet file."""
         table = pq.read_table(io.BytesIO(content))
         values = json.loads(table.schema.metadata[_METADATA])
-        pattern = values["label_pattern"]
         return cls(
             values["id"],
             values["number"],
             values["source"],
             datetime.fromisoformat(values["planned_at"]),
-            None if pattern is None else LabelPattern(pattern),
+            load_labels(values["labels"]),
             Limits(values["maximum_bytes"], values["maximum_pixels"]),
             values["requeued"],
             table.replace_schema_metadata(),

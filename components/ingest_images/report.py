@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from components.ingest_images.discovery.counts import OTHER, DiscoveryCounts
-from components.ingest_images.ingest import IngestResult
+from components.ingest_images.ingest import IngestResult, doubt_sentence
 from components.report import Picture, Report, duration
+
+_MAXIMUM_ROWS = 1000
 
 
 def write_report(result: IngestResult, path: str) -> None:
@@ -29,12 +31,12 @@ def write_report(result: IngestResult, path: str) -> None:
         )
     elif result.found == 0:
         report.text("If you expected new files, check the delivery to the source.")
-    if result.without_class:
+    if result.discovery.suffixes and not result.discovery.listed:
         report.warning(
-            f"{result.without_class:,} images have no label, because the names of their folders contain no class. To"
-            " label these images, import labels for them. For future images, rename the folders or correct"
-            " label_pattern."
+            "The source has files, but their names do not match glob; see the table of files passed over. Correct glob"
+            " in ingest_options."
         )
+    _add_classes(report, result)
     if quarantined:
         report.table("Quarantined files by reason", ("Reason", "Files"), result.quarantined.most_common())
         shown = sorted(result.quarantined_files, key=lambda item: (item[1], item[0]))
@@ -48,6 +50,39 @@ def write_report(result: IngestResult, path: str) -> None:
     if result.sample:
         report.gallery("Sample of the new images", [Picture(content, "", path) for path, content in result.sample])
     report.write(Path(path))
+
+
+def _add_classes(report: Report, result: IngestResult) -> None:
+    """Add the classes of the new images, and what is doubtful about them."""
+    if result.doubt:
+        report.warning(doubt_sentence(result))
+    if result.without_class:
+        number = result.without_class.total()
+        report.warning(f"{number:,} new images have no label. To label them, import labels, or correct the cause.")
+        report.table(
+            "New images without a label", ("Reason", "Images"), result.without_class.most_common(_MAXIMUM_ROWS)
+        )
+    single = [(label, name) for (label, name), count in result.classes.items() if count == 1]
+    single = sorted(each for each in single if each[0] in result.new_classes)
+    if single:
+        report.warning(
+            f"{len(single):,} new classes have one image, e.g. '{single[0][1]}'. Check that these folders are classes,"
+            " and add images to them."
+        )
+    if result.several_numbers:
+        report.warning(
+            "Folders give one class name several numbers, so that the lake has several classes of this name. Rename the"
+            " folders, or merge the classes."
+        )
+        report.table(
+            "Class names with several numbers",
+            ("Class", "Labels"),
+            [(name, ", ".join(map(str, labels))) for name, labels in sorted(result.several_numbers.items())],
+        )
+    if result.classes:
+        rows = [(str(label), name, count) for (label, name), count in sorted(result.classes.items())]
+        extent = "" if len(rows) <= _MAXIMUM_ROWS else f": {_MAXIMUM_ROWS:,} of {len(rows):,}"
+        report.table(f"Classes of the new images{extent}", ("Label", "Class", "Images"), rows[:_MAXIMUM_ROWS])
 
 
 def _summary(result: IngestResult, quarantined: int) -> str:
@@ -66,7 +101,7 @@ def _passed_over(counts: DiscoveryCounts) -> list[tuple[str, int]]:
         (names.get(suffix, f"name ends with '{suffix}'"), number) for suffix, number in counts.suffixes.most_common()
     ]
     others = [
-        ("name begins with '_' or '.'", counts.hidden),
+        ("name begins with '_' or '.', or is e.g. Thumbs.db", counts.hidden),
         ("symbolic link", counts.links),
         ("pipe, socket or device", counts.special),
         ("folder that can't be listed", counts.unreadable_folders),

@@ -10,6 +10,14 @@ from components.parameters.options import CHOICE, Integer, Options, Text
 
 # Value of `archive` that deletes ingested files.
 DELETE = "delete"
+# Groups of `label_pattern`.
+CLASS_ID = "label"
+CLASS_NAME = "name"
+# Suffixes of the image formats that ingest reads, in lower case.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"),
+    *(".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+)
 
 
 class DiscoveryMode(StrEnum):
@@ -28,18 +36,33 @@ class DiscoveryMode(StrEnum):
     EVENTS = "events"
 
 
+class LabelSource(StrEnum):
+    """What names the classes of labeled images, unless a pattern is given.
+
+    Attributes:
+        AUTO: The folders, unless it is doubtful that they are classes.
+        FOLDERS: The folders.
+    """
+
+    AUTO = "auto"
+    FOLDERS = "folders"
+
+
 def check_label_pattern(pattern: str) -> str:
-    """Return a regular expression unchanged if it is valid and has exactly one group.
+    """Return a pattern of classes unchanged if it is empty, or a regular expression with one of the named groups.
 
     Raises:
-        ValueError: The expression is invalid, or has another number of groups.
+        ValueError: The expression is invalid, or lacks both groups.
     """
     try:
-        groups = re.compile(pattern).groups
+        groups = re.compile(pattern).groupindex.keys()
     except re.error as error:
         raise ValueError(f"'{pattern}' is not a regular expression ({error}). Correct it.") from None
-    if groups != 1:
-        raise ValueError(f"'{pattern}' has {groups} groups. Put parentheses around the class id, once.")
+    if pattern and not groups & {CLASS_ID, CLASS_NAME}:
+        raise ValueError(
+            f"'{pattern}' has no group named {CLASS_ID} or {CLASS_NAME}. Write e.g. (?P<{CLASS_NAME}>[^/]+)/ for the"
+            " topmost folder."
+        )
     return pattern
 
 
@@ -47,16 +70,26 @@ class IngestOptions(Options):
     """Which files of the source are images, how new ones are found, and how their folders name classes."""
 
     glob: Text = Field(
-        "*.jpg",
-        description="Pattern of the names of image files, e.g. `*.png`. Matching ignores case. Files and folders whose"
+        "",
+        description="Pattern of the names of image files, e.g. `*.png`. Matching ignores case. If empty, names with a"
+        f" suffix of an image format match: {', '.join(each[1:] for each in IMAGE_SUFFIXES)}. Files and folders whose"
         " names begin with `_` or `.` are always skipped, because such names mark unfinished files. Change it if your"
-        " files have another extension.",
+        " files have another suffix.",
+    )
+    labels: Annotated[LabelSource, CHOICE] = Field(
+        LabelSource.AUTO,
+        description="What names the classes of labeled images. `auto`: folders with a number and a name, e.g."
+        " `007.zebra`, or with a WordNet id, e.g. `n02391049`; otherwise the topmost folder that is neither a date nor"
+        " a general folder such as `train`, unless the files lie at different depths or most folders have one image."
+        " `folders`: the same, whatever the depths and the number of images. Set it to `folders` if the report says"
+        " that the folders may not be classes, although they are.",
     )
     label_pattern: Text = Field(
-        r"^(\d{3})\.",
-        description="Regular expression that finds the class id in the name of an image's folder. Its only group is"
-        " the id. The text after the match is the name of the class. The default reads class 7, named `zebra`, from"
-        " `007.zebra`. Unlabeled images do not need it. Change it if your folders have other names.",
+        "",
+        description=f"Regular expression that finds the class in the path of an image below the source. Its group"
+        f" `{CLASS_ID}` is the class id, its group `{CLASS_NAME}` the name; one of them is enough. E.g."
+        f" `^(?P<{CLASS_NAME}>[^/]+)/` finds the topmost folder. If empty, `labels` applies. Set it if file names or"
+        " other folders name the classes.",
     )
     discovery: Annotated[DiscoveryMode, CHOICE] = Field(
         DiscoveryMode.AUTO,
@@ -98,7 +131,7 @@ class IngestOptions(Options):
     @field_validator("glob")
     @classmethod
     def _is_a_pattern_of_names(cls, value: str) -> str:
-        if not value.strip() or "/" in value:
+        if value and (not value.strip() or "/" in value):
             raise ValueError(f"'{value}' is not a pattern of file names. Write e.g. *.jpg, without a folder.")
         return value
 
@@ -123,5 +156,7 @@ class IngestOptions(Options):
 
     @field_validator("label_pattern")
     @classmethod
-    def _has_one_group(cls, value: str) -> str:
+    def _names_classes(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("labels") == LabelSource.FOLDERS:
+            raise ValueError("given, but labels is folders. Leave one of them out.")
         return check_label_pattern(value)

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from components.settings import Settings
 from components.spark.class_archive import class_archive_options
+from components.spark.file_names import use_utf8_names
 from components.spark.memory_budget import Budget
 from components.storage.access import Access
 
@@ -36,6 +37,7 @@ def spark_session(settings: Settings, workers_decode: bool = True) -> SparkSessi
     """
     # Workers use this task's Python. Executors have the same image; on a laptop, `python3` is another installation.
     os.environ["PYSPARK_PYTHON"] = sys.executable
+    use_utf8_names(os.environ)
     if settings.spark_master.startswith(_LOCAL):
         # Without an address Spark looks for one that other machines reach, and warns.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 from components.atomic_write import atomic_create, atomic_write
 from components.errors import InputError, TransientError
 from components.storage.access import Access
-from components.storage.uri import is_local
+from components.storage.uri import is_local, local_path
 from components.transient import is_transient
 
 # Reasons of refusals that concern a file, by code: Amazon's, then Azure's. Other codes concern the credentials.
@@ -154,7 +154,7 @@ class LocalStore:
 
     def list_names(self, uri: str) -> list[str]:  # noqa: D102
         path = _path(uri)
-        return sorted(os.listdir(path)) if path.is_dir() else []
+        return sorted(map(_name, os.listdir(path))) if path.is_dir() else []
 
     def find(self, uri: str) -> dict[str, FileStatus]:  # noqa: D102
         folder = _path(uri)
@@ -163,7 +163,7 @@ class LocalStore:
             with suppress(FileNotFoundError):
                 status = path.stat()
                 if S_ISREG(status.st_mode):
-                    found[path.relative_to(folder).as_posix()] = _local_status(status)
+                    found[_name(path.relative_to(folder).as_posix())] = _local_status(status)
         return found
 
     def read(self, uri: str) -> bytes:  # noqa: D102
@@ -345,5 +345,11 @@ def _settings(uri: str) -> str:
 
 
 def _path(uri: str) -> Path:
-    # Hadoop writes one slash where a URI has three.
-    return Path("/" + uri.removeprefix("file:").lstrip("/"))
+    path = local_path(uri)
+    assert path is not None
+    return path
+
+
+def _name(name: str) -> str:
+    """Return a name of the file system as URIs spell it: in UTF-8, whatever the locale."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")

@@ -1,6 +1,7 @@
 """Normalize, join and inspect storage URIs."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def normalize(uri: str, field: str) -> str:
     Raises:
         InputError: The URI is empty, relative, of an unsupported scheme, has a `..` segment, or lacks its bucket.
     """
+    try:
+        # In a locale without UTF-8, Python stands for other letters by surrogates.
+        uri = uri.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError:
+        raise InputError(f"{field}: {uri!a} is not UTF-8. Rename the folder.") from None
     scheme, separator, rest = ("file", ":/", uri) if uri.startswith("/") else uri.partition(":/")
     if not separator:
         raise InputError(f"{field}: '{uri}' is neither an absolute path nor a URI. Write file:///absolute/path.")
@@ -48,8 +54,12 @@ def is_local(uri: str) -> bool:
 
 
 def local_path(uri: str) -> Path | None:
-    """Return the path of a normalized `file://` URI, or None for a remote URI."""
-    return Path(uri.removeprefix("file://")) if is_local(uri) else None
+    """Return the path of a `file:` URI, normalized or as Spark spells it, or None for a remote URI."""
+    if not is_local(uri):
+        return None
+    # Hadoop writes one slash where a URI has three. Names are UTF-8, whatever the locale.
+    name = "/" + uri.removeprefix("file:").lstrip("/")
+    return Path(os.fsdecode(name.encode("utf-8", "surrogateescape")))
 
 
 def join(root: str, *names: str) -> str:
@@ -61,6 +71,16 @@ def join(root: str, *names: str) -> str:
 def column_spelling(uri: str) -> str:
     """Return a URI as Spark's `path` column spells it, e.g. `file:/folder/a.jpg`."""
     return re.sub(r"^file:/+", "file:/", uri)
+
+
+def relative(path: str, folder: str) -> str:
+    """Return the path of a file below a folder.
+
+    Args:
+        path: The file, as Spark's `path` column spells it.
+        folder: Normalized URI of the folder.
+    """
+    return path.removeprefix(column_spelling(folder).removesuffix("/") + "/")
 
 
 def digest(uri: str) -> str:

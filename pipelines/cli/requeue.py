@@ -7,7 +7,6 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from components.ingest_images.limits import Limits
-from components.parameters.ingest import IngestOptions
 from pipelines.cli import options
 from pipelines.cli.terminal import console
 
@@ -19,12 +18,16 @@ def requeue(
         bool | None,
         typer.Option(
             "--labeled/--unlabeled",
-            help="Whether the folder of a file names its class. Default: by the landing folder that contains the file.",
+            help="Whether folders name the classes of the files. Default: by the landing folder that contains a file.",
         ),
     ] = None,
     label_pattern: Annotated[
-        str, typer.Option(help="Regular expression whose first group is the class id in the name of a folder.")
-    ] = IngestOptions().label_pattern,
+        str,
+        typer.Option(
+            help="Regular expression that finds the class in the path below the source, by a group named label (class"
+            " id) or name. Default: folders name the classes."
+        ),
+    ] = "",
     max_bytes: Annotated[int, typer.Option(min=1, help="Largest accepted file, in bytes.")] = Limits.bytes,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest accepted image, in pixels.")] = Limits.pixels,
 ) -> None:

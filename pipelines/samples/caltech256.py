@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from components.errors import InputError
-from components.ingest_images.labels import LabelPattern
+from components.ingest_images.labels.folders import explicit_class
 from pipelines.samples.download import RemoteFile, download
 from pipelines.samples.layout import (
     LABELED,
@@ -119,12 +119,11 @@ def _lay_out(tar: Path, folder: Path, progress: Progress) -> SampleSummary:
 
 def _photographs(archive: tarfile.TarFile, folder: Path) -> Iterator[_Photograph]:
     """Yield the files named *.jpg in the folders of classes. The archive has a few other files, by mistake."""
-    pattern = LabelPattern()
     for member in archive:
         _check(member, folder)
-        found = pattern.read(member.name)
-        if member.isfile() and member.name.endswith(".jpg") and found:
-            yield _Photograph(member, *found)
+        found = explicit_class(member.name)
+        if member.isfile() and member.name.endswith(".jpg") and found is not None and found.number is not None:
+            yield _Photograph(member, found.number, found.name)
 
 
 def _check(member: tarfile.TarInfo, folder: Path) -> None:

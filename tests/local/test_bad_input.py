@@ -72,13 +72,19 @@ FILES: dict[str, list[tuple[str, bytes]]] = {
     "name with letters beyond ASCII": [("Grüße und 写真.jpg", encode("JPEG"))],
     "name with a colon": [("12:30:00.jpg", encode("JPEG"))],
     "name with an emoji": [("\N{SNOWMAN}\N{CAMERA WITH FLASH}.jpg", encode("JPEG"))],
-    "folder without a class number": [("2023-holiday/t.jpg", encode("JPEG"))],
+    "folder that may not be a class": [("2023-holiday/t.jpg", encode("JPEG"))],
     "one content under two paths with two labels": [
         ("001.one/u.jpg", encode("JPEG", shade=1)),
         ("002.two/u.jpg", encode("JPEG", shade=1)),
     ],
     "name that begins with an underscore": [("_DSC0001.jpg", encode("JPEG"))],
     "name that begins with a dot": [(".v.jpg", encode("JPEG"))],
+    "file of an operating system, e.g. `Thumbs.db`": [
+        ("Thumbs.db", encode("JPEG")),
+        ("DESKTOP.INI", b"[.ShellClassInfo]"),
+        ("__MACOSX/007.any/a.jpg", encode("JPEG")),
+        ("007.any/@eaDir/a.jpg/thumbnail.jpg", encode("JPEG")),
+    ],
 }
 
 
@@ -106,7 +112,7 @@ def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for each in FILES.values():
         for name, content in each:
             path = path_of(folder, name)
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     return folder
 
@@ -166,8 +172,8 @@ def test_requeue_ingests_files_that_have_become_valid(lake: Lake, tmp_path: Path
         (Path(row["path"]).name, row["state"], row["folder_label"]) for row in lake.read(FILES_TABLE).collect()
     } == {
         ("a.jpg", IMAGE, 7),
-        ("b.jpg", QUARANTINED, 7),
-        ("c.jpg", QUARANTINED, 7),
+        ("b.jpg", QUARANTINED, None),
+        ("c.jpg", QUARANTINED, None),
         ("_d.jpg", IMAGE, 7),
     }
 

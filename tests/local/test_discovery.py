@@ -52,7 +52,7 @@ def ingest_new(lake: Lake, source: Path, **options: object) -> list[str]:
 
 def test_only_new_and_changed_files_are_discovered(lake: Lake, tmp_path: Path) -> None:
     source = tmp_path / "landing"
-    make_files(source, ["a/1.jpg", "a/2.jpg", "a 1.JPG", "a/3.png"])
+    make_files(source, ["a/1.jpg", "a/2.jpg", "a 1.JPG", "a/3.txt"])
     os.utime(source / "a" / "1.jpg", (315_532_800, 315_532_800))
     os.utime(source / "a" / "2.jpg", (4_323_283_200, 4_323_283_200))
 
@@ -64,7 +64,7 @@ def test_only_new_and_changed_files_are_discovered(lake: Lake, tmp_path: Path) -
 
     found = discovery(lake, source)
     assert names(found, source) == ["0.jpg", "a/1.jpg"]
-    assert (found.counts.listed, found.counts.discovered, found.counts.suffixes) == (4, 2, {".png": 1})
+    assert (found.counts.listed, found.counts.discovered, found.counts.suffixes) == (4, 2, {".txt": 1})
 
 
 def test_files_of_1980_and_2107_keep_their_times(lake: Lake, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_folders_without_dates_are_listed_fully_unless_their_names_ascend(
 
 def test_archive_takes_files_an_hour_after_the_lake_has_them(lake: Lake, tmp_path: Path) -> None:
     source, archive = tmp_path / "landing", tmp_path / "archive"
-    make_files(source, ["a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg", "a/5.png"])
+    make_files(source, ["a/1.jpg", "a/2.jpg", "a/3.jpg", "a/4.jpg", "a/5.txt"])
     ingest_new(lake, source, archive=str(archive))
     assert not archive.exists()
     lake.delta(FILES).update("path LIKE '%2.jpg'", {"state": f"'{QUARANTINED}'"})
@@ -174,7 +174,7 @@ def test_archive_takes_files_an_hour_after_the_lake_has_them(lake: Lake, tmp_pat
 
     assert found.counts.archived == 1
     assert (archive / "a" / "1.jpg").read_bytes() == b"content"
-    assert sorted(path.name for path in (source / "a").iterdir()) == ["2.jpg", "3.jpg", "4.jpg", "5.png"]
+    assert sorted(path.name for path in (source / "a").iterdir()) == ["2.jpg", "3.jpg", "4.jpg", "5.txt"]
     assert ingest_new(lake, source, archive="delete") == ["a/4.jpg"]
 
 

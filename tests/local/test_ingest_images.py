@@ -19,7 +19,7 @@ from components.ingest_images import batch, plan_runner
 from components.ingest_images.batch import BatchOutcome
 from components.ingest_images.discovery import discover
 from components.ingest_images.ingest import IngestResult, ingest_folder
-from components.ingest_images.labels import LabelPattern
+from components.ingest_images.labels.reader import IN_DOUBT, NO_FOLDER, OTHER_DEPTH, FolderLabels
 from components.ingest_images.limits import Limits
 from components.ingest_images.plan_runner import PlanRunner
 from components.ingest_images.plans import FILES_SCHEMA, Plan, PlanFolder
@@ -27,7 +27,7 @@ from components.ingest_images.read_errors import VANISHED
 from components.ingest_images.requeue import requeue_files
 from components.ingest_images.worker import INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
 from components.lake import Lake
-from components.lake.tables import CLASSES, FILES, IMAGE, IMAGES, QUARANTINED
+from components.lake.tables import CLASSES, FILES, FOLDER_LABELS_END, IMAGE, IMAGES, QUARANTINED
 from components.parameters import IngestOptions
 from components.pipeline_run import RUN_ID_VARIABLE
 from components.preprocessing.file_kinds import EMPTY
@@ -79,6 +79,20 @@ def labels(lake: Lake) -> dict[str, int | None]:
     return {name: row["folder_label"] for name, row in files(lake, IMAGE).items()}
 
 
+def class_names(lake: Lake) -> dict[int, str]:
+    rows = lake.read(CLASSES).collect()
+    assert len(rows) == len({row["label"] for row in rows})
+    return {row["label"]: row["name"] for row in rows}
+
+
+def make_images(folder: Path, *names: str) -> None:
+    """Make an image of its own for each name."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(sum(name.encode()) % 256, (16, 16 + len(name))))
+
+
 def quarantine(lake: Lake) -> dict[str, str]:
     return {name: row["reason"] for name, row in files(lake, QUARANTINED).items()}
 
@@ -98,8 +112,10 @@ def test_ingested_images_have_the_class_of_their_folder(lake: Lake, landing: Pat
     result = run(lake, landing)
 
     assert labels(lake) == {"001_0001.jpg": 1, "001_0002.JPG": 1, "a b#%41 ü.jpg": 2, "x.Jpg": None}
-    assert (result.found, result.ingested, result.without_class) == (4, 4, 1)
-    assert {row["label"]: row["name"] for row in lake.read(CLASSES).collect()} == {1: "ak47", 2: "flag"}
+    assert (result.found, result.ingested, result.without_class) == (4, 4, {IN_DOUBT: 1})
+    assert (result.classes, result.new_classes) == ({(1, "ak47"): 2, (2, "flag"): 1}, {1, 2})
+    assert result.doubt == "most of its folders have one image (1 of 1)"
+    assert class_names(lake) == {1: "ak47", 2: "flag"}
     content = (landing / "002.flag" / "a b#%41 ü.jpg").read_bytes()
     assert stored(lake, "a b#%41 ü.jpg") == [content]
     row = files(lake, IMAGE)["a b#%41 ü.jpg"]
@@ -290,17 +306,50 @@ def test_ingested_image_stays_after_limits_are_lowered(lake: Lake, landing: Path
 
 
 def test_requeue_gives_images_the_labels_of_another_pattern(lake: Lake, landing: Path) -> None:
-    ingest_folder(lake, f"file://{landing}", IngestOptions(label_pattern=r"^(\d{5})-"))
+    ingest_folder(lake, f"file://{landing}", IngestOptions(label_pattern=r"^(?P<label>\d{5})-"))
     before = set(labels(lake).values())
     paths = [f"file://{path}" for path in landing.rglob("*.[jJ]*")]
 
-    outcomes = requeue_files(lake, paths, LabelPattern(), Limits(), f"file://{landing}")
+    outcomes = requeue_files(lake, paths, FolderLabels(in_doubt=True), Limits(), f"file://{landing}")
 
     assert before == {None}
     assert {each.reason for each in outcomes} == {None}
     assert labels(lake) == {"001_0001.jpg": 1, "001_0002.JPG": 1, "a b#%41 ü.jpg": 2, "x.Jpg": None}
     assert lake.read(IMAGES).where("content IS NOT NULL").count() == 4
     assert run(lake, landing).found == 0
+
+
+def test_named_folders_are_classes_that_the_lake_numbers(lake: Lake, tmp_path: Path) -> None:
+    source = tmp_path / "landing"
+    make_images(source, "train/zèbre/1.jpg", "val/Ze\u0300bre/2.jpeg", "2026/11/29/ZÈBRE /3.PNG", "cats/4.jpg", "5.jpg")
+    make_images(source, "train/cats/@eaDir/4.jpg/thumb.jpg", "cats/Thumbs.db")
+
+    first = run(lake, source)
+    # Other numbers of images and depths change nothing later.
+    make_images(source, "newts/6.jpg", "toads/7.jpg", "farm/cats/8.jpg")
+    second = run(lake, source)
+
+    cats, zebra, newts, toads = range(FOLDER_LABELS_END, FOLDER_LABELS_END + 4)
+    assert class_names(lake) == {cats: "cats", zebra: "Zèbre", newts: "newts", toads: "toads"}
+    assert labels(lake) == {
+        **{"1.jpg": zebra, "2.jpeg": zebra, "3.PNG": zebra, "4.jpg": cats, "5.jpg": None},
+        **{"6.jpg": newts, "7.jpg": toads, "8.jpg": None},
+    }
+    assert (first.doubt, first.without_class, first.discovery.hidden) == ("", {NO_FOLDER: 1}, 2)
+    assert (second.doubt, second.without_class) == ("", {OTHER_DEPTH: 1})
+
+
+def test_number_with_two_names_and_name_with_two_numbers_are_reported_and_not_merged(
+    lake: Lake, tmp_path: Path
+) -> None:
+    make_images(tmp_path, "001.cat/1.jpg", "001.dog/2.jpg", "002.Cat/3.jpg")
+
+    result = run(lake, tmp_path)
+
+    assert labels(lake) == {"1.jpg": 1, "2.jpg": None, "3.jpg": 2}
+    assert class_names(lake) == {1: "cat", 2: "Cat"}
+    assert result.without_class == {"class 1 has the name 'cat', not 'dog'": 1}
+    assert result.several_numbers == {"cat": [1, 2], "Cat": [1, 2]}
 
 
 def test_hidden_files_are_ignored_and_counted(lake: Lake, landing: Path) -> None:
@@ -406,12 +455,14 @@ def kill(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, after: bool)
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    ("owner", "name"), [(PlanFolder, "write"), (Lake, "append"), (batch, "record_files"), (PlanFolder, "remove")]
+    ("owner", "name"),
+    [(PlanFolder, "write"), (Lake, "append"), (Lake, "insert_new"), (batch, "record_files"), (PlanFolder, "remove")],
 )
 def test_interrupted_batch_is_finished_exactly_once(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, after: bool
 ) -> None:
     (landing / "broken.jpg").write_bytes(b"no image")
+    make_images(landing, "newts/1.jpg", "newts/2.jpg")
     with monkeypatch.context() as patch:
         kill(patch, owner, name, after)
         with pytest.raises(Killed):
@@ -421,10 +472,14 @@ def test_interrupted_batch_is_finished_exactly_once(
 
     run(lake, landing)
 
-    assert sorted(labels(lake)) == ["001_0001.jpg", "001_0002.JPG", "a b#%41 ü.jpg", "late.jpg", "x.Jpg"]
+    holiday, newts = FOLDER_LABELS_END, FOLDER_LABELS_END + 1
+    assert labels(lake) == {
+        **{"001_0001.jpg": 1, "001_0002.JPG": 1, "a b#%41 ü.jpg": 2, "late.jpg": None, "x.Jpg": holiday},
+        **{"1.jpg": newts, "2.jpg": newts},
+    }
     assert quarantine(lake) == {"broken.jpg": "not an image"}
-    assert lake.read(IMAGES).count() == 6
-    assert {row["label"] for row in lake.read(CLASSES).collect()} == {1, 2}
+    assert lake.read(IMAGES).count() == 8
+    assert class_names(lake) == {1: "ak47", 2: "flag", holiday: "2023-holiday", newts: "newts"}
     assert run(lake, landing).found == 0
 
 

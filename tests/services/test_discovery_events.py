@@ -123,7 +123,7 @@ def landing_on_azure(azurite: Azurite, azure_queues: AzureQueues, name: str) -> 
 @pytest.fixture
 def listed_lake(lake: Lake, landing: Landing) -> Lake:
     """A lake whose first full listing is done."""
-    DiscoveryProgress(source=landing.source, glob="*.jpg", full_listing_at=datetime.now(UTC)).write(lake)
+    DiscoveryProgress(source=landing.source, glob="", full_listing_at=datetime.now(UTC)).write(lake)
     return lake
 
 
@@ -186,7 +186,7 @@ def test_poison_messages_are_set_aside_and_the_rest_is_found(listed_lake: Lake, 
     landing.put("a.jpg", b"content")
     poison = ["not JSON", landing.event("other", "landing/a.jpg"), landing.event(landing.bucket, "elsewhere/a.jpg")]
     landing.send(
-        [*poison, landing.event(landing.bucket, "landing/a.jpg"), landing.event(landing.bucket, "landing/b.png")]
+        [*poison, landing.event(landing.bucket, "landing/a.jpg"), landing.event(landing.bucket, "landing/b.txt")]
     )
 
     discovery = landing.discovery(listed_lake)
@@ -194,7 +194,7 @@ def test_poison_messages_are_set_aside_and_the_rest_is_found(listed_lake: Lake, 
     batch.acknowledge()
 
     assert names([batch]) == ["a.jpg"]
-    assert (discovery.counts.poison_messages, discovery.counts.suffixes) == (3, {".png": 1})
+    assert (discovery.counts.poison_messages, discovery.counts.suffixes) == (3, {".txt": 1})
     assert landing.waiting() == 0
     [file] = Path(listed_lake.root.removeprefix("file://")).glob("_messages/*/*.jsonl")
     set_aside = [json.loads(line) for line in file.read_text().splitlines()]
@@ -232,7 +232,7 @@ def test_missing_queue_is_refused(listed_lake: Lake, landing: Landing) -> None:
 
 def test_s3_events_through_sns_are_read(lake: Lake, s3: S3Server, sqs: str) -> None:
     landing = landing_on_s3(s3, sqs, "through-sns")
-    DiscoveryProgress(source=landing.source, glob="*.jpg", full_listing_at=datetime.now(UTC)).write(lake)
+    DiscoveryProgress(source=landing.source, glob="", full_listing_at=datetime.now(UTC)).write(lake)
     landing.put("a.jpg", b"content")
     landing.send([s3_through_sns("through-sns", "landing/a.jpg")])
 

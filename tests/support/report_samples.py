@@ -25,6 +25,7 @@ from components.import_labels.annotations import REPEATED_ID
 from components.import_labels.import_annotations import ImportResult
 from components.ingest_images import report as ingest_report
 from components.ingest_images.ingest import IngestResult
+from components.ingest_images.labels.reader import IN_DOUBT
 from components.labeling.formats import Rejection
 from components.labeling.requests import AUDIT, UNCERTAIN
 from components.parameters import Choice, Gate
@@ -109,8 +110,14 @@ def ingest_result(scale: Scale = USUAL) -> IngestResult:
         result.quarantined_files = [
             (scale.path(number), reason) for number, reason in enumerate(sorted(result.quarantined.elements()))
         ]
-        result.without_class = 3
+        result.classes = Counter(dict.fromkeys(enumerate(scale.names, 1), scale.images))
+        result.classes[len(scale.names), scale.names[-1]] = 1
+        result.new_classes = {1, len(scale.names)}
+        result.without_class = Counter({IN_DOUBT: 2, f"class 1 has the name 'dog', not '{scale.names[0]}'": 1})
+        result.several_numbers = {scale.names[0]: [1, 7]}
+        result.doubt = "its files lie at different depths"
         result.discovery.modes = ["full listing"]
+        result.discovery.listed = result.found
         result.discovery.suffixes.update({".txt": 12, "": 1})
         result.discovery.hidden = 4
         result.sample = [(scale.path(number), photograph(number)) for number in range(scale.pictures)]

@@ -44,7 +44,7 @@ from pipelines.parameters import check_defaults, convert_parameters, parse_param
         # Keys go to their field.
         (["learning_rate=1"], {"training_options": {"learning_rate": 1.0}}),
         (["learning_rate=.5", "timeline=TRUE"], {"training_options": {"learning_rate": 0.5, "timeline": True}}),
-        ([r"label_pattern=^(\d{3})\."], {"ingest_options": {"label_pattern": r"^(\d{3})\."}}),
+        ([r"label_pattern=^(?P<name>\w)"], {"ingest_options": {"label_pattern": r"^(?P<name>\w)"}}),
         (["rank_cpu=2", "gpu_node_selector={}"], {"placement": {"rank_cpu": "2", "gpu_node_selector": {}}}),
         (["training_options.seed=7", "dropout=0"], {"training_options": {"seed": 7, "dropout": 0.0}}),
         # A field may be given as an object, key by key, or both.

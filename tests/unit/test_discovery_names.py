@@ -95,3 +95,60 @@ def test_suffixes_are_bounded() -> None:
 
     assert len(counts.suffixes) == 51
     assert counts.suffixes[OTHER] == 950
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *((f"a{suffix}", True) for suffix in (".jpg", ".JPEG", ".Png", ".gif", ".bmp", ".webp", ".HEIC", ".tif")),
+        ("a.b.jpg", True),
+        ("a.jpg ", True),
+        ("50%+1: ü .JFIF", True),
+        ("e\u0301\n.jpg", True),
+        ("a.txt", False),
+        ("a.jpg.txt", False),
+        ("a.cr2", False),
+        ("jpg", False),
+    ],
+)
+def test_all_known_image_suffixes_match_by_default_in_any_case(name: str, found: bool) -> None:
+    assert NameFilter("", DiscoveryCounts()).accepts(f"folder/{name}") == found
+
+
+def test_files_of_operating_systems_are_one_count() -> None:
+    counts = DiscoveryCounts()
+    names = NameFilter("*", counts)
+
+    accepted = [
+        name
+        for name in [
+            "cats/Thumbs.db",
+            "cats/THUMBS.DB",
+            "cats/desktop.ini",
+            "cats/.DS_Store",
+            "cats/._1.jpg",
+            "cats/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg",
+            "cats/@eaDir/2.jpg/SYNOPHOTO_THUMB_M.jpg",
+            "__MACOSX/cats/._1.jpg",
+            "$RECYCLE.BIN/1.jpg",
+            "cats/1.jpg",
+        ]
+        if names.accepts(name)
+    ]
+
+    assert accepted == ["cats/1.jpg"]
+    assert (counts.hidden, counts.suffixes) == (8, {})
+
+
+segments = st.sampled_from(["a", "_b", ".c", "@eaDir", "THUMBS.DB", "d_", "e"])
+
+
+@given(st.lists(st.lists(segments, min_size=1, max_size=4).map("/".join), max_size=8))
+def test_file_is_accepted_if_nothing_in_its_path_is_hidden(paths: list[str]) -> None:
+    counts = DiscoveryCounts()
+    names = NameFilter("*", counts)
+
+    accepted = [path for path in sorted(paths) if names.accepts(path)]
+
+    assert accepted == [path for path in sorted(paths) if not {*path.split("/")} & {"_b", ".c", "@eaDir", "THUMBS.DB"}]
+    assert counts.hidden <= len(paths) - len(accepted)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from components.ingest_images.labels import LabelPattern
+from components.ingest_images.labels.pattern import LabelPattern
+from components.ingest_images.labels.reader import FolderLabels, Labels
 from components.ingest_images.limits import Limits
 from components.ingest_images.plans import FILES_SCHEMA, Plan, PlanFolder, transaction_id
 from components.storage.files import Files
@@ -14,7 +15,7 @@ from components.storage.files import Files
 SOURCE = "file:///landing"
 
 
-def plan(number: int = 0, labels: LabelPattern | None = None) -> Plan:
+def plan(number: int = 0, labels: Labels | None = None) -> Plan:
     rows = [
         {"path": f"file:/landing/{name}.jpg", "length": 7, "modificationTime": datetime(1980, 1, 1, tzinfo=UTC)}
         for name in ("b #%41 ü", "a")
@@ -23,8 +24,8 @@ def plan(number: int = 0, labels: LabelPattern | None = None) -> Plan:
     return Plan.make(number, SOURCE, labels, Limits(10, 20), found, requeued=True)
 
 
-@pytest.mark.parametrize("labels", [None, LabelPattern(r"^(\d+)-")])
-def test_plan_is_read_as_it_was_written(tmp_path: Path, labels: LabelPattern | None) -> None:
+@pytest.mark.parametrize("labels", [None, LabelPattern(r"^(?P<label>\d+)-"), FolderLabels(2, in_doubt=True)])
+def test_plan_is_read_as_it_was_written(tmp_path: Path, labels: Labels | None) -> None:
     written = plan(3, labels)
     folder = PlanFolder(f"file://{tmp_path}", SOURCE, Files())
 

@@ -121,7 +121,12 @@ def test_unambiguous_value_is_converted(field: str, value: Any, converted: Any) 
         ({"training_options": "{"}, "training_options: '{' is not a JSON object."),
         ({"training_options": []}, "training_options: [] is not a JSON object."),
         ({"ingest_options": {"label_pattern": "("}}, "ingest_options.label_pattern: '(' is not a regular expression"),
-        ({"ingest_options": {"label_pattern": "x"}}, "ingest_options.label_pattern: 'x' has 0 groups."),
+        ({"ingest_options": {"label_pattern": "x"}}, "ingest_options.label_pattern: 'x' has no group named label or"),
+        (
+            {"ingest_options": {"labels": "folders", "label_pattern": "(?P<name>x)"}},
+            "ingest_options.label_pattern: given, but labels is folders. Leave one of them out.",
+        ),
+        ({"ingest_options": {"labels": "names"}}, "ingest_options.labels: 'names' is unknown."),
         ({"ingest_options": {"glob": "a/*.jpg"}}, "ingest_options.glob: 'a/*.jpg' is not a pattern of file names."),
         (
             {"cpu_node_selector": []},

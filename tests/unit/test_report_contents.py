@@ -67,8 +67,38 @@ def test_ingest_report_counts_what_it_passed_over(written: Written) -> None:
     assert [(row["Kind"], row["Number"]) for row in page.tables["Files and folders passed over"]] == [
         ("name ends with '.txt'", "12"),
         ("name without a suffix", "1"),
-        ("name begins with '_' or '.'", "4"),
+        ("name begins with '_' or '.', or is e.g. Thumbs.db", "4"),
     ]
+
+
+def test_ingest_report_warns_if_no_name_matches_the_glob(written: Written) -> None:
+    result = samples.ingest_result(FEW)
+    result.discovery.suffixes[".heics"] = 5
+
+    page = written(lambda path: ingest_report.write_report(result, path))
+
+    assert page.warnings[0].startswith("Warning: The source has files, but their names do not match glob;")
+
+
+def test_ingest_report_shows_classes_with_counts_and_what_is_doubtful_about_them(written: Written) -> None:
+    result = samples.ingest_result()
+
+    page = written(lambda path: ingest_report.write_report(result, path))
+
+    rows = page.tables["Classes of the new images"]
+    assert [(row["Label"], row["Class"], row["Images"]) for row in rows][-2:] == [
+        ("7", "boxing-glove", "90"),
+        ("8", "calculator", "1"),
+    ]
+    assert [row["Labels"] for row in page.tables["Class names with several numbers"]] == ["1, 7"]
+    assert page.tables["New images without a label"][1]["Reason"] == "class 1 has the name 'dog', not 'ak47'"
+    doubt, unlabeled, single, several = page.warnings
+    assert doubt.startswith(
+        f"Warning: source: the folders of '{result.source}' may not be classes, because its files lie at"
+    )
+    assert unlabeled.startswith("Warning: 3 new images have no label.")
+    assert single.startswith("Warning: 1 new classes have one image, e.g. 'calculator'.")
+    assert several.startswith("Warning: Folders give one class name several numbers")
 
 
 def test_ingest_report_shows_sample_images_with_their_paths(written: Written) -> None:

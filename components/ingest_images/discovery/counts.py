@@ -2,12 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 _MAXIMUM_SUFFIXES = 50
 _MAXIMUM_EXAMPLES = 20
 # Key for the files whose suffix is not one of the first 50.
 OTHER = "other"
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of a file's name in lower case, without blanks at its end; empty without a suffix."""
+    stem, _, suffix = name.rstrip().rpartition(".")
+    return f".{suffix.lower()}" if stem and suffix else ""
 
 
 @dataclass
@@ -20,8 +25,8 @@ class DiscoveryCounts:
         discovered: Number of those files that are new or changed.
         suffixes: Number of files whose name does not match the glob, by lower-case suffix. The empty suffix counts
             names without one, and `other` counts all suffixes after the first 50.
-        hidden: Number of files and folders whose name begins with `_` or `.`. A hidden folder counts
-            once, with all that is in it.
+        hidden: Number of files and folders whose name begins with `_` or `.`, or which operating systems make, e.g.
+            `Thumbs.db`. A folder counts once, with all that is in it.
         links: Number of symbolic links, which are not followed.
         special: Number of pipes, sockets and devices.
         unreadable_folders: Number of folders that may not be listed.
@@ -49,8 +54,12 @@ class DiscoveryCounts:
     examples: list[str] = field(default_factory=list)
 
     def add_suffix(self, name: str) -> None:
-        """Count a file that the glob passes over."""
-        suffix = PurePosixPath(name).suffix.lower()
+        """Count a file that the glob passes over.
+
+        Args:
+            name: Name without its folder.
+        """
+        suffix = suffix_of(name)
         if suffix not in self.suffixes and len(self.suffixes) >= _MAXIMUM_SUFFIXES:
             suffix = OTHER
         self.suffixes[suffix] += 1

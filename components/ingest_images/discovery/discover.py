@@ -82,6 +82,14 @@ class Discovery:
             destination = parse_archive(self.options.archive, self.source)
             self._archive = Archive(self.lake, self.listing, self._path, destination)
 
+    def names(self) -> Iterator[str]:
+        """Yield the paths of all images below the source, new or not. The counts stay as they are."""
+        counts = DiscoveryCounts()
+        names = NameFilter(self.options.glob, counts)
+        for file in open_listing(self.source, self.access, counts).files():
+            if names.accepts(file.name):
+                yield file.name
+
     def __iter__(self) -> Iterator[Discovered]:
         """Yield new and changed files. The caller holds the lock of the source.
 

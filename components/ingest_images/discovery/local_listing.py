@@ -11,11 +11,10 @@ from stat import S_ISREG
 from components.errors import InputError
 from components.ingest_images.discovery.counts import DiscoveryCounts
 from components.ingest_images.discovery.listing import ListedFile
-from components.ingest_images.discovery.name_filter import HIDDEN_PREFIXES
+from components.ingest_images.discovery.name_filter import is_hidden
 from components.ingest_images.discovery.sorted_runs import sort_names
 from components.storage.uri import local_path
 
-_HIDDEN = tuple(prefix.encode() for prefix in HIDDEN_PREFIXES)
 # Errors of one folder. Any other error, e.g. of a lost network share, concerns the whole source.
 _UNREADABLE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 # Years 1 to 9999, which are all years that Python and SQL can express.
@@ -74,7 +73,9 @@ class LocalListing:
         if not destination:
             os.unlink(path)
             return True
-        target = os.path.join(str(local_path(destination)).encode(), file.name.encode())
+        folder = local_path(destination)
+        assert folder is not None
+        target = os.path.join(os.fsencode(folder), file.name.encode())
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
             os.replace(path, target)
@@ -90,7 +91,7 @@ class LocalListing:
 
     @property
     def _root(self) -> bytes:
-        return str(self.folder).encode()
+        return os.fsencode(self.folder)
 
     def _check(self, root: bytes) -> None:
         try:
@@ -133,7 +134,7 @@ class LocalListing:
             return entry.name
         elif not entry.is_dir(follow_symlinks=False):
             self.counts.special += 1
-        elif entry.name.startswith(_HIDDEN):
+        elif is_hidden(entry.name.decode("utf-8", "replace")):
             self.counts.hidden += 1
         else:
             return entry.name + b"/"

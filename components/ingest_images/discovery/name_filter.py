@@ -4,9 +4,26 @@ import re
 from dataclasses import dataclass, field
 
 from components.errors import InputError
-from components.ingest_images.discovery.counts import DiscoveryCounts
+from components.ingest_images.discovery.counts import DiscoveryCounts, suffix_of
+from components.parameters.ingest import IMAGE_SUFFIXES
 
-HIDDEN_PREFIXES = ("_", ".")
+_HIDDEN_PREFIXES = ("_", ".")
+# Files and folders of operating systems and network drives, in lower case. Others begin with a hidden prefix.
+_OF_SYSTEMS = frozenset(
+    (
+        *("thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
+        *("$recycle.bin", "system volume information", "lost+found", "@eadir", "@tmp", "#recycle", "#snapshot"),
+    )
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is hidden, unfinished, or of an operating system.
+
+    Args:
+        name: Name without its folder.
+    """
+    return name.startswith(_HIDDEN_PREFIXES) or name.lower() in _OF_SYSTEMS
 
 
 def compile_glob(glob: str) -> re.Pattern[str]:
@@ -60,17 +77,20 @@ class NameFilter:
     """Select the names of images, and count all others.
 
     Attributes:
-        glob: Pattern of the file names.
+        glob: Pattern of the file names; empty for the suffixes of image formats.
         counts: Receives the counts.
     """
 
     glob: str
     counts: DiscoveryCounts
-    _pattern: re.Pattern[str] = field(init=False)
+    _pattern: re.Pattern[str] | None = field(init=False)
+    # The files of a folder follow each other in a listing.
+    _folder: str = field(init=False, default="")
+    _is_folder_hidden: bool = field(init=False, default=False)
     _hidden: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        self._pattern = compile_glob(self.glob)
+        self._pattern = compile_glob(self.glob) if self.glob else None
 
     def accepts(self, name: str) -> bool:
         """Return whether a file is an image to ingest. Counts it if not.
@@ -78,28 +98,40 @@ class NameFilter:
         Args:
             name: Path relative to the landing folder.
         """
-        if hidden := hidden_prefix(name):
-            # The keys of a hidden folder follow each other in a listing, so one count needs only the last folder.
-            if hidden != self._hidden:
-                self._hidden = hidden
-                self.counts.hidden += 1
+        folder, _, file = name.rpartition("/")
+        if folder != self._folder:
+            self._folder = folder
+            self._enter(folder)
+        if self._is_folder_hidden:
             return False
-        if not self._pattern.fullmatch(name.rpartition("/")[2]):
-            self.counts.add_suffix(name)
+        if is_hidden(file):
+            self.counts.hidden += 1
+            return False
+        if not self._matches(file):
+            self.counts.add_suffix(file)
             return False
         return True
 
+    def _enter(self, folder: str) -> None:
+        """Find out whether a folder is hidden, and count it once with all that is in it."""
+        hidden = hidden_folder(folder)
+        self._is_folder_hidden = bool(hidden)
+        if hidden and hidden != self._hidden:
+            self.counts.hidden += 1
+            self._hidden = hidden
 
-def hidden_prefix(name: str) -> str:
-    """Return a path up to its first hidden file or folder; empty if nothing in it is hidden.
+    def _matches(self, file: str) -> bool:
+        if self._pattern is None:
+            return suffix_of(file) in IMAGE_SUFFIXES
+        return self._pattern.fullmatch(file) is not None
+
+
+def hidden_folder(folder: str) -> str:
+    """Return the path of a folder up to its first hidden segment; empty if no segment is hidden.
 
     Args:
-        name: Path relative to the landing folder.
+        folder: Path relative to the landing folder.
     """
-    if not name.startswith(HIDDEN_PREFIXES) and "/_" not in name and "/." not in name:
-        return ""
-    segments = name.split("/")
-    for index, segment in enumerate(segments):
-        if segment.startswith(HIDDEN_PREFIXES):
-            return "/".join(segments[: index + 1]) + "/" * (index + 1 < len(segments))
-    return ""
+    segments = folder.split("/")
+    first = next((index for index, segment in enumerate(segments) if is_hidden(segment)), None)
+    return "" if first is None else "/".join(segments[: first + 1])

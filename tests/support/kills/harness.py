@@ -149,7 +149,8 @@ class Steps:
                     # The poll for the window has priority: a window may last milliseconds.
                     ["nice", sys.executable, "-m", loop_step.__name__],
                     cwd=REPOSITORY,
-                    env={**os.environ, "IMAGE_PIPELINES_SPARK_MASTER": "local[1]", **self.environment},
+                    # Without a locale, like a container.
+                    env={**os.environ, "LC_ALL": "C", "IMAGE_PIPELINES_SPARK_MASTER": "local[1]", **self.environment},
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,

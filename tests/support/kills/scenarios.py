@@ -139,7 +139,7 @@ def kill_ingest(place: Place, announce: Callable[[str], None] = lambda name: Non
 
     def arrive(number: int) -> None:
         for kind, content, names in (("good", jpeg(number), good), ("broken", b"no image", bad), ("empty", b"", bad)):
-            name = uri.join(place.folder, "landing", f"{number} {kind}.jpg")
+            name = uri.join(place.folder, "landing", f"{number} {kind} ü.jpg")
             lake.files.write_bytes(name, content)
             announce(name)
             names.add(uri.column_spelling(name))
