@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pi_heif
-from PIL import AvifImagePlugin, Image, ImageCms, ImageFile, ImageOps
+from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, ImageFile
 
 from components.preprocessing.header import image_format, jpeg_frame, too_many_pixels
 from components.preprocessing.kept import exif_orientation, is_16_bit_png, png_chunks
@@ -182,6 +182,8 @@ def _flat(content: bytes, image: Image.Image) -> Image.Image:
     form = image_format(content)
     box = image.tile[0].extents if form == "gif" and isinstance(image, ImageFile.ImageFile) else None
     sixteen_bits = _has_16_bits(content, form, image)
+    # Pillow itself turns TIFF, and libheif HEIC. For AVIF, Pillow reports the picture's property as EXIF.
+    stated = image.getexif().get(ExifTags.Base.Orientation, 1) if form == "avif" else exif_orientation(content)
     image.load()
     if sixteen_bits:
         _check_range(image)
@@ -194,14 +196,7 @@ def _flat(content: bytes, image: Image.Image) -> Image.Image:
         canvas = Image.new("RGB", picture.size, _WHITE)
         canvas.paste(picture.crop(box), box)
         picture = canvas
-    return _upright(content, form, picture)
-
-
-def _upright(content: bytes, form: str | None, picture: Image.Image) -> Image.Image:
-    # Pillow turns TIFF, libheif HEIC.
-    if form == "avif":
-        return ImageOps.exif_transpose(picture)
-    return turn(picture, exif_orientation(content))
+    return turn(picture, stated)
 
 
 def _has_16_bits(content: bytes, form: str | None, image: Image.Image) -> bool:

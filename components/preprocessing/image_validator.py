@@ -67,7 +67,9 @@ class ImageValidator:
 
 
 def _start(maximum_pixels: int) -> "Callable[[bytes], StoredPicture]":
+    from components.preprocessing.conversion import convert
     from components.preprocessing.stored_picture import stored_picture
 
     stored_picture(_PROBE, maximum_pixels)
+    convert(_PROBE, maximum_pixels)
     return partial(stored_picture, maximum_pixels=maximum_pixels)

@@ -394,6 +394,7 @@ def samples() -> Mapping[str, list[Sample]]:
             Sample(encode("AVIF", with_alpha(), quality=95), on_white(), LOSSY),
             Sample(encode("AVIF", quality=95, save_all=True, append_images=[other]), RIGHT, LOSSY),
             *(Sample(encode("AVIF", lying(number), quality=95, exif=exif(number)), RIGHT, LOSSY) for number in _STORED),
+            Sample(encode("AVIF", lying(6).convert("RGBA"), quality=95, exif=exif(6)), RIGHT, LOSSY),
         ],
         "JPEG 2000": [
             Sample(encode("JPEG2000"), RIGHT),
@@ -409,11 +410,17 @@ def samples() -> Mapping[str, list[Sample]]:
             Sample(encode("TIFF", PICTURE.convert("1"), compression="group4"), rgb(PICTURE.convert("1"))),
             Sample(encode("TIFF", PICTURE.convert("CMYK")), RIGHT),
             Sample(encode("TIFF", with_alpha()), on_white()),
+            Sample(encode("TIFF", lying(6).convert("RGBA"), exif=exif(6)), RIGHT),
             *(Sample(encode("TIFF", lying(number), exif=exif(number)), RIGHT) for number in _STORED),
         ],
         "16-bit TIFF": [Sample(encode("TIFF", sixteen_bits()), rgb(GRAY)), inverse_tiff()],
         "converted picture with a color profile": [
             Sample(encode("TIFF", icc_profile=swapped_profile()), np.ascontiguousarray(RIGHT[..., ::-1]), LOSSY),
+            Sample(
+                encode("AVIF", lying(6), quality=95, exif=exif(6), icc_profile=swapped_profile()),
+                np.ascontiguousarray(RIGHT[..., ::-1]),
+                LOSSY,
+            ),
             Sample(encode("TIFF", icc_profile=b"broken"), RIGHT),
         ],
         "converted picture of more than 4 megapixels": [
