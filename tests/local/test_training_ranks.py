@@ -261,6 +261,7 @@ def test_mlflow_run_has_parameters_metrics_and_tags_of_the_training(
         >= {name: str(value) for name, value in training_request.hyperparameters.items()}.items()
     )
     assert run.data.tags["training_set.id"] == digit_set.id
+    assert run.data.tags["preprocessing.version"] == str(PREPROCESSING_VERSION)
     assert run.data.tags["training_set.uri"] == digit_set.uri
     assert run.data.tags["model.digest"] == result.model_digest == folder_digest(saved_model)
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):

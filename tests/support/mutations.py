@@ -29,7 +29,7 @@ def originals() -> Mapping[str, list[bytes]]:
             encode("WEBP", with_alpha(small), lossless=True),
             encode("WEBP", small, save_all=True, append_images=[other]),
         ],
-        "heic": [fixture("plain.heic"), fixture("turned.heic")],
+        "heic": [fixture("plain.heic"), fixture("turned-6.heic")],
         "avif": [encode("AVIF", small), encode("AVIF", lying(6).resize(_SIZE), exif=exif(6))],
         "tiff": [encode("TIFF", small), encode("TIFF", small, compression="tiff_lzw"), encode("TIFF", indexed)],
         "jpeg 2000": [encode("JPEG2000", small), encode("JPEG2000", small, no_jp2=True)],

@@ -388,7 +388,11 @@ def samples() -> Mapping[str, list[Sample]]:
             Sample(fixture("webp-alpha-lossy.webp"), left_on_white(), LOSSY),
         ],
         "animated WebP": [Sample(encode("WEBP", save_all=True, append_images=[other], lossless=True), RIGHT)],
-        "HEIC": [Sample(fixture("plain.heic"), RIGHT, LOSSY), Sample(fixture("turned.heic"), RIGHT, LOSSY)],
+        "HEIC": [
+            *(Sample(fixture(f"{name}.heic"), RIGHT, LOSSY) for name in ("plain", "ten-bits", "second-of-two")),
+            *(Sample(fixture(f"turned-{number}.heic"), RIGHT, LOSSY) for number in _STORED if number != 1),
+            Sample(fixture("transparent.heic"), on_white(), LOSSY),
+        ],
         "AVIF": [
             Sample(encode("AVIF", quality=95), RIGHT, LOSSY),
             Sample(encode("AVIF", with_alpha(), quality=95), on_white(), LOSSY),

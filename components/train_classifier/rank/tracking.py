@@ -15,6 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from tensorflow import keras
 
 from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
+from components.preprocessing.preprocess import PREPROCESSING_VERSION
 from components.storage.files import Files
 from components.train_classifier.rank.export import ExportedClassifier
 from components.train_classifier.request import EpochMetrics, TrainingRequest
@@ -65,7 +66,13 @@ class Tracking:
             mlflow.log_params(request.hyperparameters)
             if request.parent_run_id:
                 mlflow.set_tag(MLFLOW_PARENT_RUN_ID, request.parent_run_id)
-            mlflow.set_tags({"training_set.id": training_set.id, "training_set.uri": training_set.uri})
+            mlflow.set_tags(
+                {
+                    "training_set.id": training_set.id,
+                    "training_set.uri": training_set.uri,
+                    "preprocessing.version": PREPROCESSING_VERSION,
+                }
+            )
             if request.weights_sha256:
                 mlflow.set_tag("weights.uri", request.weights)
             # `log_model` logs the model, and `Checkpoint` replaces Keras's checkpoints. Autologging fails if a
