@@ -195,6 +195,21 @@ def clear_pngs() -> list[Sample]:
     return found
 
 
+def broken_exif_png() -> bytes:
+    """Return a transparent PNG whose EXIF has a wrong checksum."""
+    content = encode("PNG", with_alpha(), exif=exif(1))
+    end = content.index(b"IDAT") - 4
+    return content[: end - 4] + b"oops" + content[end:]
+
+
+def broken_exif_avif() -> bytes:
+    """Return an AVIF whose EXIF names a directory beyond its end."""
+    content = encode("AVIF", quality=95, exif=exif(1))
+    header = exif(1)[6:14]
+    assert header in content
+    return content.replace(header, header[:4] + b"\xff\xff\xff\xff")
+
+
 def clear_index() -> int:
     """Return the index of the color that is transparent in some files."""
     return int(np.asarray(INDEXED)[50, 80])
@@ -426,6 +441,13 @@ def samples() -> Mapping[str, list[Sample]]:
                 LOSSY,
             ),
             Sample(encode("TIFF", icc_profile=b"broken"), RIGHT),
+        ],
+        "converted picture with broken EXIF or XMP": [
+            Sample(encode("TIFF", tiffinfo={34665: 2**31, 700: b"<x:xmpmeta <<< \xff"}), RIGHT),
+            Sample(broken_exif_png(), on_white()),
+            Sample(encode("WEBP", with_alpha(), lossless=True, exact=True, exif=b"Exif\0\0II*\0\xff"), on_white()),
+            Sample(broken_exif_avif(), RIGHT, LOSSY),
+            Sample(encode("AVIF", quality=95, xmp=b"<x:xmpmeta <<< \xff"), RIGHT, LOSSY),
         ],
         "converted picture of more than 4 megapixels": [
             Sample(encode("TIFF", PICTURE.resize((2400, 1800))), photograph, LOSSY)
