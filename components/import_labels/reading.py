@@ -1,13 +1,14 @@
 """The annotations of exported files, resolved to images that the lake has."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from components.labeling.batches import batch_of_copy, copy_name, images_by_copy, resolve_copy
+from components.labeling.batches import batch_of_copy, copy_name, digest_of_copy, images_by_copy, resolve_copy
+from components.labeling.copy_names import DIGEST_DIGITS
 from components.labeling.formats import Annotation, LocatedAnnotation, Rejection, parse
 from components.labeling.sources import Export, Source
 from components.lake import Lake
@@ -104,9 +105,13 @@ def read_exports(lake: Lake, source: Source, exports: Iterable[Export]) -> Readi
 
 def _resolve_copies(lake: Lake, reading: Reading) -> None:
     """Replace the paths of exported copies by the paths of their images."""
-    batches = {batch_of_copy(exported.annotation.path) for exported in reading.annotations if exported.located.is_copy}
+    addresses = [exported.annotation.path for exported in reading.annotations if exported.located.is_copy]
     # The lake derives the lines of the manifests itself, so it needs no access to the destinations.
-    requested = _find_requests(lake, batches).select("path", "content_sha256", "batch").collect()
+    requests = [
+        _find_requests(lake, {batch_of_copy(address) for address in addresses} - {""}),
+        _find_requests_by_digest(lake, {digest_of_copy(address) for address in addresses} - {""}),
+    ]
+    requested = {row for each in requests for row in each.select("path", "content_sha256", "batch").collect()}
     images = images_by_copy(
         {"path": row["path"], "batch": row["batch"], "file": copy_name(row["content_sha256"], row["path"])}
         for row in requested
@@ -154,3 +159,13 @@ def _find_requests(lake: Lake, batches: Iterable[str]) -> DataFrame:
     """Return the requests of some batches."""
     names = frame(lake.spark, [(batch,) for batch in sorted(batches)], "batch STRING")
     return lake.read(LABELING_REQUESTS).join(F.broadcast(names), "batch", "left_semi")
+
+
+def _find_requests_by_digest(lake: Lake, digests: Collection[str]) -> DataFrame:
+    """Return the requests whose content hashes begin with some digits."""
+    requests = lake.read(LABELING_REQUESTS)
+    if not digests:
+        return requests.limit(0)
+    wanted = frame(lake.spark, [(digest,) for digest in sorted(digests)], "_digest STRING")
+    by_digest = requests.withColumn("_digest", F.left("content_sha256", F.lit(DIGEST_DIGITS)))
+    return by_digest.join(F.broadcast(wanted), "_digest", "left_semi")

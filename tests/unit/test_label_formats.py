@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.labeling.formats import Annotation, Rejection, parse
+from components.labeling.formats import SUFFIXES, Annotation, Rejection, parse
+from components.labeling.formats.values import MISSING
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -20,16 +22,18 @@ rows = st.fixed_dictionaries(
     {
         "path": texts.filter(lambda text: text and ".." not in text.split("/")),
         "label": st.none() | st.integers(0, 2**31 - 1),
-        "name": texts,
+        "name": texts.filter(lambda text: text.lower() not in MISSING),
         "annotator": texts,
-        "annotated_at": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)),
+        "annotated_at": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2026, 5, 1)),
         "annotation_id": texts,
     }
 )
 
 
 def as_text(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}
+    """Return a row as people write it, which says if the image was skipped."""
+    texts = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}
+    return {**texts, "skipped": row["label"] is None and not row["name"]}
 
 
 def expected(row: dict[str, Any]) -> Annotation:
@@ -37,30 +41,62 @@ def expected(row: dict[str, Any]) -> Annotation:
     return Annotation(**{**row, "annotated_at": time and time.replace(tzinfo=UTC)})
 
 
-@given(st.lists(rows, min_size=1, max_size=5))
-def test_csv_round_trips(written: list[dict[str, Any]]) -> None:
+@given(
+    st.lists(rows, min_size=1, max_size=5),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]),
+    st.sampled_from([str.lower, str.upper, str.title]),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_csv_round_trips_in_any_dialect(
+    written: list[dict[str, Any]],
+    separator: str,
+    encoding: str,
+    spell: Callable[[str], str],
+    names_separator: bool,
+    end: str,
+) -> None:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, written[0])
-    writer.writeheader()
-    writer.writerows(as_text(row) for row in written)
+    text.write(f"sep={separator}{end}" if names_separator else "")
+    lines = [as_text(row) for row in written]
+    writer = csv.writer(text, delimiter=separator, lineterminator=end)
+    writer.writerow(map(spell, lines[0]))
+    writer.writerows([line[column] for column in lines[0]] for line in lines)
 
-    annotations, rejected = parse("labels.csv", text.getvalue().encode())
+    annotations, rejected = parse("labels.csv", text.getvalue().encode(encoding))
 
     assert not rejected
     assert [located.annotation for located in annotations] == [expected(row) for row in written]
 
 
-@given(st.lists(rows, max_size=5))
-def test_json_lines_round_trip(written: list[dict[str, Any]]) -> None:
+@given(st.lists(rows, max_size=5), st.sampled_from(["labels.jsonl", "labels.ndjson", "labels.json"]))
+def test_json_lines_round_trip_under_any_suffix(written: list[dict[str, Any]], name: str) -> None:
     content = "\n".join(json.dumps(as_text(row)) for row in written).encode()
 
-    annotations, rejected = parse("labels.jsonl", content)
+    annotations, rejected = parse(name, content)
 
     assert not rejected
     assert [located.annotation for located in annotations] == [expected(row) for row in written]
 
 
-@given(st.binary(max_size=200), st.sampled_from(["labels.csv", "labels.jsonl"]))
+# Pieces of which all formats consist, so that random files get past the first check.
+_PIECES = (
+    *("path", "label", "name", "skipped", "Url", "image_url", "annotation_id", "annotator", "lead_time", "choice"),
+    *("images", "annotations", "categories", "data", "result", "sep=", "id", "a.jpg", "2026-05-01", "NaN", "true"),
+    *('"', ",", ";", "\t", "\n", "\r", "{", "}", "[", "]", ":", "1", "null", "\ud83d", "\x00", "\ufeff", " "),
+)
+_files = st.binary(max_size=200) | st.lists(st.sampled_from(_PIECES), max_size=60).map(
+    lambda pieces: "".join(pieces).encode(errors="surrogatepass")
+)
+_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.sampled_from(_PIECES),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(_PIECES), inner, max_size=8),
+    max_leaves=20,
+).map(lambda value: json.dumps(value).encode())
+
+
+@given(_files | _values, st.sampled_from([f"labels{suffix}" for suffix in SUFFIXES]))
 def test_any_content_is_parsed_without_an_exception(content: bytes, name: str) -> None:
     annotations, rejected = parse(name, content)
 
@@ -103,13 +139,13 @@ def test_file_with_another_encoding_or_missing_columns_is_named() -> None:
     latin = parse("latin.csv", "path,label\nü.jpg,1\n".encode("latin-1"))
     headless = parse("headless.csv", b"a.jpg,1\n")
 
-    assert latin == ([], [Rejection("latin.csv", "The file is not UTF-8 (byte 12). Export it as UTF-8.")])
+    assert latin == ([], [Rejection("latin.csv", "The file is not UTF-8 (byte 12). Export it as UTF-8 or UTF-16.")])
     assert headless == (
         [],
         [
             Rejection(
                 "headless.csv",
-                "The first line lacks the columns 'path' and 'label' (or 'name'), and 'Url' and 'Label'. Add a header.",
+                "The header has the columns 'a.jpg', '1'. It needs path with label or name, or Url with Label.",
             )
         ],
     )

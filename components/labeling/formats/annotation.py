@@ -1,40 +1,19 @@
-"""An annotation, and the rows of files that hold annotations or are rejected."""
+"""An annotation, and the rows of files that hold annotations or are left out."""
 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from components.labeling.formats import values
 
 DEFAULT_SERVICE = "file"
-_LARGEST_LABEL = 2**31 - 1
 
-
-def _encodable(text: str) -> str:
-    # JSON can hold half of a surrogate pair, which UTF-8 can't encode.
-    text.encode()
-    return text
-
-
-def _utc(time: datetime) -> datetime:
-    try:
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except OverflowError as error:
-        raise ValueError("time out of range in UTC") from error
-
-
-def _empty_as_none(value: Any) -> Any:
-    return None if value == "" else value
-
-
-def _none_as_empty(value: Any) -> Any:
-    return "" if value is None else value
-
-
-_Text = Annotated[str, BeforeValidator(_none_as_empty), AfterValidator(_encodable)]
-_Time = Annotated[datetime, AfterValidator(_utc)]
+_Text = Annotated[str, BeforeValidator(values.text)]
 
 
 class Annotation(BaseModel):
@@ -51,16 +30,21 @@ class Annotation(BaseModel):
         batch: Exported batch that the image belongs to.
     """
 
-    model_config = ConfigDict(frozen=True, str_strip_whitespace=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, str_strip_whitespace=True)
 
-    path: Annotated[_Text, Field(min_length=1)]
-    label: Annotated[Annotated[int, Field(ge=0, le=_LARGEST_LABEL)] | None, BeforeValidator(_empty_as_none)] = None
-    name: _Text = ""
+    path: Annotated[_Text, AfterValidator(values.not_empty)]
+    label: Annotated[int | None, BeforeValidator(values.class_id)] = None
+    name: Annotated[str, BeforeValidator(values.class_name)] = ""
     annotator: _Text = ""
-    annotated_at: Annotated[_Time | None, BeforeValidator(_empty_as_none)] = None
+    annotated_at: Annotated[datetime | None, BeforeValidator(values.time)] = None
     annotation_id: _Text = ""
     service: _Text = ""
     batch: _Text = ""
+
+    @property
+    def is_skip(self) -> bool:
+        """Whether the person skipped the image."""
+        return self.label is None and not self.name
 
     def key(self, annotated_at: datetime) -> tuple[str, str]:
         """Return the service and an annotation id, which are the same each time the file is read.
@@ -91,6 +75,15 @@ class LocatedAnnotation:
     is_copy: bool = False
 
 
+class Outcome(StrEnum):
+    """Why an annotation is not imported."""
+
+    REJECTED = "rejected"
+    EMPTY = "finished without a class"
+    UNFINISHED = "not labeled yet"
+    NEW_CLASS = "waiting for a new class"
+
+
 @dataclass(frozen=True)
 class Rejection:
     """A file or an annotation that is not imported.
@@ -99,11 +92,27 @@ class Rejection:
         place: File and line, e.g. `labels.csv, line 7`.
         reason: Why it is rejected, and what to do.
         retryable: Whether a later run may import it without a change of the file, e.g. once the image is in the lake.
+        outcome: Kind of the reason.
+        count: Number of annotations. Images that are not labeled yet have one rejection for each file.
     """
 
     place: str
     reason: str
     retryable: bool = False
+    outcome: Outcome = Outcome.REJECTED
+    count: int = 1
+
+
+class LeftOut(NamedTuple):
+    """The reason why a row has no annotation.
+
+    Attributes:
+        reason: Cause, and what to do.
+        outcome: Kind of the reason.
+    """
+
+    reason: str
+    outcome: Outcome = Outcome.REJECTED
 
 
 class Row(NamedTuple):
@@ -111,10 +120,11 @@ class Row(NamedTuple):
 
     Attributes:
         position: Place within the file, e.g. `line 7`; empty for the whole file.
-        content: Fields of the annotation, or the reason why the row is rejected.
+        content: Fields of the annotation, or the reason why there is none. A skipped image has neither `label` nor
+            `name`.
         is_copy: Whether the field `path` refers to an exported copy instead of an image of the lake.
     """
 
     position: str
-    content: dict[str, Any] | str
+    content: dict[str, Any] | LeftOut
     is_copy: bool = False
