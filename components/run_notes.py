@@ -14,6 +14,9 @@ from components.storage import uri
 from components.storage.files import Files
 from components.storage.notes import note_uri, read_note, write_note
 
+# Maximum number of classes that a note names.
+MOST_CLASSES = 10
+
 
 class RunNote(BaseModel):
     """The figures of a task.
@@ -100,6 +103,7 @@ class ImportNote(RunNote):
         new_labels: Number of labeled images that the champion's training set lacks.
         retrain: Whether a new model is trained.
         ever_found: Whether import has ever found a file in the source.
+        waiting_classes: New classes that count from the next import on; at most `MOST_CLASSES`.
     """
 
     NAME: ClassVar[str] = "import_labels"
@@ -111,6 +115,7 @@ class ImportNote(RunNote):
     new_labels: int
     retrain: bool
     ever_found: bool
+    waiting_classes: list[str] = []
 
 
 class ModelNote(RunNote):

@@ -23,8 +23,8 @@ def import_labels(
 ):
     """Import people's annotations, and decide whether there are enough new labels to train again.
 
-    Each file and each annotation is imported once. A class that the lake lacks becomes a new class. What is unreadable,
-    contradictory or about unknown images is reported and left out.
+    Each file and each annotation is imported once. A class that the lake lacks is reported, and counts from the next
+    import on. What is unreadable, contradictory or about unknown images is reported and left out.
 
     Args:
         report: Page with the annotations, the agreement of people and model, and what was left out.

@@ -6,6 +6,7 @@ from them for every image that the exports name, so the next run completes a run
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from time import monotonic
 
 from pyspark import StorageLevel
@@ -13,18 +14,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from components.import_labels.annotations import REPEATED_ID, annotation_rows, drop_superseded
-from components.import_labels.classes import assign_labels
+from components.import_labels.classes import NewClasses, assign_labels
 from components.import_labels.reading import Reading, read_exports
 from components.import_labels.rule import decide_labels, latest_annotations
 from components.import_labels.status import NAME, ImportStatus
-from components.labeling.formats import Rejection
+from components.labeling.formats import Outcome, Rejection
 from components.labeling.requests import LABELED, SKIPPED, is_request_of
-from components.labeling.sources import Source, open_source
+from components.labeling.sources import OtherFiles, Source, open_source
 from components.lake import Lake
 from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
 from components.parameters.labeling import LabelRule
+from components.pipeline_run import current_run_id
 from components.registry.model_registry import ModelRegistry
-from components.run_notes import ImportNote, write_run_note
+from components.run_notes import MOST_CLASSES, ImportNote, write_run_note
 from components.settings import Settings
 from components.spark.frames import frame
 from components.spark.session import spark_session
@@ -48,9 +50,14 @@ class ImportResult:
         files: Number of files that this run read.
         unchanged_files: Number of files that an earlier run read, and that have not changed since.
         found_before: Whether an earlier run found a file in the source.
+        others: Files of the source that are not read, by suffix.
         read: Number of annotations in the files that can be imported.
+        labeled: Number of these that give their image a class.
+        skips: Number of these that skip their image.
         imported: Number of annotations that are new.
-        rejected: Files and annotations that can't be imported.
+        rejected: Files and annotations that can't be imported, and annotations without a class.
+        unfinished: Number of images in the files that nobody has labeled yet.
+        waiting: New classes that this run reports and the next run adds: number of annotations by name.
         conflicts: Path and class ids of images of the lake that the rule gives no label, because people label them
             differently; at most 1,000.
         new_classes: Classes that this run added to the lake: name by class id.
@@ -72,9 +79,14 @@ class ImportResult:
     files: int = 0
     unchanged_files: int = 0
     found_before: bool = False
+    others: dict[str, OtherFiles] = field(default_factory=dict)
     read: int = 0
+    labeled: int = 0
+    skips: int = 0
     imported: int = 0
     rejected: list[Rejection] = field(default_factory=list)
+    unfinished: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
     conflicts: list[tuple[str, list[int]]] = field(default_factory=list)
     new_classes: dict[int, str] = field(default_factory=dict)
     by_label: dict[int, int] = field(default_factory=dict)
@@ -96,8 +108,8 @@ class ImportResult:
 
     @property
     def left_out(self) -> int:
-        """Number of rejections and of images with conflicting labels."""
-        return len(self.rejected) + len(self.conflicts)
+        """Number of rejections, of annotations that wait for a new class, and of images with conflicting labels."""
+        return len(self.rejected) + sum(self.waiting.values()) + len(self.conflicts)
 
 
 def import_annotations(
@@ -127,6 +139,7 @@ def import_annotations(
         new_labels=result.new_labels,
         retrain=result.retrain,
         ever_found=result.ever_found,
+        waiting_classes=sorted(result.waiting)[:MOST_CLASSES],
     )
     write_run_note(settings, note)
     return result
@@ -144,7 +157,8 @@ def import_into(
     result = ImportResult(source.uri, rule)
     with lake.writer("import_labels"):
         status = read_note(lake.root, NAME, ImportStatus, lake.files) or ImportStatus()
-        exports = source.exports()
+        listing = source.listing()
+        exports, result.others = listing.exports, listing.others
         versions = status.exports.get(source.uri, {})
         new = [export for export in exports if versions.get(export.name) != export.version]
         result.files, result.unchanged_files = len(new), len(exports) - len(new)
@@ -153,14 +167,21 @@ def import_into(
         reading = read_exports(lake, source, new)
         result.read = len(reading.annotations)
         print(f"progress: {result.files:,} files, {result.read:,} annotations", flush=True)
+        new_classes = NewClasses()
         if reading.annotations or status.rule != rule:
-            _write(lake, reading, result, registry.model_name, decide_all=status.rule != rule)
-        result.rejected = reading.rejected
+            new_classes = _write(lake, reading, result, registry.model_name, status)
+        result.new_classes, result.waiting = new_classes.added, new_classes.waiting_by_name
+        _count_outcomes(reading, result)
         result.conflicts = _conflicts(lake)
         result.table_version = lake.version(LABELS)
         read = {export.name: export.version for export in exports if export not in reading.incomplete}
-        found = sorted({*status.found, source.uri}) if result.ever_found else status.found
-        status = ImportStatus(rule=rule, exports={**status.exports, source.uri: read}, found=found)
+        status = ImportStatus(
+            rule=rule,
+            exports={**status.exports, source.uri: read},
+            found=sorted({*status.found, source.uri}) if result.ever_found else status.found,
+            reported_classes={**status.reported_classes, source.uri: sorted(new_classes.waiting)},
+            reported_by=current_run_id(),
+        )
         write_note(lake.root, NAME, status, lake.files)
     result.class_names = {row["label"]: row["name"] or str(row["label"]) for row in lake.read(CLASSES).collect()}
     result.new_labels = count_new_labels(lake, registry.champion())
@@ -169,10 +190,15 @@ def import_into(
     return result
 
 
-def _write(lake: Lake, reading: Reading, result: ImportResult, model_name: str, decide_all: bool) -> None:
+def _write(lake: Lake, reading: Reading, result: ImportResult, model_name: str, status: ImportStatus) -> NewClasses:
+    """Insert the annotations, decide labels by them, and close requests; return the new classes."""
     images = {(exported.annotation.path, exported.content_sha256) for exported in reading.annotations}
     named = frame(lake.spark, sorted(images), "path STRING, content_sha256 STRING")
-    result.new_classes = assign_labels(lake, reading)
+    # Nobody has seen what an earlier attempt of this run reported.
+    is_repeated = bool(status.reported_by) and status.reported_by == current_run_id()
+    reported = () if is_repeated else chain.from_iterable(status.reported_classes.values())
+    new_classes = assign_labels(lake, reading, {*reported})
+    accepted, rejections = list(reading.annotations), len(reading.rejected)
     drop_superseded(lake, reading, named)
     annotations = annotation_rows(lake, reading).persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -192,8 +218,12 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, model_name: str, 
             lake.append(ANNOTATIONS, new)
     finally:
         annotations.unpersist()
+    repeated_places = {rejection.place for rejection in reading.rejected[rejections:]}
+    counted = [exported for exported in accepted if exported.located.place not in repeated_places]
+    result.skips = sum(exported.annotation.is_skip for exported in counted)
+    result.labeled = len(counted) - result.skips
     evidence = lake.read(ANNOTATIONS)
-    evidence = evidence if decide_all else evidence.join(named, _IMAGE, "left_semi")
+    evidence = evidence if status.rule != result.rule else evidence.join(named, _IMAGE, "left_semi")
     decisions = decide_labels(evidence, result.rule).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         _write_labels(lake, decisions)
@@ -201,6 +231,16 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, model_name: str, 
         _count(lake, decisions, model_name, result)
     finally:
         decisions.unpersist()
+    return new_classes
+
+
+def _count_outcomes(reading: Reading, result: ImportResult) -> None:
+    """Count what was left out, and keep what the report lists."""
+    listed = (Outcome.REJECTED, Outcome.EMPTY)
+    result.rejected = [rejection for rejection in reading.rejected if rejection.outcome in listed]
+    result.unfinished = sum(
+        rejection.count for rejection in reading.rejected if rejection.outcome is Outcome.UNFINISHED
+    )
 
 
 def _write_labels(lake: Lake, decisions: DataFrame) -> None:

@@ -16,8 +16,13 @@ class ImportStatus(BaseModel):
         rule: Rule by which the table `labels` was made; empty before the first import.
         exports: Version of each export that was read completely, by source and name.
         found: Sources in which a file was ever found.
+        reported_classes: New classes that the last import of a source reported, by source. They count from the next
+            run on.
+        reported_by: Id of the last run; empty outside of a pipeline. Its further attempts only report again.
     """
 
     rule: str = ""
     exports: dict[str, dict[str, str]] = {}
     found: list[str] = []
+    reported_classes: dict[str, list[str]] = {}
+    reported_by: str = ""

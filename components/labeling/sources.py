@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import PurePosixPath
 
 from components.errors import InputError
 from components.labeling.batches import MANIFEST
@@ -28,6 +29,32 @@ class Export:
     modified_at: datetime
 
 
+@dataclass
+class OtherFiles:
+    """Files of a suffix that is none of ours.
+
+    Attributes:
+        count: Number of files.
+        example: Name of the first one.
+    """
+
+    count: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a source.
+
+    Attributes:
+        exports: The exports, the newest first.
+        others: The files that are not read, by suffix in lower case.
+    """
+
+    exports: list[Export]
+    others: dict[str, OtherFiles]
+
+
 @dataclass(frozen=True)
 class Source:
     """A folder of exports, or a single export.
@@ -42,8 +69,8 @@ class Source:
     folder: Folder
     only: str = ""
 
-    def exports(self) -> list[Export]:
-        """Return the exports, the newest first.
+    def listing(self) -> Listing:
+        """Return the exports, and what else the source contains.
 
         Files and folders whose names begin with `_` or `.` are ignored, because writers use such names until they
         finish. Manifests of exported batches are ignored, because they contain the model's predictions.
@@ -56,9 +83,17 @@ class Source:
             status = self.folder.status(self.only)
             found = {} if status is None else {self.only: status}
         else:
-            found = {name: status for name, status in self.folder.find().items() if _is_export(name)}
-        exports = [Export(name, status.version, status.modification_time) for name, status in found.items()]
-        return sorted(exports, key=lambda export: (export.modified_at, export.name), reverse=True)
+            found = {name: status for name, status in self.folder.find().items() if not _is_ignored(name)}
+        exports = [
+            Export(name, status.version, status.modification_time)
+            for name, status in found.items()
+            if name.lower().endswith(SUFFIXES)
+        ]
+        exports.sort(key=lambda export: (export.modified_at, export.name), reverse=True)
+        others: dict[str, OtherFiles] = {}
+        for name in sorted(name for name in found if not name.lower().endswith(SUFFIXES)):
+            others.setdefault(PurePosixPath(name).suffix.lower(), OtherFiles(0, name)).count += 1
+        return Listing(exports, others)
 
     def read(self, export: Export) -> bytes:
         """Return the content of an export.
@@ -85,22 +120,25 @@ def open_source(address: str, settings: Settings) -> Source:
     if isinstance(folder, BlobFolder):
         # A container has no folders, so only the suffix distinguishes a file from a folder.
         *folders, name = folder.folder.removesuffix("/").split("/")
-        if not name.lower().endswith(SUFFIXES):
-            return Source(folder.uri, folder)
-        return Source(folder.uri, replace(folder, folder="".join(f"{each}/" for each in folders)), name)
+        above = replace(folder, folder="".join(f"{each}/" for each in folders))
+        if name.lower().endswith(SUFFIXES):
+            return Source(folder.uri, above, name)
+        if PurePosixPath(name).suffix and above.status(name) is not None:
+            raise _unknown_format(folder.uri)
+        return Source(folder.uri, folder)
     assert isinstance(folder, StoreFolder)
     if not folder.is_file():
         return Source(folder.uri, folder)
     parent, _, name = folder.uri.rpartition("/")
     if not name.lower().endswith(SUFFIXES):
-        raise InputError(f"source: '{folder.uri}' has an unknown format. Give a file of {', '.join(SUFFIXES)}.")
+        raise _unknown_format(folder.uri)
     return Source(folder.uri, replace(folder, uri=parent), name)
 
 
-def _is_export(name: str) -> bool:
+def _unknown_format(uri: str) -> InputError:
+    return InputError(f"source: '{uri}' has an unknown format. Give a file of {', '.join(SUFFIXES)}.")
+
+
+def _is_ignored(name: str) -> bool:
     parts = name.split("/")
-    return (
-        name.lower().endswith(SUFFIXES)
-        and not any(part.startswith(("_", ".")) for part in parts)
-        and parts[-1] != MANIFEST
-    )
+    return any(part.startswith(("_", ".")) for part in parts) or parts[-1] == MANIFEST

@@ -122,13 +122,21 @@ def _sentences(note: RunNote) -> list[str]:
             retrain = "A new model is trained." if note.retrain else "No new model is trained."
             return [
                 f"Imported: {note.imported:,} new annotations from {note.source}, {note.rejected:,} left out."
-                f" The champion's training set lacks {note.new_labels:,} labels. {retrain}"
+                f" The champion's training set lacks {note.new_labels:,} labels. {retrain}",
+                *_waiting(note),
             ]
         case ModelNote():
             decision = "is the champion" if note.promoted else "was not promoted"
             return [f"Model: version {note.version} (accuracy {note.accuracy:.1%}) {decision}: {note.reason}."]
         case _:
             raise TypeError(f"no text for {type(note).__name__}")
+
+
+def _waiting(note: ImportNote) -> list[str]:
+    if not note.waiting_classes:
+        return []
+    names = ", ".join(note.waiting_classes)
+    return [f"New classes, which count from the next import on: {names}. Correct them now if they are misspelled."]
 
 
 def _ingested(note: IngestNote) -> str:

@@ -17,19 +17,19 @@ from pyspark.sql import functions as F
 
 from components.build_training_set.build import build_training_set
 from components.import_labels.annotations import REPEATED_ID
-from components.import_labels.classes import FIRST_NEW_LABEL
 from components.import_labels.import_annotations import ImportResult, import_annotations, import_into
 from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
 from components.import_labels.rule import decide_labels
 from components.import_labels.status import NAME
 from components.labeling.batches import UNKNOWN_COPY, copy_name
-from components.labeling.formats import Rejection
+from components.labeling.formats import Outcome, Rejection
 from components.labeling.requests import CONFLICTING, LABELED, SKIPPED, UNCERTAIN
 from components.labeling.sources import open_source
 from components.lake import Lake
-from components.lake.tables import ANNOTATIONS, CLASSES, FOLDER, LABELING_REQUESTS, LABELS
+from components.lake.tables import ANNOTATIONS, CLASSES, FOLDER, FOLDER_LABELS_END, LABELING_REQUESTS, LABELS
 from components.parameters.labeling import LabelRule
+from components.pipeline_run import RUN_ID_VARIABLE
 from components.registry.model_registry import CHAMPION, ModelRegistry
 from components.registry.tags import TRAINING_SET_URI_TAG
 from components.settings import Settings
@@ -142,15 +142,20 @@ def test_agreement_is_counted_for_the_requesting_model_only(
 def test_annotations_become_labels_and_close_their_requests(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
-    (exports / "a.csv").write_text(f"path,label,annotator\n{path(0)},1,ann\n{path(1)},2,ann\n{path(2)},,ann\n")
-    write(exports / "b.jsonl", [{"path": path(3).replace("file:/", "file:///"), "name": "ak47", "service": "studio"}])
+    lines = f"{path(0)},1,ann,\n{path(1)},2,ann,no\n{path(2)},,ann,yes\n{path(4)},,ann,\n{path(5)},,,\n"
+    (exports / "a.csv").write_text(f"path,label,annotator,skipped\n{lines}")
+    write(exports / "b.jsonl", [{"path": path(3).replace("file:/", "file:///"), "name": "AK47", "service": "studio"}])
+    (exports / "c.xlsx").write_text("")
 
     result = run(filled, registry, exports)
 
     assert labels(filled) == {path(0): 1, path(1): 2, path(3): 1}
     assert outcomes(filled) == {path(0): LABELED, path(1): LABELED, path(2): SKIPPED, path(3): LABELED}
     assert {row["source"] for row in filled.read(LABELS).collect()} == {"file", "studio"}
-    assert (result.files, result.imported, result.rejected, result.conflicts) == (2, 4, [], [])
+    assert (result.files, result.imported, result.conflicts) == (2, 4, [])
+    assert (result.labeled, result.skips, result.unfinished) == (3, 1, 1)
+    assert [(rejection.place, rejection.outcome) for rejection in result.rejected] == [("a.csv, line 5", Outcome.EMPTY)]
+    assert {suffix: files.example for suffix, files in result.others.items()} == {".xlsx": "c.xlsx"}
     assert (result.predicted, result.model_agreed, result.skipped) == (3, 2, 1)
 
 
@@ -161,13 +166,27 @@ def test_annotations_of_copies_become_labels_of_their_images(
     url = "AmlDatastore://to_label/b1/"
     write(exports / "a.jsonl", [{"image_url": url + name, "label": "ak47"} for name in [*copies, "images/none.jpg"]])
     (exports / "b.csv").write_text(f"Url,Label\n{url}{copies[0]},ak47\n")
+    # Label Studio keeps the name of an uploaded copy behind a prefix, but not its batch.
+    uploaded = [copy_name(content_sha256(2), path(2)).rpartition("/")[2], f"{16 * '0'}-2.jpg"]
+    choice = {"type": "choices", "from_name": "choice", "value": {"choices": ["ak47"]}}
+    tasks = [
+        {"data": {"image": f"/data/upload/1/1a2b3c4d-{name}"}, "annotations": [{"id": 7, "result": [choice]}]}
+        for name in uploaded
+    ]
+    (exports / "c.json").write_text(json.dumps(tasks))
 
     result = run(filled, registry, exports)
 
-    assert labels(filled) == {path(0): 1, path(1): 1}
-    assert {(row["service"], row["batch"]) for row in filled.read(ANNOTATIONS).collect()} == {("azure_ml", "b1")}
-    assert (result.read, result.imported) == (3, 2)
-    assert result.rejected == [Rejection("a.jsonl, line 3", UNKNOWN_COPY, retryable=True)]
+    assert labels(filled) == {path(0): 1, path(1): 1, path(2): 1}
+    assert {(row["service"], row["batch"]) for row in filled.read(ANNOTATIONS).collect()} == {
+        ("azure_ml", "b1"),
+        ("label_studio", "b1"),
+    }
+    assert (result.read, result.imported) == (4, 3)
+    assert sorted(result.rejected, key=lambda rejection: rejection.place) == [
+        Rejection("a.jsonl, line 3", UNKNOWN_COPY, retryable=True),
+        Rejection("c.json, task 2, annotation 1", UNKNOWN_COPY, retryable=True),
+    ]
 
 
 def test_annotation_of_a_replaced_file_is_history(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
@@ -205,7 +224,7 @@ def test_annotation_of_a_batch_labels_the_content_that_was_sent(
 def test_rereading_an_export_changes_no_table(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     given_annotations: list[dict[str, Any]] = [
         {"path": path(0), "label": 1},
-        {"path": path(1)},
+        {"path": path(1), "skipped": True},
         {"path": path(2), "label": 2, "annotation_id": "7"},
     ]
     export = write(exports / "a.jsonl", given_annotations)
@@ -274,30 +293,48 @@ def test_path_with_parent_folders_is_rejected_once(filled: Lake, registry: Model
     assert labels(filled) == {}
 
 
-def test_unknown_class_is_created_and_enters_the_next_training_set(
-    filled: Lake, registry: ModelRegistry, exports: Path, tmp_path: Path
+def test_unknown_class_is_reported_before_it_enters_the_next_training_set(
+    filled: Lake, registry: ModelRegistry, exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     markup = "<b>newt</b>"
     given_annotations: list[dict[str, Any]] = [
         {"path": path(0), "name": "newt"},
         {"path": path(1), "name": "zebra & co"},
-        {"path": path(2), "name": "newt"},
+        {"path": path(2), "name": "Newt"},
         {"path": path(3), "label": 400},
         {"path": "file:/elsewhere.jpg", "name": "not ours"},
         {"path": path(5), "name": markup},
         {"path": path(6), "label": 401, "name": "=1+1"},
+        {"path": path(7), "label": 2, "name": "ak47"},
+        {"path": path(8), "name": "cta", "annotation_id": "8"},
     ]
-    write(exports / "a.jsonl", given_annotations)
+    file = write(exports / "a.jsonl", given_annotations)
+    monkeypatch.setenv(RUN_ID_VARIABLE, "one")
 
+    reported = run(filled, registry, exports)
+    # Nobody can have read the report when a task is repeated.
+    repeated = run(filled, registry, exports)
+    seen = labels(filled)
+    monkeypatch.setenv(RUN_ID_VARIABLE, "two")
+    write(file, [*given_annotations[:-1], {"path": path(8), "name": "newt", "annotation_id": "8"}])
     result = run(filled, registry, exports)
     again = run(filled, registry, write(exports / "b.jsonl", [{"path": path(4), "name": "newt"}]))
     training_set = build_training_set(filled, 1).training_set
 
-    newt, zebra = FIRST_NEW_LABEL, FIRST_NEW_LABEL + 1
-    assert result.new_classes == {400: "400", zebra: "zebra & co", newt: "newt"}
-    assert {rejection.place for rejection in result.rejected} == {f"a.jsonl, line {line}" for line in (5, 6, 7)}
+    newt, zebra = FOLDER_LABELS_END, FOLDER_LABELS_END + 1
+    waiting = {"newt": 2, "zebra & co": 1, "400": 1, "cta": 1}
+    assert (reported.waiting, reported.new_classes, seen) == (waiting, {}, {})
+    assert (repeated.waiting, repeated.new_classes) == (waiting, {})
+    assert (result.waiting, result.new_classes) == ({}, {400: "400", zebra: "zebra & co", newt: "newt"})
+    for each in (reported, result):
+        places = {rejection.place for rejection in each.rejected}
+        assert places == {f"a.jsonl, line {line}" for line in (5, 6, 7, 8)}
     assert again.new_classes == {}
-    assert labels(filled) == {path(0): newt, path(1): zebra, path(2): newt, path(3): 400, path(4): newt}
+    assert labels(filled) == {
+        **{path(number): newt for number in (0, 2, 4, 8)},
+        path(1): zebra,
+        path(3): 400,
+    }
     assert {each.label: each.name for each in training_set.classes} == {
         1: "ak47",
         2: "flag",
@@ -305,10 +342,11 @@ def test_unknown_class_is_created_and_enters_the_next_training_set(
         zebra: "zebra & co",
         newt: "newt",
     }
-    write_report(result, str(tmp_path / "report.html"))
-    page = (tmp_path / "report.html").read_text()
-    assert "zebra &amp; co" in page
-    assert markup not in page
+    for each in (reported, result):
+        write_report(each, str(tmp_path / "report.html"))
+        page = (tmp_path / "report.html").read_text()
+        assert "zebra &amp; co" in page
+        assert markup not in page
 
 
 def test_invalid_annotations_are_rejected_and_the_others_imported(

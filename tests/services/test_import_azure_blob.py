@@ -80,7 +80,7 @@ def test_newest_export_of_a_container_is_read_first(container: ContainerClient, 
     for name in ("b.csv", "c.csv", "a.csv", "b.csv"):
         _write_later(container, f"annotations/{name}")
 
-    assert [export.name for export in source.exports()] == ["b.csv", "a.csv", "c.csv"]
+    assert [export.name for export in source.listing().exports] == ["b.csv", "a.csv", "c.csv"]
 
 
 def test_single_blob_can_be_a_source(container: ContainerClient, settings: Settings) -> None:
@@ -88,16 +88,16 @@ def test_single_blob_can_be_a_source(container: ContainerClient, settings: Setti
     container.upload_blob("some annotations/b.csv", b"")
     source = open_source(f"{container.url}/some annotations/a.csv", settings)
 
-    (export,) = source.exports()
+    (export,) = source.listing().exports
 
     assert source.read(export) == b"path,label\n"
     missing = open_source(f"{container.url}/some annotations/c.csv", settings)
-    assert missing.exports() == []
+    assert missing.listing().exports == []
 
 
 def test_missing_container_is_named(azurite: Azurite, settings: Settings) -> None:
     with pytest.raises(InputError, match=r"^source: container 'no-such-container' of .* not found\. Create it"):
-        open_source(f"{azurite.blob_url}/no-such-container/x", settings).exports()
+        open_source(f"{azurite.blob_url}/no-such-container/x", settings).listing()
 
 
 def test_signature_without_list_permission_names_what_it_lacks(azurite: Azurite, container: ContainerClient) -> None:
@@ -105,7 +105,7 @@ def test_signature_without_list_permission_names_what_it_lacks(azurite: Azurite,
     source = open_source(container.url, Settings.load(azure_storage_connection_string=signature))
 
     with pytest.raises(InputError, match=r"^source: access to '.*' is refused .* grant listing and reading") as caught:
-        source.exports()
+        source.listing()
     assert "sig=" not in str(caught.value)
 
 

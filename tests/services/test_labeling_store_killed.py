@@ -150,8 +150,8 @@ class _KilledAfterListing(sources.Source):
     server: KillableAzurite = field(kw_only=True)
     restarts: list[threading.Thread] = field(kw_only=True, default_factory=list)
 
-    def exports(self) -> list[sources.Export]:
-        found = super().exports()
+    def listing(self) -> sources.Listing:
+        found = super().listing()
         self._die()
         return found
 

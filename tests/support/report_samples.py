@@ -26,8 +26,9 @@ from components.import_labels.import_annotations import ImportResult
 from components.ingest_images import report as ingest_report
 from components.ingest_images.ingest import IngestResult
 from components.ingest_images.labels.reader import IN_DOUBT
-from components.labeling.formats import Rejection
+from components.labeling.formats import Outcome, Rejection
 from components.labeling.requests import AUDIT, UNCERTAIN
+from components.labeling.sources import OtherFiles
 from components.parameters import Choice, Gate
 from components.parameters.training import BackboneName
 from components.score_images import report as score_report
@@ -295,7 +296,12 @@ def import_result(scale: Scale = USUAL) -> ImportResult:
         result.rejected = [
             Rejection("file:///answers/a.csv, line 17", REPEATED_ID),
             Rejection("file:///answers/b.jsonl, line 2", f"name: '{scale.names[0]}' is not allowed for a new class."),
+            Rejection("file:///answers/a.csv, line 18", REPEATED_ID),
+            Rejection("file:///answers/c.json, task 7, annotation 1", "label: empty.", outcome=Outcome.EMPTY),
         ]
+        result.labeled, result.skips, result.unfinished = 114, 16, 2_345
+        result.waiting = {name: 4 - number for number, name in enumerate(scale.names[-3:])}
+        result.others = {".xlsx": OtherFiles(2, f"{scale.names[0]}.xlsx"), "": OtherFiles(1, "README")}
         result.conflicts = [(scale.path(number), [scale.labels[0], scale.labels[-1]]) for number in range(3)]
         result.by_label = {label: 3 + label % 7 for label in scale.labels}
         result.predicted, result.model_agreed, result.skipped = 40, 33, 4

@@ -15,7 +15,7 @@ def test_exports_are_found_at_any_depth_without_manifests_and_partial_files(tmp_
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
 
-    assert {export.name for export in open_source(str(tmp_path), Settings.load()).exports()} == {
+    assert {export.name for export in open_source(str(tmp_path), Settings.load()).listing().exports} == {
         "a.csv",
         "deep/er/B.JSONL",
     }
@@ -26,7 +26,7 @@ def test_newest_export_of_a_folder_comes_first(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
         os.utime(tmp_path / name, (time, time))
 
-    assert [export.name for export in open_source(str(tmp_path), Settings.load()).exports()] == [
+    assert [export.name for export in open_source(str(tmp_path), Settings.load()).listing().exports] == [
         "a.csv",
         "c.csv",
         "b.csv",
@@ -38,7 +38,7 @@ def test_single_file_can_be_a_source(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("")
     source = open_source(f"file://{tmp_path}/a.csv", Settings.load())
 
-    (export,) = source.exports()
+    (export,) = source.listing().exports
 
     assert (export.name, source.read(export)) == ("a.csv", b"path,label\n")
 
@@ -47,6 +47,20 @@ def test_missing_source_or_unknown_format_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.xlsx").write_text("")
 
     with pytest.raises(InputError, match=r"^source: no file or folder 'file://.*nowhere'"):
-        open_source(str(tmp_path / "nowhere"), Settings.load()).exports()
+        open_source(str(tmp_path / "nowhere"), Settings.load()).listing()
     with pytest.raises(InputError, match=r"^source: '.*labels.xlsx' has an unknown format. Give a file of .csv"):
         open_source(str(tmp_path / "labels.xlsx"), Settings.load())
+
+
+def test_files_of_another_suffix_are_named_with_their_number(tmp_path: Path) -> None:
+    for name in ("a.csv", "x.XLSX", "deep/y.xlsx", "z.tar.gz", "README", "_part.xlsx", "b1/manifest.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+
+    listing = open_source(str(tmp_path), Settings.load()).listing()
+
+    assert {suffix: (files.count, files.example) for suffix, files in listing.others.items()} == {
+        ".xlsx": (2, "deep/y.xlsx"),
+        ".gz": (1, "z.tar.gz"),
+        "": (1, "README"),
+    }

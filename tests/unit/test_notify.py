@@ -149,6 +149,15 @@ def test_a_message_has_the_name_and_state_of_the_run(end: RunEnd, sentences: tup
             "",
         ),
         (
+            imported(waiting_classes=["cta", "newt"]),
+            [
+                "Imported: 0 new annotations from s3a://answers, 0 left out. The champion's training set lacks 4"
+                " labels. No new model is trained.",
+                "New classes, which count from the next import on: cta, newt. Correct them now if they are misspelled.",
+            ],
+            "",
+        ),
+        (
             imported(ever_found=False),
             ["Nothing has ever been found in s3a://answers. If people have labeled images, check the URI."],
             ", nothing has ever been found in the source",

@@ -10,6 +10,7 @@ from components.evaluate_classifier import report as evaluate_report
 from components.evaluate_classifier.report import MAXIMUM_CLASSES
 from components.export_for_labeling import report as export_report
 from components.import_labels import report as import_report
+from components.import_labels.annotations import REPEATED_ID
 from components.ingest_images import report as ingest_report
 from components.labeling.requests import AUDIT, UNCERTAIN
 from components.parameters import Choice
@@ -364,6 +365,30 @@ def test_import_report_has_annotations_agreement_and_conflicts(written: Written)
     assert len(page.tables["Images with conflicting labels: rule 'unanimous' gives them no label yet"]) == 3
     assert page.tables["New classes, which the next training learns"][0] == {"Label": "5000", "Class": "ak47"}
     assert page.tables["Rejected annotations"][1]["Reason"] == "name: 'ak47' is not allowed for a new class."
+
+
+def test_import_report_counts_outcomes_and_reasons_and_names_other_files(written: Written) -> None:
+    page = written(lambda path: import_report.write_report(samples.import_result(), path))
+
+    outcomes = {row["Outcome"]: row["Annotations"] for row in page.tables["Outcomes of the annotations in the files"]}
+    assert outcomes == {
+        "a class": "114",
+        "skipped": "16",
+        "finished without a class": "1",
+        "not labeled yet": "2,345",
+        "waiting for a new class": "9",
+        "rejected": "3",
+    }
+    assert list(page.tables["Reasons of rejections"][0].values()) == [
+        REPEATED_ID,
+        "2",
+        "file:///answers/a.csv, line 17",
+    ]
+    assert [row["Annotations"] for row in page.tables["New classes that wait for the next import"]] == ["4", "3", "2"]
+    assert [list(row.values()) for row in page.tables["Other files, which are not read"]] == [
+        ["none", "1", "README", "If they are annotations, export them as .csv, .tsv, .jsonl, .ndjson, .json."],
+        [".xlsx", "2", "ak47.xlsx", "Save the sheet as CSV UTF-8 (.csv)."],
+    ]
 
 
 def test_report_shows_any_class_name_unchanged(written: Written) -> None:
