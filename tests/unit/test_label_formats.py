@@ -173,3 +173,20 @@ def test_annotations_without_an_id_share_a_key_only_if_equal_in_content_and_time
 
     same = first.model_copy(update={"annotated_at": times[0]}) == second.model_copy(update={"annotated_at": times[1]})
     assert (first.key(times[0]) == second.key(times[1])) == same
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"path": "a.jpg", "label": 1}',
+        '\n{\n  "path": "a.jpg",\n  "label": 1\n}\n',
+        '[{"path": "a.jpg", "label": 1}]',
+        '[\n  {"path": "a.jpg", "label": 1}\n]\n',
+        '\n\n{"PATH": "a.jpg", "Label": "1"}\r\n\r\n',
+    ],
+)
+def test_json_is_recognized_by_its_content(text: str, suffix: str) -> None:
+    (found,), rejected = parse("labels" + suffix, text.encode())
+
+    assert (found.annotation, rejected) == (Annotation(path="a.jpg", label=1), [])

@@ -23,24 +23,25 @@ def line_rows(text: str) -> Iterator[Row]:
 
 
 def _rows(text: str, are_lines: bool) -> Iterator[Row]:
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if not lines:
+    lines = text.split("\n")
+    filled = (number for number, line in enumerate(lines) if line.strip())
+    first, is_single = next(filled, None), next(filled, None) is None
+    if first is None:
         return
-    first = _load(lines[0][1])
-    if isinstance(first, LeftOut) or len(lines) == 1:
-        whole = first if len(lines) == 1 else _load(text)
+    value = _load(lines[first])
+    if isinstance(value, LeftOut) or is_single:
+        whole = value if is_single else _load(text)
         if not isinstance(whole, LeftOut):
-            yield from _document(whole, "line 1" if are_lines and len(lines) == 1 else "")
+            yield from _document(whole, f"line {first + 1}" if are_lines and is_single else "")
             return
         if not are_lines:
             yield Row("", whole if whole is not _INVALID_LINE else _INVALID_FILE)
             return
-    for number, line in lines:
-        value = _load(line)
-        if isinstance(value, LeftOut):
-            yield Row(f"line {number}", value)
-        else:
-            yield from object_rows(f"line {number}", value)
+    for number, line in enumerate(lines[first:], start=first + 1):
+        if line.strip():
+            value = _load(line)
+            position = f"line {number}"
+            yield from [Row(position, value)] if isinstance(value, LeftOut) else object_rows(position, value)
 
 
 def _document(value: Any, position: str) -> Iterator[Row]:
