@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from components.check_parameters.check import check_given_addresses
 from components.errors import InputError
 from components.parameters import parse, parse_form
 from components.parameters.forms import FORMS, OPTIONS, places
@@ -82,7 +83,9 @@ def _arguments(pipeline: str, given: Iterable[tuple[str, Any]]) -> dict[str, Any
             whole[field] = _converted(field, value)
     for field, keys in single.items():
         _merge(field, whole.setdefault(field, {}), keys)
-    return parse_form(pipeline, values | whole).model_dump(mode="json", exclude_unset=True)
+    form = parse_form(pipeline, values | whole)
+    check_given_addresses(pipeline, form)
+    return form.model_dump(mode="json", exclude_unset=True)
 
 
 def _merge(field: str, merged: dict[str, Any], keys: Mapping[str, Any]) -> None:

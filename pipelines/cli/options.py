@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines.query import output
+
 Endpoint = Annotated[
     str,
     typer.Option(
@@ -35,3 +37,11 @@ ServiceAccount = Annotated[
     str, typer.Option(help="On a server: Kubernetes service account of the run's pods. Default: the server's.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="On a server: wait until the run ends, and fail if the run failed.")]
+Format = Annotated[
+    output.Format,
+    typer.Option(
+        "--format",
+        help="Format of the rows. A table shows the first 200 rows. In csv, texts that a spreadsheet would run as"
+        " formulas get a leading '.",
+    ),
+]

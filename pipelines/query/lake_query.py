@@ -2,36 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, NumericType
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    MapType,
+    NumericType,
+    StructField,
+    StructType,
+    VariantType,
+)
 
 from components.errors import InputError
 from components.lake import Lake
 from components.lake.tables import TABLES
 from components.succession import NO_CHAMPION, Succession
+from pipelines.query.explain_error import explain_error
 from pipelines.query.parsed_statement import parse_statement
 from pipelines.query.read_only import check_read_only
+from pipelines.query.result import Kind, QueryResult
 from pipelines.query.table_versions import with_table_uris
 
-
-@dataclass(frozen=True)
-class QueryResult:
-    """The result of a query.
-
-    Attributes:
-        columns: Names of the columns.
-        numeric: Whether a column is numeric, by column.
-        rows: Values as text: None for NULL, and the length of binary values. They can be iterated once.
-    """
-
-    columns: tuple[str, ...]
-    numeric: tuple[bool, ...]
-    rows: Iterator[tuple[str | None, ...]]
+_TABLE_NAMES = (*(table.name for table in TABLES), "quarantine", "image_data")
 
 
 def query(lake: Lake, statement: str, succession: Succession = NO_CHAMPION) -> QueryResult:
@@ -47,7 +45,7 @@ def query(lake: Lake, statement: str, succession: Succession = NO_CHAMPION) -> Q
     """
     if not statement.strip():
         raise InputError("query: only statements that read are allowed; this one is empty. Start with SELECT.")
-    with _one_sentence():
+    with _one_sentence(lake.spark):
         nodes = parse_statement(lake.spark, statement)
     check_read_only(lake.spark, nodes)
     if not lake.is_current():
@@ -55,40 +53,59 @@ def query(lake: Lake, statement: str, succession: Succession = NO_CHAMPION) -> Q
             f"lake: '{lake.root}' is a lake of an earlier release. Run `image-pipelines lake migrate`, then query it."
         )
     lake.register_views(succession)
-    with _one_sentence():
+    with _one_sentence(lake.spark):
         frame = lake.spark.sql(with_table_uris(statement, nodes, {table.name: lake.path(table) for table in TABLES}))
-    types = [field.dataType for field in frame.schema.fields]
-    return QueryResult(
-        columns=tuple(frame.columns),
-        numeric=tuple(isinstance(kind, NumericType) for kind in types),
-        rows=(tuple(row) for row in _as_text(frame).toLocalIterator()),
-    )
+    kinds = tuple(_kind(field.dataType) for field in frame.schema.fields)
+    return QueryResult(tuple(frame.columns), kinds, _rows(frame))
+
+
+def _kind(data_type: DataType) -> Kind:
+    if isinstance(data_type, NumericType):
+        return Kind.NUMBER
+    if isinstance(data_type, BooleanType):
+        return Kind.BOOLEAN
+    return Kind.JSON if isinstance(data_type, ArrayType | MapType | StructType | VariantType) else Kind.TEXT
+
+
+def _rows(frame: DataFrame) -> Iterator[tuple[str | None, ...]]:
+    with _one_sentence(frame.sparkSession):
+        for row in _as_text(frame).toLocalIterator():
+            yield tuple(row)
 
 
 def _as_text(frame: DataFrame) -> DataFrame:
     """Convert all columns to text in Spark, so that it sends no images and times stay UTC."""
     # By position, because two columns of a query may have the same name.
     renamed = frame.toDF(*(f"_{index}" for index in range(len(frame.columns))))
-    return renamed.select(
-        *(
-            F.concat(F.format_number(F.length(field.name), 0), F.lit(" bytes"))
-            if isinstance(field.dataType, BinaryType)
-            else F.col(field.name).cast("string")
-            for field in renamed.schema.fields
-        )
-    )
+    return renamed.select(*map(_column_as_text, renamed.schema.fields))
+
+
+def _column_as_text(field: StructField) -> Column:
+    if isinstance(field.dataType, BinaryType):
+        return F.concat(F.format_number(F.length(field.name), 0), F.lit(" bytes"))
+    if _kind(field.dataType) is Kind.JSON:
+        return F.to_json(field.name, {"ignoreNullFields": "false"})
+    return F.col(field.name).cast("string")
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Shorten Spark's page about an invalid statement to one sentence."""
+def _one_sentence(spark: SparkSession) -> Iterator[None]:
+    """Shorten Spark's page about an invalid or failed statement to one sentence."""
     try:
         yield
-    except AnalysisException as error:
-        sentence = str(error).strip().splitlines()[0]
-        raise InputError(f"query: {sentence} DESCRIBE <table> lists the columns.") from error
+    except PySparkException as error:
+        if error.getCondition() is None:
+            raise
+        sentence = explain_error(
+            error.getCondition(), error.getMessageParameters(), str(error), _TABLE_NAMES, lambda: _functions(spark)
+        )
+        raise InputError(f"query: {sentence}") from error
     except Py4JJavaError as error:
         # Spark 4.2's parser fails on cursor statements outside a script.
         raise InputError(
             "query: only statements that read are allowed; Spark can't parse this one. Start with SELECT."
         ) from error
+
+
+def _functions(spark: SparkSession) -> list[str]:
+    return [row["function"] for row in spark.sql("SHOW SYSTEM FUNCTIONS").collect()]

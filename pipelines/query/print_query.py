@@ -11,20 +11,20 @@ from components.registry.model_registry import ModelRegistry
 from components.settings import Settings
 from components.succession import NO_CHAMPION, Succession
 from pipelines.query.lake_query import query
-from pipelines.query.output import as_table, write_csv
+from pipelines.query.output import Format, print_result
 from pipelines.quiet_lake import quiet_lake
 
 _VIEW = "image_data"
 
 
-def print_query(statement: str, lake: str, as_csv: bool, console: Console) -> None:
+def print_query(statement: str, lake: str, form: Format, console: Console) -> None:
     """Run a statement and print its result, without Spark's log messages.
 
     Args:
         statement: A SQL statement.
         lake: Root URI of the lake. Empty: the settings' lake.
-        as_csv: Whether to print CSV to standard output instead of a table.
-        console: Console for the table.
+        form: Format of the result.
+        console: Console for the result.
 
     Raises:
         InputError: No lake is set, the statement names `image_data` and the model registry can't be read, or `query`
@@ -33,11 +33,7 @@ def print_query(statement: str, lake: str, as_csv: bool, console: Console) -> No
     settings = Settings.load(lake=lake)
     succession = _succession(settings) if _VIEW in statement.lower() else NO_CHAMPION
     with quiet_lake(settings) as opened:
-        result = query(opened, statement, succession)
-        if as_csv:
-            write_csv(result, sys.stdout)
-        else:
-            console.print(as_table(result))
+        print_result(query(opened, statement, succession), form, console)
 
 
 def _succession(settings: Settings) -> Succession:

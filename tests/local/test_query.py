@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from components.errors import InputError
 from components.lake import Lake
 from components.lake.tables import ANNOTATIONS, CLASSES, FILES, FOLDER, QUARANTINED
 from pipelines.query.lake_query import query
-from pipelines.query.output import as_table, write_csv
+from pipelines.query.output import Format, as_table, print_result, write_csv
 from pipelines.query.print_query import print_query
 from tests.support.earlier_lake import unpack_lake_of_0_1_0
 from tests.support.lake_rows import append_images, append_rows
@@ -93,6 +94,17 @@ def test_columns_with_the_same_name_are_both_shown(filled: Lake) -> None:
     ]
 
 
+def test_json_has_numbers_lists_and_objects(filled: Lake) -> None:
+    console = Console(file=io.StringIO())
+    statement = "SELECT 1.50 AS n, true AS b, array(1, NULL) AS l, named_struct('a', NULL, 't', DATE'2026-07-01') AS s"
+
+    print_result(query(filled, statement), Format.JSON, console)
+
+    assert json.loads(console.file.getvalue()) == [  # type: ignore[attr-defined]  # it is the StringIO above
+        {"n": 1.5, "b": True, "l": [1, None], "s": {"a": None, "t": "2026-07-01"}}
+    ]
+
+
 def test_table_shows_brackets_in_paths(filled: Lake) -> None:
     console = Console(file=io.StringIO(), width=120)
 
@@ -107,15 +119,18 @@ def test_table_mentions_further_rows(filled: Lake) -> None:
     table = as_table(query(filled, "SELECT explode(sequence(1, 201)) AS n"))
 
     assert table.row_count == 200
-    assert table.caption == "The first 200 rows. --csv prints all."
+    assert table.caption == "The first 200 rows. --format csv and --format json print all."
     assert as_table(query(filled, "SELECT explode(sequence(1, 200)) AS n")).caption is None
 
 
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
-        ("SELECT nothing FROM images", r"^query: \[UNRESOLVED_COLUMN"),
-        ("SELECT * FROM pictures", r"^query: \[TABLE_OR_VIEW_NOT_FOUND"),
+        ("SELECT i.lenght FROM images i", r"^query: unknown column 'i\.lenght'\. Did you mean i\.length\?"),
+        ("SELECT lable FROM image_data", r"^query: unknown column 'lable'\. Did you mean label\?"),
+        ("SELECT * FROM imagedata", r"^query: unknown table 'imagedata'\. Did you mean image_data\?"),
+        ("SELECT cuont(*) FROM images", r"^query: unknown function 'cuont'\. Did you mean count\?"),
+        ("SELECT 1 / (length - length) FROM files", r"^query: \[DIVIDE_BY_ZERO\]"),
         ("SELECT FROM WHERE", r"^query: \["),
         ("DROP TABLE images", "^query: only statements that read"),
         ("", "^query: only statements that read"),
@@ -123,7 +138,7 @@ def test_table_mentions_further_rows(filled: Lake) -> None:
 )
 def test_invalid_statement_is_refused_in_one_sentence(filled: Lake, statement: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as error:
-        query(filled, statement)
+        list(query(filled, statement).rows)
 
     assert "\n" not in str(error.value)
 
@@ -133,7 +148,7 @@ def test_invalid_statement_logs_no_stack_trace(filled: Lake, caplog: pytest.LogC
     logger = logging.getLogger("SQLQueryContextLogger")
     logger.addHandler(caplog.handler)
     try:
-        with pytest.raises(InputError, match="UNRESOLVED_COLUMN"):
+        with pytest.raises(InputError, match="unknown column"):
             query(filled, "SELECT nothing FROM images")
     finally:
         logger.removeHandler(caplog.handler)
@@ -174,4 +189,4 @@ def test_view_without_a_registry_is_refused(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
     with pytest.raises(InputError, match=rf"{sentence}.* 'image_data' shows the champion's predictions"):
-        print_query("SELECT count(predicted_label) FROM Image_Data", filled.root, False, Console())
+        print_query("SELECT count(predicted_label) FROM Image_Data", filled.root, Format.TABLE, Console())

@@ -28,13 +28,13 @@ from pipelines.parameters import check_defaults, convert_parameters, parse_param
         (["source=file:///landing"], {"source": "file:///landing"}),
         (["source="], {"source": ""}),
         # Text stays text, whatever it looks like.
-        (["source=7"], {"source": "7"}),
-        (["source=true"], {"source": "true"}),
-        (["source=a=b"], {"source": "a=b"}),
+        (["model_name=7"], {"model_name": "7"}),
+        (["model_name=true"], {"model_name": "true"}),
+        (["model_name=a=b"], {"model_name": "a=b"}),
         (["epochs=12"], {"epochs": 12}),
         (["epochs=2.0"], {"epochs": 2}),
         (["epochs=1e3"], {"epochs": 1000}),
-        (["epochs=1", "source=a", "epochs=2"], {"epochs": 2, "source": "a"}),
+        (["epochs=1", "source=/a", "epochs=2"], {"epochs": 2, "source": "/a"}),
         (['cpu_node_selector={"pool": "cpu"}'], {"cpu_node_selector": {"pool": "cpu"}}),
         (["cpu_node_selector={}"], {"cpu_node_selector": {}}),
         (
@@ -147,6 +147,7 @@ def test_every_argument_survives_the_command_line_and_yaml(pipeline: str, data: 
         ("minimum_accuracy=95.0", "gate_options.minimum_accuracy: 95 is not within 0..1"),
         ('gate_options={"gain_confidence": 80}', "gate_options.gain_confidence: 80 is not in the range from 0.5"),
         ("minimum_class_images=0", "gate_options.minimum_class_images: 0 is less than 1"),
+        ("source=landing", "source: 'landing' is neither an absolute path nor a URI."),
         ("promote=yes", "promote: 'yes' is unknown. Give auto or manual"),
         ('placement={"gpu_node_selector": {"a b": "c"}}', "placement.gpu_node_selector: 'a b' is not a label's key"),
     ],
@@ -178,6 +179,7 @@ def schedules_file(folder: Path, parameters: str, pipeline: str = "training") ->
         ("minimum_gain: 2", "gate_options.minimum_gain: 2 is not within -1..1"),
         ("gate_options: {minimum_gain: 2}", "gate_options.minimum_gain: 2 is not within -1..1"),
         ("gate_options: {minimum_gian: 0}", "gate_options.minimum_gian: unknown key. Did you mean minimum_gain?"),
+        ("lake: /data/lake, source: /data", "source: '/data' contains the lake '/data/lake'."),
         ("epochs: true", "epochs: true is not a whole number"),
         ("epochs:", "epochs: null is not a value"),
     ],
@@ -233,14 +235,14 @@ def test_a_compiled_file_of_another_version_is_refused(
     ],
 )
 def test_a_number_of_a_schedule_may_be_written_in_any_way(tmp_path: Path, text: str, value: float) -> None:
-    file = schedules_file(tmp_path, f"learning_rate: {text}, source: '1e3', cpu_node_selector: {{a: 1e3x, 1: b}}")
+    file = schedules_file(tmp_path, f"learning_rate: {text}, model_name: '1e3', cpu_node_selector: {{a: 1e3x, 1: b}}")
 
     (schedule,) = load_schedules(file)
     parameters = schedule.with_typed_parameters(file).parameters
 
     assert parameters == {
         "training_options": {"learning_rate": value},
-        "source": "1e3",
+        "model_name": "1e3",
         "cpu_node_selector": {"a": "1e3x", "1": "b"},
     }
     assert type(parameters["training_options"]["learning_rate"]) is float
