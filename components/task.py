@@ -26,8 +26,8 @@ PAUSE: wait_base = wait_exponential(multiplier=10, exp_base=4, max=60)
 TERMINATION_LOG = Path("/dev/termination-log")
 TERMINATION_LOG_BYTES = 4096
 
-# Message of the C library, which errors of Python and Java contain.
-_NO_SPACE = os.strerror(errno.ENOSPC)
+# Messages of the C library, which errors of Python and Java contain.
+_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 # Spark passes on the errors of Python workers as text.
 _SENTENCE = re.compile(r"components\.errors\.(?:InputError|TransientError): (.+)")
 
@@ -50,7 +50,8 @@ def run_task(step: Callable[[], Outputs]) -> Outputs:
         Exception: The step raised another error. There is no retry.
     """
     retrying = Retrying(
-        retry=retry_if_exception(is_transient),
+        # A full disk can break connections of Spark, too.
+        retry=retry_if_exception(lambda error: is_transient(error) and not is_disk_full(error)),
         stop=stop_after_attempt(TRIES),
         wait=PAUSE,
         before_sleep=_log_retry,
@@ -61,7 +62,7 @@ def run_task(step: Callable[[], Outputs]) -> Outputs:
     except Exception as error:
         sentence = describe(error)
         if is_disk_full(error):
-            sentence = f"disk: no space is left ({sentence}). Free some space, then run this step again."
+            sentence = disk_full_sentence(sentence)
             write_termination_log(sentence)
             raise InputError(sentence) from error
         if not is_transient(error):
@@ -88,7 +89,21 @@ def describe(error: BaseException) -> str:
 
 def is_disk_full(error: BaseException) -> bool:
     """Return whether an error or one of its causes reports a full disk."""
-    return any(_NO_SPACE in error_text(cause) for cause in causes(error))
+    return any(is_disk_full_text(error_text(cause)) for cause in causes(error))
+
+
+def is_disk_full_text(text: str) -> bool:
+    """Return whether a message of Python or Java reports a full disk, or an exhausted quota."""
+    return any(message in text for message in _NO_SPACE)
+
+
+def disk_full_sentence(cause: str) -> str:
+    """Return the message of an error that a full disk caused.
+
+    Args:
+        cause: The error in one line.
+    """
+    return f"disk: no space is left ({cause}). Free some space, then run this step again."
 
 
 def write_termination_log(sentence: str) -> None:

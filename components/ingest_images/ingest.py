@@ -135,7 +135,10 @@ def ingest(
     setting = "labeled_source" if labeled else "unlabeled_source"
     source = uri.normalize(source or settings.required(setting), "source")
     check_overlaps(settings, setting, source, "source")
-    lake = Lake.open_or_create(spark_session(settings), settings)
+    # A scoring run needs a champion, which was trained with a lake: without a lake, the URI is mistyped. A stream may
+    # start before the first training.
+    open_lake = Lake.open_or_create if labeled or continuous_interval else Lake.open
+    lake = open_lake(spark_session(settings), settings)
 
     def write_note(note: IngestNote) -> None:
         write_run_note(settings, note)

@@ -20,6 +20,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from components.errors import InputError
 from components.lake.migration import Migration
+from components.lake.nearby import nearby_lake
 from components.lake.properties import (
     SCHEMA_VERSION,
     VERSION_OF_0_1_0,
@@ -132,9 +133,15 @@ class Lake:
         """Return the lake of the settings, and create it if the URI has none.
 
         Raises:
-            InputError: See `open`; a URI without a lake is fine.
+            InputError: See `open`; a URI without a lake is fine unless it looks like another lake's.
         """
         lake = cls.at(spark, settings)
+        # The pipeline's parameter may replace the lake of the environment.
+        if not lake.exists() and (meant := nearby_lake(lake.root, lake.files, [Settings.load().lake])):
+            raise InputError(
+                f"lake: no lake at '{lake.root}', but there is one at '{meant}'. Correct the URI, or create the new"
+                " lake with `image-pipelines lake create`."
+            )
         lake.create(Split.of(settings))
         return lake
 
@@ -190,9 +197,9 @@ class Lake:
             InputError: The URI has no lake, or a newer one.
         """
         if not self.exists():
-            raise InputError(
-                f"lake: no lake at '{self.root}'. Check the URI, or run ingest or `image-pipelines lake create`."
-            )
+            meant = nearby_lake(self.root, self.files)
+            advice = f"Did you mean '{meant}'?" if meant else "Check the URI, or run `image-pipelines lake create`."
+            raise InputError(f"lake: no lake at '{self.root}'. {advice}")
         version = int(read_properties(self.spark, self.path(IMAGES)).get(VERSION_PROPERTY, VERSION_OF_0_1_0))
         if version > SCHEMA_VERSION:
             raise InputError(

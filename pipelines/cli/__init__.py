@@ -50,5 +50,15 @@ def main() -> None:
     try:
         app()
     except (InputError, TransientError, RunFailed, TimeoutError) as error:
-        errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(str(error))
+    except Exception as error:
+        from components.task import describe, disk_full_sentence, is_disk_full
+
+        if not is_disk_full(error):
+            raise
+        _fail(disk_full_sentence(describe(error)))
+
+
+def _fail(sentence: str) -> None:
+    errors.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(1)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import chain, count, islice
-from typing import TextIO
+from typing import IO
 
 from rich import box
 from rich.console import Console
@@ -66,7 +66,7 @@ def as_table(result: QueryResult) -> Table:
     return table
 
 
-def write_csv(result: QueryResult, stream: TextIO) -> None:
+def write_csv(result: QueryResult, stream: IO[str]) -> None:
     """Write all rows as CSV with a header. NULL is an empty field.
 
     A text that a spreadsheet would run as a formula gets a leading `'`, because annotators can write any text into the
@@ -80,7 +80,7 @@ def write_csv(result: QueryResult, stream: TextIO) -> None:
         )
 
 
-def write_json(result: QueryResult, stream: TextIO) -> None:
+def write_json(result: QueryResult, stream: IO[str]) -> None:
     """Write all rows as a list of JSON objects, one object per line.
 
     If columns have the same name, the second one gets the suffix `_2`.

@@ -66,10 +66,21 @@ def test_read_only_lake_ends_ingest_before_anything_is_written(spark: SparkSessi
             assert list(Path(lake.root.removeprefix("file://")).iterdir()) == []
 
 
+def test_a_mistyped_uri_is_refused_and_names_the_lake(lake: Lake) -> None:
+    root = Path(lake.root.removeprefix("file://"))
+    mistyped = root.with_name("lkae")
+
+    for open_lake in (Lake.open_or_create, Lake.open):
+        with pytest.raises(InputError, match=rf"^lake: no lake at 'file://{mistyped}'.* '{lake.root}'"):
+            open_lake(lake.spark, Settings.load(lake=str(mistyped)))
+
+    assert not mistyped.exists()
+
+
 def test_a_uri_without_a_lake_is_refused_and_not_written(spark: SparkSession, tmp_path: Path) -> None:
     settings = Settings.load(lake=str(tmp_path / "lake"))
 
-    with pytest.raises(InputError, match=r"^lake: no lake at 'file://.*/lake'\. Check the URI, or run ingest or "):
+    with pytest.raises(InputError, match=r"^lake: no lake at 'file://.*/lake'\. Check the URI, or run `image"):
         Lake.open(spark, settings)
 
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,8 @@ from tenacity import wait_none
 from components import task
 from components.errors import InputError, TransientError
 from components.task import TERMINATION_LOG_BYTES, TRIES, run_task
+from pipelines.cli import main
+from pipelines.error_lines import error_sentence
 
 
 @pytest.fixture
@@ -122,6 +124,53 @@ def test_a_full_disk_ends_the_task_without_a_retry(termination_log: Path) -> Non
         run_task(lambda: Path("/dev/full").write_bytes(bytes(2**20)))
 
     assert termination_log.read_text() == str(raised.value)
+
+
+@pytest.mark.usefixtures("_no_pause", "termination_log")
+@pytest.mark.parametrize(
+    "cause",
+    ["java.io.IOException: No space left on device", "OSError: [Errno 122] Disk quota exceeded: '/lake'"],
+)
+def test_a_full_disk_is_not_retried_even_if_it_broke_a_connection(cause: str) -> None:
+    error = ConnectionResetError(104, "Connection reset by peer")
+    error.__cause__ = RuntimeError(cause)
+    step = Step(error, error)
+
+    with pytest.raises(InputError, match=r"^disk: no space is left "):
+        run_task(step)
+
+    assert step.tries == 1
+
+
+def test_a_command_ends_with_one_sentence_if_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipelines.cli.app", lambda: Path("/dev/full").write_bytes(bytes(2**20)))
+
+    with pytest.raises(SystemExit):
+        main()
+
+    assert capsys.readouterr().err == (
+        "disk: no space is left (OSError: [Errno 28] No space left on device). Free some space, then run this step"
+        " again.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("components.errors.InputError: epochs: 0. Give more.", "epochs: 0. Give more."),
+        ("OSError: [Errno 28] No space left on device: '/runs/a'", "disk: no space is left (OSError: [Errno 28] No"),
+        (
+            "components.errors.InputError: disk: no space is left (No space left on device).",
+            "disk: no space is left (No",
+        ),
+        ("INFO - 28 files left", ""),
+    ],
+)
+def test_a_line_of_a_log_is_explained(line: str, sentence: str) -> None:
+    assert error_sentence(line).startswith(sentence)
+    assert bool(error_sentence(line)) == bool(sentence)
 
 
 def test_a_long_message_is_cut_at_its_end(termination_log: Path) -> None:
