@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 from components.labeling.requests import AUDIT, UNCERTAIN
 from components.labeling.uncertain import is_uncertain
 from components.lake import Lake
-from components.lake.tables import LABELING_REQUESTS, LABELS, PREDICTIONS
-from components.lake.views import current_predictions
+from components.lake.tables import CLASSES, LABELING_REQUESTS, LABELS, PREDICTIONS
+from components.lake.views import current_predictions, has_folder_class
 from components.parameters import Choice
 from components.succession import Succession
 
@@ -54,10 +54,11 @@ def candidates(lake: Lake, succession: Succession, choice: Choice, now: datetime
         .groupBy("path", "content_sha256")
         .agg(F.min("scored_at").alias("first_scored_at"))
     )
+    has_class = has_folder_class(lake.read(CLASSES))
     last_request = lake.read(LABELING_REQUESTS).agg(F.max("requested_at").alias("last_requested_at"))
     return (
         # Literals, because Delta skips files by literals only.
-        images.where(F.col("path").between(F.lit(first_path), F.lit(last_path)) & F.col("folder_label").isNull())
+        images.where(F.col("path").between(F.lit(first_path), F.lit(last_path)) & ~has_class)
         .select("path", "content_sha256", is_new.alias("is_new"))
         .join(current, ["path", "content_sha256"])
         .join(first_scored, ["path", "content_sha256"])
@@ -67,7 +68,7 @@ def candidates(lake: Lake, succession: Succession, choice: Choice, now: datetime
             F.min("first_scored_at").alias("first_scored_at"),
             F.bool_and("is_new").alias("is_new"),
         )
-        .join(_settled_contents(lake), "content_sha256", "left_anti")
+        .join(_settled_contents(lake, has_class), "content_sha256", "left_anti")
         .crossJoin(F.broadcast(last_request))
         .select(
             "first.*",
@@ -82,10 +83,10 @@ def candidates(lake: Lake, succession: Succession, choice: Choice, now: datetime
     )
 
 
-def _settled_contents(lake: Lake) -> DataFrame:
+def _settled_contents(lake: Lake, has_class: Column) -> DataFrame:
     """Return the contents that have a label or a request under any path, possibly with duplicates."""
     labeled_by_people = lake.read(LABELS).where("label IS NOT NULL")
-    labeled_by_folder = lake.current_images().where("folder_label IS NOT NULL")
+    labeled_by_folder = lake.current_images().where(has_class)
     frames = (labeled_by_people, labeled_by_folder, lake.read(LABELING_REQUESTS))
     first, *others = (rows.select("content_sha256") for rows in frames)
     for other in others:

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from components.import_labels.reading import ExportedAnnotation, Reading
 from components.import_labels.rule import latest_annotations
+from components.labeling.counting import seen_content
 from components.labeling.formats import DEFAULT_SERVICE, Rejection
 from components.lake import Lake
 from components.lake.tables import ANNOTATIONS
@@ -21,7 +22,8 @@ def drop_superseded(lake: Lake, reading: Reading, named: DataFrame) -> None:
     """Drop annotations without id and time that an export or the lake supersedes.
 
     An export without ids and times is a snapshot: it contains the current annotations of all its images. So only the
-    newest export of an image and a person counts, and only if it differs from what the lake has.
+    newest export of an image and a person counts, and only if it differs from what the lake has, also from what was
+    taken back.
 
     Args:
         lake: The lake.
@@ -37,8 +39,9 @@ def drop_superseded(lake: Lake, reading: Reading, named: DataFrame) -> None:
                 labels.add(exported.label)
     if not newest:
         return
+    stored = lake.read(ANNOTATIONS).withColumn("content_sha256", seen_content())
     rows = (
-        latest_annotations(lake.read(ANNOTATIONS).join(named, ["path", "content_sha256"], "left_semi"))
+        latest_annotations(stored.join(named, ["path", "content_sha256"], "left_semi"))
         .groupBy("path", "content_sha256", "service", "annotator", F.unix_micros("annotated_at").alias("time"))
         # collect_set drops nulls.
         .agg(F.collect_set("label").alias("labels"), F.count_if(F.col("label").isNull()).alias("skipped"))

@@ -45,18 +45,19 @@ class NewClasses:
 def find_labels(name: str, existing: ClassIndex) -> list[int]:
     """Return the ids of the classes with a name, in order; one of them if all were merged into one.
 
-    A class with exactly this name is preferred to those with another case.
+    A class with exactly this name is preferred to those with another case, and any class to retired ones.
     """
-    found = existing.labels(name)
+    named = existing.labels(name)
+    found = [label for label in named if not existing.is_retired(label)] or named
     exact = [label for label in found if _normal(existing.names[label] or "") == _normal(name)] or found
     return exact if len({existing.effective(label) for label in exact}) > 1 else exact[:1]
 
 
 def has_name(label: int, name: str, existing: ClassIndex) -> bool:
-    """Return whether an existing class, or the class that it was merged into, has a name or has none."""
-    names = [existing.names.get(each) for each in (label, existing.effective(label))]
-    known = [class_key(each) for each in names if each]
-    return not known or class_key(name) in known
+    """Return whether an existing class, or one that counts as the same class, has a name or has none."""
+    end = existing.effective(label)
+    known = [existing.names.get(each) for each in (label, end)]
+    return not any(known) or end in {existing.effective(each) for each in existing.labels(name)}
 
 
 def _normal(name: str) -> str:
@@ -74,7 +75,8 @@ def assign_labels(lake: Lake, reading: Reading, reported: Collection[str] = ()) 
     Args:
         lake: The lake.
         reading: The annotations. One is rejected if its label and its name contradict each other, if several classes
-            have its name, if its name is not allowed for a new class, or if its class waits for the next run.
+            have its name, if its class is retired or waits for the next run, or if its name is not allowed for a new
+            class.
         reported: New classes that an earlier run reported, by `key`.
     """
     result = NewClasses()
@@ -87,7 +89,9 @@ def assign_labels(lake: Lake, reading: Reading, reported: Collection[str] = ()) 
         def check(exported: ExportedAnnotation) -> ExportedAnnotation | Rejection:
             annotation, place = exported.annotation, exported.located.place
             if reason := reject_class(annotation, existing):
-                return Rejection(place, reason, retryable=_is_ambiguous(annotation, existing))
+                # A change of the lake's classes may make it acceptable.
+                retryable = _is_ambiguous(annotation, existing) or _is_retired(annotation, existing)
+                return Rejection(place, reason, retryable)
             if not is_new(annotation, existing):
                 return exported
             if reason := contradicting.get(key(annotation), ""):
@@ -130,6 +134,9 @@ def reject_class(annotation: Annotation, existing: ClassIndex) -> str:
     """Return the reason why an annotation's class is rejected; empty if it is not."""
     label, name = annotation.label, annotation.name
     found = find_labels(name, existing) if name else []
+    if _is_retired(annotation, existing):
+        given = f"label: class {label}" if label is not None else f"name: class '{_short(name)}'"
+        return f"{given} is retired. Give another class, or run `image-pipelines classes restore`."
     if label is not None and label in existing.names:
         if name and not has_name(label, name, existing):
             return f"label: {label} is the class '{existing.names[label]}', not '{_short(name)}'. Correct one of them."
@@ -151,6 +158,12 @@ def reject_class(annotation: Annotation, existing: ClassIndex) -> str:
             " without markup, which does not begin with =, +, - or @."
         )
     return ""
+
+
+def _is_retired(annotation: Annotation, existing: ClassIndex) -> bool:
+    labels = [annotation.label] if annotation.label is not None else []
+    labels = labels or (find_labels(annotation.name, existing) if annotation.name else [])
+    return any(existing.is_retired(label) for label in labels)
 
 
 def _is_ambiguous(annotation: Annotation, existing: ClassIndex) -> bool:

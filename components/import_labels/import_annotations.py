@@ -1,11 +1,11 @@
 """The import of annotations: it inserts them, decides labels by them, and closes the requests for their images.
 
-Annotations are inserted exactly once, by service and annotation id, and never changed. Labels and outcomes are derived
-from them for every image that the exports name, so the next run completes a run that was killed.
+Annotations are inserted exactly once, by service and annotation id, and never changed, except that `undo` marks them.
+Labels and outcomes are derived from them for every image that the exports name, so the next run completes a run that
+was killed.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain
 from time import monotonic
 
@@ -15,9 +15,11 @@ from pyspark.sql import functions as F
 
 from components.import_labels.annotations import REPEATED_ID, annotation_rows, drop_superseded
 from components.import_labels.classes import NewClasses, assign_labels
+from components.import_labels.decisions import decide, write_decisions
 from components.import_labels.reading import Reading, read_exports
-from components.import_labels.rule import decide_labels, latest_annotations
+from components.import_labels.rule import latest_annotations
 from components.import_labels.status import NAME, ImportStatus
+from components.labeling.counting import counting_annotations
 from components.labeling.formats import Outcome, Rejection
 from components.labeling.requests import LABELED, SKIPPED, is_request_of
 from components.labeling.sources import OtherFiles, Source, open_source
@@ -224,12 +226,10 @@ def _write(lake: Lake, reading: Reading, result: ImportResult, model_name: str, 
     counted = [exported for exported in accepted if exported.located.place not in repeated_places]
     result.skips = sum(exported.annotation.is_skip for exported in counted)
     result.labeled = len(counted) - result.skips
-    evidence = lake.read(ANNOTATIONS)
-    evidence = evidence if status.rule != result.rule else evidence.join(named, _IMAGE, "left_semi")
-    decisions = decide_labels(evidence, result.rule).persist(StorageLevel.MEMORY_AND_DISK)
+    images_to_decide = named if status.rule == result.rule else None
+    decisions = decide(lake, result.rule, images_to_decide).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        _write_labels(lake, decisions)
-        _close_requests(lake, decisions)
+        write_decisions(lake, decisions)
         _count(lake, decisions, model_name, result)
     finally:
         decisions.unpersist()
@@ -245,58 +245,13 @@ def _count_outcomes(reading: Reading, result: ImportResult) -> None:
     )
 
 
-def _write_labels(lake: Lake, decisions: DataFrame) -> None:
-    """Update `labels` by the decisions. An image whose annotations conflict now loses its label."""
-    old = lake.read(LABELS).select(*_IMAGE, F.col("label").alias("_old"), F.lit(True).alias("_exists"))
-    changed = (
-        decisions.join(old, _IMAGE, "left")
-        .where(~F.col("label").eqNullSafe(F.col("_old")) | (F.col("label").isNull() & F.col("_exists")))
-        .persist(StorageLevel.MEMORY_AND_DISK)
-    )
-    try:
-        count, existing = changed.agg(F.count("*"), F.count("_exists")).first()
-        rows = changed.select(LABELS.schema.fieldNames())
-        if existing:
-            lake.merge(
-                LABELS,
-                rows,
-                lambda builder: (
-                    builder.whenMatchedDelete("source.label IS NULL")
-                    .whenMatchedUpdateAll()
-                    .whenNotMatchedInsertAll("source.label IS NOT NULL")
-                ),
-            )
-        elif count:
-            # The common case: first labels. An append reads and rewrites no file, a merge does.
-            lake.append(LABELS, rows)
-    finally:
-        changed.unpersist()
-
-
-def _close_requests(lake: Lake, decisions: DataFrame) -> None:
-    """Write the outcomes of the decisions into the requests for the images."""
-    requests = lake.read(LABELING_REQUESTS).select(*LABELING_REQUESTS.key, F.col("outcome").alias("_old"))
-    changed = (
-        requests.join(decisions.select(*_IMAGE, "outcome"), _IMAGE)
-        .where(~F.col("outcome").eqNullSafe(F.col("_old")))
-        .select(*LABELING_REQUESTS.key, "outcome", F.lit(datetime.now(UTC)).alias("completed_at"))
-        .persist(StorageLevel.MEMORY_AND_DISK)
-    )
-    try:
-        if not changed.isEmpty():
-            outcome = {name: f"source.{name}" for name in ("outcome", "completed_at")}
-            lake.merge(LABELING_REQUESTS, changed, lambda builder: builder.whenMatchedUpdate(set=outcome))
-    finally:
-        changed.unpersist()
-
-
 def _conflicts(lake: Lake) -> list[tuple[str, list[int]]]:
     """Return images that people gave a class but that have no label, with the classes that people gave.
 
     Returns:
         At most 1,000 images, in the order of their paths, each with its current content.
     """
-    given = latest_annotations(lake.read(ANNOTATIONS)).where("label IS NOT NULL")
+    given = latest_annotations(counting_annotations(lake)).where("label IS NOT NULL")
     conflicts = (
         given.join(lake.read(LABELS).select(*_IMAGE), _IMAGE, "left_anti")
         .groupBy(*_IMAGE)

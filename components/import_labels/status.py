@@ -6,6 +6,10 @@ run decides the labels of all images again.
 
 from pydantic import BaseModel
 
+from components.lake import Lake
+from components.parameters.labeling import LabelRule
+from components.storage.notes import read_note
+
 NAME = "import_labels"
 
 
@@ -26,3 +30,9 @@ class ImportStatus(BaseModel):
     found: list[str] = []
     reported_classes: dict[str, list[str]] = {}
     reported_by: str = ""
+
+
+def read_rule(lake: Lake) -> LabelRule:
+    """Return the rule by which the table `labels` was made, or the default before the first import."""
+    status = read_note(lake.root, NAME, ImportStatus, lake.files)
+    return LabelRule(status.rule) if status and status.rule else LabelRule.UNANIMOUS

@@ -5,7 +5,7 @@ from bisect import insort
 from collections.abc import Container, Iterable, Iterator
 from itertools import count
 
-from components.lake.tables import FOLDER_LABELS_END
+from components.lake.tables import FOLDER_LABELS_END, NO_CLASS
 
 # Name of the lock of who gives numbers to new classes.
 CLASS_NUMBERS = "class_numbers"
@@ -58,8 +58,12 @@ class ClassIndex:
         return self._labels.get(class_key(name), [])
 
     def effective(self, label: int) -> int:
-        """Return the class id that counts after all merges."""
+        """Return the class id that counts after all merges; `NO_CLASS` for a retired class."""
         seen = {label}
         while (merged := self._replaced_by.get(label)) is not None and merged not in seen:
             seen.add(label := merged)
         return label
+
+    def is_retired(self, label: int) -> bool:
+        """Return whether images of a class have no label."""
+        return self.effective(label) == NO_CLASS

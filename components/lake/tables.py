@@ -16,6 +16,13 @@ PEOPLE = "people"
 # Class ids of folders are smaller; ids of classes that people name are not.
 FOLDER_LABELS_END = 1_000_000_000
 
+# Value of `classes.replaced_by` of a retired class: its images have no label. No class has a negative id.
+NO_CLASS = -1
+
+# Start of `annotations.content_sha256` of an annotation that was taken back. The hash follows. Such a row equals no
+# content, so it does not count, and it prevents that an import adds the annotation again.
+UNDONE = "undone:"
+
 # Value of `predictions.model_digest` in rows of release 0.1.0, which recorded only the model's name and version.
 UNRECORDED = "unrecorded"
 

@@ -3,7 +3,9 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from components.lake.class_merges import read_merges
 from components.lake.tables import IMAGE, QUARANTINED, UNRECORDED
+from components.spark.frames import frame
 from components.succession import ModelVersion, Succession
 
 # What a person or a model says about an image belongs to the content of that time: a replaced file starts anew.
@@ -48,7 +50,7 @@ def quarantine(files: DataFrame) -> DataFrame:
 
 
 def merge_classes(rows: DataFrame, classes: DataFrame, *columns: str) -> DataFrame:
-    """Replace classes that were merged into another one.
+    """Replace classes that were merged by the class that counts, and retired classes by null.
 
     Args:
         rows: Frame with the columns named.
@@ -57,21 +59,38 @@ def merge_classes(rows: DataFrame, classes: DataFrame, *columns: str) -> DataFra
 
     Returns:
         The frame with the same columns.
+
+    Raises:
+        InputError: Classes were merged in a circle.
     """
-    merges = classes.where("replaced_by IS NOT NULL").select(F.col("label").alias("_merged"), "replaced_by")
+    merges = read_merges(classes)
+    if not merges:
+        return rows
+    pairs = F.broadcast(frame(rows.sparkSession, merges.items(), "_merged INT, _class INT"))
     for column in columns:
         rows = (
-            rows.join(F.broadcast(merges), F.col(column) == F.col("_merged"), "left")
-            .withColumn(column, F.coalesce("replaced_by", column))
-            .drop("_merged", "replaced_by")
+            rows.join(pairs, F.col(column) == F.col("_merged"), "left")
+            .withColumn(column, F.when(F.col("_merged").isNull(), F.col(column)).otherwise(F.col("_class")))
+            .drop("_merged", "_class")
         )
     return rows
+
+
+def has_folder_class(classes: DataFrame) -> Column:
+    """Return the condition that the folder of an image names a class that is not retired.
+
+    Args:
+        classes: Rows of `classes`.
+    """
+    retired = [label for label, replacement in read_merges(classes).items() if replacement is None]
+    return F.col("folder_label").isNotNull() & ~F.col("folder_label").isin(retired)
 
 
 def effective_labels(current: DataFrame, labels: DataFrame, classes: DataFrame) -> DataFrame:
     """Replace the folder's label of each image by its effective label.
 
-    A person's label takes precedence over the folder's. A merged class is replaced by the class it was merged into.
+    A person's label takes precedence over the folder's. A merged class is replaced by the class it was merged into. A
+    retired class is no label.
 
     Args:
         current: Frame with path, content_sha256 and folder_label (class id, or null), and any other columns.
@@ -83,15 +102,14 @@ def effective_labels(current: DataFrame, labels: DataFrame, classes: DataFrame) 
         the labeling service that a person used, `folder`, or null without a label.
     """
     people = labels.select(*_CONTENT_KEY, F.col("label").alias("_person"), F.col("source").alias("_service"))
+    labeled = merge_classes(current.join(people, _CONTENT_KEY, "left"), classes, "_person", "folder_label")
     of_folder = F.col("folder_label").isNotNull()
     source = F.when(F.col("_person").isNotNull(), F.col("_service")).when(of_folder, F.lit("folder"))
-    labeled = (
-        current.join(people, _CONTENT_KEY, "left")
-        .withColumn("label_source", source)
+    return (
+        labeled.withColumn("label_source", source)
         .withColumn("label", F.coalesce("_person", "folder_label"))
         .drop("_person", "_service", "folder_label")
     )
-    return merge_classes(labeled, classes, "label")
 
 
 def current_predictions(predictions: DataFrame, succession: Succession) -> DataFrame:

@@ -31,7 +31,7 @@ from components.lake import Lake
 from components.lake.content import map_content, read_content
 from components.lake.ingests import came_in_at, ingest_slices, settled_until
 from components.lake.tables import CLASSES, FILES, LABELS, PREDICTIONS
-from components.lake.views import attempted
+from components.lake.views import attempted, has_folder_class
 from components.parameters.scoring import DEFAULT_THRESHOLD
 from components.poll import check_interval, repeat_until_sigterm
 from components.registry.champion import read_succession, require_champion
@@ -339,7 +339,8 @@ class _Scorer:
 
     def _unlabeled(self) -> DataFrame:
         """Return the current images without a label from their folder."""
-        return self._lake.current_images().where("folder_label IS NULL").select(*_STORED, "length")
+        has_class = has_folder_class(self._lake.read(CLASSES))
+        return self._lake.current_images().where(~has_class).select(*_STORED, "length")
 
     def _without_prediction(self, images: DataFrame) -> DataFrame:
         """Select the images that have neither a label from people nor a current prediction."""

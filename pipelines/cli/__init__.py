@@ -8,7 +8,21 @@ import sys
 import typer
 
 from components.errors import InputError, TransientError
-from pipelines.cli import champion, compile, demo, lake, query, requeue, run, sample, schedule, upload, weights
+from pipelines.cli import (
+    champion,
+    classes,
+    compile,
+    demo,
+    labels,
+    lake,
+    query,
+    requeue,
+    run,
+    sample,
+    schedule,
+    upload,
+    weights,
+)
 from pipelines.cli.parameter_help import RunCommand
 from pipelines.cli.terminal import errors
 from pipelines.errors import RunFailed
@@ -34,6 +48,8 @@ app.command(rich_help_panel=_CHAMPION)(run.rescore)
 _LAKE = "Lake"
 app.command(rich_help_panel=_LAKE)(query.query)
 app.command(rich_help_panel=_LAKE)(requeue.requeue)
+app.add_typer(classes.app, name="classes", rich_help_panel=_LAKE)
+app.add_typer(labels.app, name="labels", rich_help_panel=_LAKE)
 app.add_typer(lake.app, name="lake", rich_help_panel=_LAKE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_LAKE)
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from components.lake import Lake
-from components.lake.tables import CLASSES, FOLDER, LABELS, PREDICTIONS, UNRECORDED
+from components.lake.tables import CLASSES, FOLDER, LABELS, NO_CLASS, PREDICTIONS, UNRECORDED
 from components.lake.views import attempted
 from components.succession import NO_CHAMPION, Succession
 from tests.support.lake_rows import append_rows, replace_image
@@ -21,10 +21,14 @@ LATER, LAST = NOW + timedelta(days=1), NOW + timedelta(days=2)
 
 def test_view_has_effective_label_and_current_prediction_of_each_image(lake: Lake) -> None:
     classes = [(1, "dog", None, FOLDER), (2, "dogs", 1, FOLDER), (3, "cat", None, FOLDER)]
+    classes += [(4, "hounds", 2, FOLDER), (5, "old", NO_CLASS, FOLDER), (6, "older", 5, FOLDER)]
     append_rows(lake, CLASSES, classes)
     insert_images(lake, {"file:/person-beats-folder.jpg": b"a", "file:/replaced.jpg": b"b"}, label=2)
     insert_images(lake, {"file:/scored.jpg": b"c", "file:/nothing.jpg": b"d"})
+    insert_images(lake, {"file:/merged-twice.jpg": b"e"}, label=4)
+    insert_images(lake, {"file:/retired.jpg": b"f", "file:/retired-by-person.jpg": b"g"}, label=6)
     people = [("file:/person-beats-folder.jpg", sha256(b"a").hexdigest(), 3, "file", NOW)]
+    people += [("file:/retired-by-person.jpg", sha256(b"g").hexdigest(), 5, "file", NOW)]
     append_rows(lake, LABELS, people)
     insert_predictions(lake, {"file:/scored.jpg": 0.25}, "9", NOW, label=1)
     insert_predictions(lake, {"file:/scored.jpg": 0.75}, "10", LATER, label=3)
@@ -39,8 +43,11 @@ def test_view_has_effective_label_and_current_prediction_of_each_image(lake: Lak
         "file:/replaced.jpg": (1, None, None, None),
         "file:/scored.jpg": (None, 3, 0.75, "10"),
         "file:/nothing.jpg": (None, None, None, None),
+        "file:/merged-twice.jpg": (1, None, None, None),
+        "file:/retired.jpg": (None, None, None, None),
+        "file:/retired-by-person.jpg": (None, None, None, None),
     }
-    assert len(rows) == 4
+    assert len(rows) == 7
 
 
 def versions(lake: Lake, of: Succession) -> list[str | None]:

@@ -16,12 +16,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from components.build_training_set.build import build_training_set
+from components.errors import InputError
 from components.import_labels.annotations import REPEATED_ID
+from components.import_labels.edit_classes import edit_classes, list_classes
 from components.import_labels.import_annotations import ImportResult, import_annotations, import_into
 from components.import_labels.reading import UNKNOWN_PATH
 from components.import_labels.report import write_report
 from components.import_labels.rule import decide_labels
 from components.import_labels.status import NAME
+from components.import_labels.undo import Selection, Undone, undo
 from components.labeling.batches import UNKNOWN_COPY, copy_name
 from components.labeling.formats import Outcome, Rejection
 from components.labeling.requests import CONFLICTING, LABELED, SKIPPED, UNCERTAIN
@@ -260,6 +263,72 @@ def test_newest_export_counts_where_annotations_have_no_times(
 
     assert (first.read, first.imported, late.imported) == (4, 2, 0)
     assert seen == [{path(0): label, path(1): 1} for label in (1, 2, 1, 1)]
+
+
+def test_undone_annotations_do_not_count_and_are_not_imported_again(
+    filled: Lake, registry: ModelRegistry, exports: Path
+) -> None:
+    def given(number: int, label: int, annotator: str) -> dict[str, Any]:
+        return {"path": path(number), "label": label, "annotator": annotator}
+
+    by_bob = [given(1, 1, "bob"), given(2, 2, "bob")]
+    write(exports / "a.jsonl", [given(0, 1, "ann"), given(1, 1, "ann"), *by_bob], minutes=0)
+    run(filled, registry, exports)
+    by_ann = Selection.parse(batch="", annotator="ann", since="2026-05-01")
+
+    planned = undo(filled, by_ann, dry_run=True)
+    labels_after_dry_run = labels(filled)
+    first, second = undo(filled, by_ann), undo(filled, by_ann)
+
+    assert (planned.annotations, planned.images, labels_after_dry_run) == (2, 2, {path(0): 1, path(1): 1, path(2): 2})
+    assert (first, second) == (Undone(2, 2, labels=1, requests=1), Undone(0, 2))
+    assert labels(filled) == {path(1): 1, path(2): 2}
+    assert outcomes(filled) == {path(1): LABELED, path(2): LABELED}
+    assert filled.read(LABELING_REQUESTS).where("completed_at IS NOT NULL").count() == 2
+
+    # The service exports everything again. Ann has changed her mind about one image.
+    write(exports / "b.jsonl", [given(0, 2, "ann"), given(1, 1, "ann"), *by_bob], minutes=60)
+    assert run(filled, registry, exports).imported == 1
+    assert labels(filled) == {path(0): 2, path(1): 1, path(2): 2}
+
+    # Bob's annotations name no batch, but the batch b1 requested his images.
+    assert undo(filled, Selection(batch="b1", annotator="bob")) == Undone(2, 2, labels=2, requests=2)
+    assert labels(filled) == {path(0): 2}
+    with pytest.raises(InputError, match=r"^--annotator: no annotation of 'amn'\. Did you mean 'ann'\?"):
+        undo(filled, Selection(annotator="amn"))
+
+
+def test_edited_classes_change_the_labels_by_people(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
+    def given(number: int, annotator: str, **fields: Any) -> dict[str, Any]:
+        return {"path": path(number), "annotator": annotator, **fields}
+
+    rows = [given(0, "ann", label=2), given(0, "bob", label=3), given(1, "cid", label=1), given(2, "ann", name="flag")]
+    write(exports / "a.jsonl", rows)
+    before = run(filled, registry, exports)
+
+    edit_classes(filled, lambda classes: classes.merge(["3"], "2"))
+    merged, outcome_of_merge = labels(filled), outcomes(filled)
+    after_merge = run(filled, registry, exports)
+    edit_classes(filled, lambda classes: classes.retire(["ak47"]))
+    retired, outcome_of_retirement = labels(filled), outcomes(filled)
+    write(exports / "b.jsonl", [given(3, "dan", name="ak47"), given(4, "dan", label=1)])
+    after_retirement = run(filled, registry, exports)
+    listed = {each.lake_class.label: (each.images, each.lake_class.state) for each in list_classes(filled)}
+    edit_classes(filled, lambda classes: classes.restore(["1", "3"]))
+
+    assert before.rejected[0].reason.startswith("name: 2 classes have the name 'flag'.")
+    assert (merged, outcome_of_merge) == ({path(0): 2, path(1): 1}, {path(0): LABELED, path(1): LABELED})
+    # A name of classes that were merged is no longer ambiguous.
+    assert (after_merge.rejected, after_merge.imported) == ([], 1)
+    assert retired == {path(0): 2, path(2): 2}
+    assert outcome_of_retirement == {path(0): LABELED, path(2): LABELED}
+    assert [rejection.reason for rejection in after_retirement.rejected] == [
+        f"{field} is retired. Give another class, or run `image-pipelines classes restore`."
+        for field in ("name: class 'ak47'", "label: class 1")
+    ]
+    assert listed == {1: (0, "retired"), 2: (32, "in use"), 3: (0, "merged into 2")}
+    assert labels(filled) == {path(1): 1, path(2): 2}
+    assert outcomes(filled)[path(0)] == CONFLICTING
 
 
 def test_export_that_names_a_missing_image_is_read_again(filled: Lake, registry: ModelRegistry, exports: Path) -> None:

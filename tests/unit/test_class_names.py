@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.lake.class_names import ClassIndex, class_key, free_labels
-from components.lake.tables import FOLDER_LABELS_END
+from components.lake.tables import FOLDER_LABELS_END, NO_CLASS
 
 FIRST = FOLDER_LABELS_END
 
@@ -39,3 +39,9 @@ def test_index_finds_classes_by_any_spelling_and_follows_merges() -> None:
     assert [index.effective(label) for label in (5, 3, 1, 7)] == [1, 1, 1, 7]
     # A circle ends.
     assert index.effective(8) in (8, 9)
+
+
+def test_a_class_is_retired_if_what_it_was_merged_into_is() -> None:
+    index = ClassIndex([(1, "a", NO_CLASS), (2, "b", 1), (3, "c", 4), (4, "d", None)])
+
+    assert [index.is_retired(label) for label in (1, 2, 3, 4)] == [True, True, False, False]
