@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from components.build_training_set.split_folders import write_split_folders
 from components.errors import InputError
 from components.lake import Lake, Split
+from components.lake.class_merges import read_merges
 from components.lake.content import read_content
 from components.lake.tables import CLASSES, FILES, LABELS
 from components.settings import Settings
@@ -90,7 +91,8 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
         with lake.writer(f"training_set-{training_set_id}"):
             if not lake.files.exists(uri.join(target, MANIFEST)):
                 file_names = _write_files(lake, members, target, file_count, totals)
-                names = {row["label"]: row["name"] for row in lake.read(CLASSES, versions[CLASSES.name]).collect()}
+                classes = lake.read(CLASSES, versions[CLASSES.name])
+                names = {row["label"]: row["name"] for row in classes.collect()}
                 training_set = TrainingSet(
                     id=training_set_id,
                     uri=target,
@@ -105,6 +107,7 @@ def build_training_set(lake: Lake, file_count: int) -> BuildResult:
                     test_fraction=lake.split.test,
                     split_seed=lake.split.seed,
                     left_out=left_out,
+                    merged={label: end for label, end in read_merges(classes).items() if end is not None},
                 )
                 # The manifest is the commit: without it, the next run rewrites the folder.
                 lake.files.write_text(uri.join(target, MANIFEST), training_set.model_dump_json(indent=2))

@@ -208,9 +208,11 @@ def _predict_test_images(
         challenger_predictions = challenger.predict(contents)
         champion_predictions = champion.predict(contents) if champion is not None else challenger_predictions
         for image, ours, theirs in zip(images, challenger_predictions, champion_predictions, strict=True):
+            # The champion may know classes that were merged since.
+            by_champion = None if theirs.label is None else training_set.merged.get(theirs.label, theirs.label)
             predictions.challenger.add(image.label, ours.label)
-            predictions.champion.add(image.label, theirs.label)
-            predictions.paired.add(image.label, ours.label, theirs.label)
+            predictions.champion.add(image.label, by_champion)
+            predictions.paired.add(image.label, ours.label, by_champion)
             if (mistake := _mistake(image, ours)) is not None:
                 push = heapq.heappush if len(predictions.mistakes) < _MAXIMUM_MISTAKES else heapq.heappushpop
                 push(predictions.mistakes, mistake)

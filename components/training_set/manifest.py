@@ -59,6 +59,8 @@ class TrainingSet(BaseModel):
         test_fraction: Fraction of the images in the test split, 0 to 1.
         split_seed: Seed of the lake's split.
         left_out: Number of labeled images that are not members, by reason.
+        merged: The class that counts for each class that was merged into another one. An earlier model may predict such
+            a class.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,6 +75,7 @@ class TrainingSet(BaseModel):
     test_fraction: float
     split_seed: int
     left_out: dict[str, int]
+    merged: dict[int, int] = {}
 
     def file_urls(self, split: SplitName) -> list[str]:
         """Return the URIs of a split's Parquet files, in hash order."""

@@ -24,7 +24,7 @@ SomeClasses = Annotated[list[str], typer.Argument(metavar="CLASS...", help="Ids 
 
 @app.command("list")
 def list_(lake: options.Lake = "", form: options.Format = Format.TABLE) -> None:
-    """List all classes, with the number of images whose label counts as each."""
+    """List all classes with their numbers of images."""
     from components.import_labels.edit_classes import list_classes
     from components.settings import Settings
     from pipelines.quiet_lake import quiet_lake
@@ -54,19 +54,28 @@ def merge(
     lake: options.Lake = "",
     dry_run: options.DryRun = False,
 ) -> None:
-    """Merge classes into another one. Their images, also future ones, count as images of that class."""
+    """Merge classes into another one.
+
+    Their images, also future ones, count as images of that class.
+    """
     _edit(lambda classes: classes.merge(names, into), lake, dry_run)
 
 
 @app.command()
 def retire(names: SomeClasses, lake: options.Lake = "", dry_run: options.DryRun = False) -> None:
-    """Retire classes. Their images, also future ones, become unlabeled, and can be scored and labeled again."""
+    """Retire classes: their images become unlabeled.
+
+    This holds for future images, too. Unlabeled images can be scored and labeled again.
+    """
     _edit(lambda classes: classes.retire(names), lake, dry_run)
 
 
 @app.command()
 def restore(names: SomeClasses, lake: options.Lake = "", dry_run: options.DryRun = False) -> None:
-    """Take back the merge or the retirement of classes. Their images have their labels again."""
+    """Take back the merge or the retirement of classes.
+
+    Their images have their labels again.
+    """
     _edit(lambda classes: classes.restore(names), lake, dry_run)
 
 

@@ -25,7 +25,9 @@ def undo(
     lake: options.Lake = "",
     dry_run: options.DryRun = False,
 ) -> None:
-    """Take back annotations: the labels of their images are decided again, and labeling requests are open again.
+    """Take back annotations, e.g. of one batch or person.
+
+    The labels of their images are decided again, and their labeling requests are open again.
 
     Several options select the annotations that match all of them. The annotations stay in the lake, marked as taken
     back, and an export of the labeling service that still contains them does not bring them back. New annotations of
