@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from components.errors import InputError
+from components.parameters.parse import explain
 
 ENVIRONMENT_PREFIX = "IMAGE_PIPELINES_"
 
@@ -59,6 +60,9 @@ RENAMED = {"labelled_source": "labeled_source", "unlabelled_source": "unlabeled_
 # Settings of earlier releases that are no longer needed, and why.
 REMOVED = {"ingest_known_files_limit": "the driver's memory no longer limits the files of a landing folder"}
 
+# As Java and Spark write it. Without a unit, Spark takes MiB.
+_MEMORY = re.compile(r"[1-9]\d*[kmgt]?b?", re.IGNORECASE | re.ASCII)
+
 # Kubernetes adds such variables to each pod for each Service, e.g. for `image-pipelines-mlflow`.
 _SERVICE_HOST = "_SERVICE_HOST"
 _SERVICE_VARIABLE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
@@ -77,11 +81,15 @@ class Settings(BaseSettings):
     )
     validation_fraction: float | None = Field(
         None,
+        gt=0,
+        lt=1,
         description="Fraction of the images for early stopping, 0..1. Used when the lake is created; later changes have"
         " no effect. Unset: 0.1.",
     )
     test_fraction: float | None = Field(
         None,
+        gt=0,
+        lt=1,
         description="Fraction of the images for the gate, 0..1. Used when the lake is created; later changes have no"
         " effect. Unset: 0.1.",
     )
@@ -130,7 +138,7 @@ class Settings(BaseSettings):
     )
     experiment: str = Field("image-classifier", description="MLflow experiment of new trainings.")
     model_name: str = Field("image-classifier", description="Name of the registered model.")
-    launcher: str = Field("local", description="Launcher of the ranks: local or mpijob.")
+    launcher: Literal["local", "mpijob"] = Field("local", description="Launcher of the ranks: local or mpijob.")
     trainer_python: Path = Field(
         Path("python3"), description="Python of the trainer environment, for the local launcher."
     )
@@ -194,6 +202,20 @@ class Settings(BaseSettings):
     smtp_starttls: bool = Field(True, description="Whether STARTTLS encrypts the connection to the mail server.")
     smtp_sender: str = Field("image-pipelines@localhost", description="Sender's address of notifications.")
 
+    @field_validator("spark_driver_memory", "spark_executor_memory", "spark_executor_memory_overhead")
+    @classmethod
+    def _is_memory_of_java(cls, value: str) -> str:
+        if not _MEMORY.fullmatch(value):
+            raise ValueError(f"'{value}' is not an amount of memory. Give e.g. 2g or 512m.")
+        return value
+
+    @field_validator("lock")
+    @classmethod
+    def _is_lease_or_folder(cls, value: str) -> str:
+        if value and value != "lease" and not value.startswith("/"):
+            raise ValueError(f"'{value}' is neither 'lease' nor an absolute folder. Give one of them.")
+        return value
+
     @classmethod
     def load(cls, **parameters: Any) -> Self:
         """Read the settings. A pipeline parameter overrides the environment, unless it is empty.
@@ -211,11 +233,10 @@ class Settings(BaseSettings):
         try:
             return cls(**{name: value for name, value in parameters.items() if value not in ("", None)})
         except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else "settings"
+            name = str(error.errors()[0]["loc"][0])
             raise InputError(
-                f"{name}: {first['msg']}. Set the parameter, or {variable(name)} in the environment."
-            ) from error
+                f"{explain(error, cls).removesuffix('.')} as {variable(name)} in the environment."
+            ) from None
 
     def required(self, name: str) -> str:
         """Return the value of a text setting that has to be set.

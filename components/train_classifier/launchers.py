@@ -19,7 +19,7 @@ def make_launcher(settings: Settings, options: JobOptions | None = None) -> Laun
         options: Size, pools and environment of an MPIJob's pods.
 
     Raises:
-        InputError: The launcher is unknown, or the trainer environment does not exist.
+        InputError: The trainer environment does not exist.
     """
     match settings.launcher:
         case "local":
@@ -30,7 +30,6 @@ def make_launcher(settings: Settings, options: JobOptions | None = None) -> Laun
             from components.train_classifier.mpijob.watch import Deadlines
 
             return MPIJobLauncher(options or JobOptions(), Deadlines.of(settings), Files.of(settings))
-    raise InputError(f"launcher: '{settings.launcher}' is unknown. Use local or mpijob.")
 
 
 def _trainer_python(settings: Settings) -> Path:

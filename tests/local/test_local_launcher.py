@@ -86,11 +86,6 @@ def test_ranks_end_with_the_task_that_started_them(tmp_path: Path, end: signal.S
     assert wait_for(0, uri)
 
 
-def test_unknown_launcher_raises_error() -> None:
-    with pytest.raises(InputError, match=r"^launcher: 'yarn' is unknown\. Use local or mpijob\.$"):
-        make_launcher(Settings.load(launcher="yarn"))
-
-
 def test_missing_trainer_environment_raises_error() -> None:
     with pytest.raises(InputError, match=r"^trainer_python: program '/no/python' not found"):
         make_launcher(Settings.load(trainer_python="/no/python"))

@@ -40,7 +40,10 @@ def test_every_setting_has_a_default() -> None:
 
 
 def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = {name: "7" if name not in {"smtp_starttls"} else "false" for name in Settings.model_fields}
+    other = {"smtp_starttls": "false", "launcher": "mpijob", "lock": "lease"} | dict.fromkeys(
+        ("validation_fraction", "test_fraction"), "0.5"
+    )
+    values = {name: other.get(name, "7") for name in Settings.model_fields}
     for name, value in values.items():
         monkeypatch.setenv(variable(name), value)
 
@@ -49,7 +52,7 @@ def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch
     for name in values:
         value = getattr(settings, name)
         shown = value.get_secret_value() if isinstance(value, SecretStr) else value
-        assert shown is False if name == "smtp_starttls" else float(str(shown)) == 7
+        assert str(shown).lower().removesuffix(".0") == values[name]
 
 
 def test_parameter_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +82,13 @@ def test_zero_and_false_count_as_values() -> None:
         Settings.load(smtp_port=0)
 
 
+def test_an_unknown_launcher_is_refused_with_the_choices() -> None:
+    with pytest.raises(
+        InputError, match=r"^launcher: 'yarn' is unknown\. Give local or mpijob as IMAGE_PIPELINES_LAUNCHER"
+    ):
+        Settings.load(launcher="yarn")
+
+
 def test_the_variable_of_mlflow_counts_if_the_prefixed_one_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://injected")
     injected = Settings.load().mlflow_tracking_uri
@@ -97,6 +107,8 @@ def test_the_variable_of_mlflow_counts_if_the_prefixed_one_is_unset(monkeypatch:
         ("smtp_port", "0"),
         ("smtp_port", "65536"),
         ("smtp_starttls", "perhaps"),
+        ("test_fraction", "10"),
+        ("spark_driver_memory", "lots"),
     ],
 )
 def test_an_invalid_value_is_an_error_that_names_the_variable(
@@ -107,8 +119,8 @@ def test_an_invalid_value_is_an_error_that_names_the_variable(
     with pytest.raises(InputError) as error:
         Settings.load()
 
-    way_out = f"Set the parameter, or {variable(name)} in the environment."
-    assert re.fullmatch(rf"{name}: [^.\n]+\. {re.escape(way_out)}", str(error.value))
+    way_out = f" as {variable(name)} in the environment."
+    assert re.fullmatch(rf"{name}: '{value}' is not .*\. Give .*{re.escape(way_out)}", str(error.value))
 
 
 @pytest.mark.parametrize(
