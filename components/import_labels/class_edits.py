@@ -153,10 +153,12 @@ class Classes:
         """
         found = self._find_all(texts)
         labels = {each.label for each in found}
-        merged = self.replaced_through(labels) - labels
-        along = f" This includes {len(merged)} classes that were merged into them." if merged else ""
+        merged = [self._by_label[label] for label in sorted(self.replaced_through(labels) - labels)]
         edit = self._replace(found, NO_CLASS, "", "Retired", "retired")
-        return replace(edit, sentence=f"{edit.sentence}{along}") if edit.changed else edit
+        if not edit.changed or not merged:
+            return edit
+        along = ", ".join(map(str, merged))
+        return replace(edit, sentence=f"{edit.sentence} This includes what was merged before: {along}.")
 
     def restore(self, texts: Sequence[str]) -> Edit:
         """Take back the merge or the retirement of classes.

@@ -49,7 +49,7 @@ def test_unknown_and_ambiguous_classes_are_refused(text: str, sentence: str) -> 
         (
             CLASSES.retire(["dog"]),
             {1: NO_CLASS},
-            "Retired: 'Dog' (1). This includes 2 classes that were merged into them.",
+            "Retired: 'Dog' (1). This includes what was merged before: 'hound' (2), 'puppy' (3).",
         ),
         (CLASSES.retire(["old"]), {}, "Already retired: 'old' (5)."),
         (CLASSES.restore(["old", "hound"]), {5: None, 2: None}, "Restored: 'old' (5), 'hound' (2)."),
