@@ -18,6 +18,7 @@ from time import monotonic
 
 from pyspark.sql import functions as F
 
+from components.errors import InputError
 from components.ingest_images.batch import BatchOutcome
 from components.ingest_images.discovery.counts import DiscoveryCounts
 from components.ingest_images.discovery.discover import Discovery
@@ -27,7 +28,7 @@ from components.ingest_images.source_labels import SourceLabels
 from components.ingest_images.status import LABELED, UNLABELED, IngestStatus
 from components.lake import Lake
 from components.lake.tables import FILES, IMAGES
-from components.parameters.ingest import IngestOptions
+from components.parameters.ingest import DELETE, IngestOptions
 from components.poll import check_interval, repeat_until_sigterm
 from components.run_notes import IngestNote, write_run_note
 from components.settings import Settings
@@ -134,7 +135,12 @@ def ingest(
     check_interval(continuous_interval)
     setting = "labeled_source" if labeled else "unlabeled_source"
     source = uri.normalize(source or settings.required(setting), "source")
+    folder = uri.local_path(source)
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"source: folder '{folder}' not found. Check the path, or mount the folder into this task.")
     check_overlaps(settings, setting, source, "source")
+    if options.archive not in ("", DELETE):
+        check_overlaps(settings, "archive", options.archive, "archive")
     # A scoring run needs a champion, which was trained with a lake: without a lake, the URI is mistyped. A stream may
     # start before the first training.
     open_lake = Lake.open_or_create if labeled or continuous_interval else Lake.open

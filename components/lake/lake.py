@@ -20,7 +20,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from components.errors import InputError
 from components.lake.migration import Migration
-from components.lake.nearby import nearby_lake
+from components.lake.nearby import enclosing_lake, nearby_lake
 from components.lake.properties import (
     SCHEMA_VERSION,
     VERSION_OF_0_1_0,
@@ -165,10 +165,12 @@ class Lake:
             split: How images are split into train, validation and test; None takes the default for a new lake.
 
         Raises:
-            InputError: The lake exists with another split, or is newer than this release.
+            InputError: The lake exists with another split, is newer than this release, or would be inside another one.
         """
         if self.exists():
             self.update()
+        elif outer := enclosing_lake(self.root, self.files):
+            raise InputError(f"lake: '{self.root}' is inside the lake '{outer}'. Give a folder beside it.")
         else:
             with self.writer("create"):
                 self._create_missing(split or Split())

@@ -1,8 +1,10 @@
-"""Find the lake that a mistyped URI means."""
+"""Find the lake that a mistyped URI means, or that contains a URI."""
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
+from components.errors import InputError
 from components.storage import uri
 from components.storage.files import Files
 
@@ -25,6 +27,24 @@ def nearby_lake(root: str, files: Files, others: Iterable[str] = ()) -> str:
     """
     similar = (other for each in others if each and _is_similar_path(root, other := uri.normalize(each, "lake")))
     return next((each for each in (*similar, *_similar_folders(root)) if files.exists(uri.join(each, *_LOG))), "")
+
+
+def enclosing_lake(root: str, files: Files) -> str:
+    """Return the root URI of the lake that contains a folder; empty if there is none.
+
+    Args:
+        root: Normalized URI of the folder.
+        files: Access to the stores.
+    """
+    scheme, _, path = root.partition("://")
+    segments = path.split("/")
+    for length in range(len(segments) - 1, 0, -1):
+        parent = f"{scheme}://{'/'.join(segments[:length])}"
+        # Credentials may be restricted to the folder.
+        with suppress(InputError):
+            if files.exists(uri.join(parent, *_LOG)):
+                return parent
+    return ""
 
 
 def is_similar(name: str, other: str) -> bool:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.lake.nearby import is_similar, nearby_lake
+from components.errors import InputError
+from components.lake.nearby import enclosing_lake, is_similar, nearby_lake
 from components.storage.files import Files
 
 
@@ -50,3 +51,22 @@ def test_lake_of_the_settings_is_found_without_a_listing(monkeypatch: pytest.Mon
 
     assert nearby_lake("s3a://data/lkae", Files(), ["", "s3://data/lake"]) == "s3a://data/lake"
     assert nearby_lake("s3a://data/lkae", Files(), ["s3a://data/new/lake", "s3a://data/lkea"]) == ""
+
+
+def test_lake_that_contains_a_folder_is_found(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake")
+
+    assert enclosing_lake(f"{lake}/images/other", Files()) == enclosing_lake(f"{lake}/other", Files()) == lake
+    assert enclosing_lake(lake, Files()) == enclosing_lake(f"{lake}2", Files()) == ""
+
+
+def test_a_parent_folder_without_access_contains_no_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exists(self: Files, uri: str) -> bool:
+        if not uri.startswith("s3a://data/a/"):
+            raise InputError("access is refused")
+        return uri == "s3a://data/a/images/_delta_log"
+
+    monkeypatch.setattr(Files, "exists", exists)
+
+    assert enclosing_lake("s3a://data/a/b", Files()) == "s3a://data/a"
+    assert enclosing_lake("s3a://data/c/b", Files()) == ""
