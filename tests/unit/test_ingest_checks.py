@@ -1,0 +1,32 @@
+"""What ingest checks before Spark starts."""
+
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+from components.ingest_images import ingest as module
+from components.ingest_images.ingest import ingest
+from components.parameters import IngestOptions
+from components.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("source", "archive", "sentence"),
+    [
+        ("elsewhere", "", r"source: folder '{here}/elsewhere' not found\. Check the path"),
+        ("", "", r"source: 'file://{here}' contains the lake '{here}/lake'\."),
+        ("landing", "{here}/landing/old", r"archive: '{here}/landing/old' is inside the source"),
+        ("unlabeled", "", r"source: 'file://{here}/unlabeled' is also the unlabeled_source"),
+    ],
+)
+def test_folders_are_checked_before_spark_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, archive: str, sentence: str
+) -> None:
+    monkeypatch.setattr(module, "spark_session", lambda settings: pytest.fail("Spark was started"))
+    for name in ("landing", "unlabeled"):
+        (tmp_path / name).mkdir()
+    settings = Settings.load(lake=str(tmp_path / "lake"), unlabeled_source=str(tmp_path / "unlabeled"))
+
+    with pytest.raises(InputError, match=f"^{sentence.format(here=tmp_path)}"):
+        ingest(settings, str(tmp_path / source), IngestOptions(archive=archive.format(here=tmp_path)))
