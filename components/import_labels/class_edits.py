@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from components.errors import InputError
 from components.import_labels.classes import is_plain_text
 from components.lake.class_merges import follow_merges
-from components.lake.class_names import class_key
+from components.lake.class_names import class_key, free_labels
 from components.lake.tables import NO_CLASS
 
 _SIMILAR = 0.5
@@ -45,7 +45,7 @@ class Edit:
 
     Attributes:
         classes: The named classes, as they are afterwards.
-        changed: Those that differ from before.
+        changed: The classes that are new or differ from before.
         sentence: What the change is, in one or two sentences.
         moves_images: Whether images may get another label.
     """
@@ -92,7 +92,9 @@ class Classes:
         return found[0]
 
     def rename(self, text: str, name: str) -> Edit:
-        """Give a class another name.
+        """Give a class another name. Its present name becomes a class that is merged into it.
+
+        So folders and annotations that have the old name still mean this class.
 
         Raises:
             InputError: The class is unknown, or the name is not allowed or another class has it.
@@ -116,10 +118,11 @@ class Classes:
         if found.name == name:
             return Edit((found,), (), f"Class {found} has this name already.", moves_images=False)
         renamed = replace(found, name=name)
+        old = self._alias(found, name)
         return Edit(
             (renamed,),
-            (renamed,),
-            f"Renamed class {found} to '{name}'. Annotations have to use the new name from now on.",
+            (renamed, *old),
+            f"Renamed class {found} to '{name}'.{' The old name still means this class.' if old else ''}",
             moves_images=False,
         )
 
@@ -174,6 +177,15 @@ class Classes:
         while more := {label for label, by in replaced_by.items() if by in found} - found:
             found |= more
         return found
+
+    def _alias(self, found: LakeClass, name: str) -> list[LakeClass]:
+        """Return the new class that keeps the present name of a class; empty if none is needed."""
+        if not found.name or class_key(found.name) == class_key(name):
+            return []
+        merged = self.replaced_through([found.label]) - {found.label}
+        if class_key(found.name) in {class_key(self._by_label[label].name or "") for label in merged}:
+            return []
+        return [LakeClass(next(free_labels(self._by_label)), found.name, found.label)]
 
     def _find_all(self, texts: Sequence[str]) -> list[LakeClass]:
         return list(dict.fromkeys(self.find(text) for text in texts))

@@ -12,11 +12,12 @@ from components.import_labels.undo import decide_again
 from components.labeling.counting import is_undone
 from components.lake import Lake
 from components.lake.class_names import CLASS_NUMBERS
-from components.lake.tables import ANNOTATIONS, CLASSES, LABELS
+from components.lake.tables import ANNOTATIONS, CLASSES, LABELS, PEOPLE
 from components.lake.views import effective_labels
 from components.spark.frames import frame
 
 _CHANGED = {name: f"source.{name}" for name in ("name", "replaced_by")}
+_ADDED = _CHANGED | {"label": "source.label", "source": f"'{PEOPLE}'"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def edit_classes(lake: Lake, edit: Callable[[Classes], Edit], dry_run: bool = Fa
             lake.merge(
                 CLASSES,
                 frame(lake.spark, rows, "label INT, name STRING, replaced_by INT"),
-                lambda builder: builder.whenMatchedUpdate(set=_CHANGED),
+                lambda builder: builder.whenMatchedUpdate(set=_CHANGED).whenNotMatchedInsert(values=_ADDED),
             )
         if planned.moves_images:
             # Also without a change: a command that was killed may have left labels.

@@ -315,6 +315,10 @@ def test_edited_classes_change_the_labels_by_people(filled: Lake, registry: Mode
     after_retirement = run(filled, registry, exports)
     listed = {each.lake_class.label: (each.images, each.lake_class.state) for each in list_classes(filled)}
     edit_classes(filled, lambda classes: classes.restore(["1", "3"]))
+    after_restoration = labels(filled)
+    edit_classes(filled, lambda classes: classes.rename("ak47", "rifle"))
+    write(exports / "c.jsonl", [given(5, "eve", name="rifle"), given(6, "eve", name="ak47")])
+    after_renaming = run(filled, registry, exports)
 
     assert before.rejected[0].reason.startswith("name: 2 classes have the name 'flag'.")
     assert (merged, outcome_of_merge) == ({path(0): 2, path(1): 1}, {path(0): LABELED, path(1): LABELED})
@@ -327,8 +331,11 @@ def test_edited_classes_change_the_labels_by_people(filled: Lake, registry: Mode
         for field in ("name: class 'ak47'", "label: class 1")
     ]
     assert listed == {1: (0, "retired"), 2: (32, "in use"), 3: (0, "merged into 2")}
-    assert labels(filled) == {path(1): 1, path(2): 2}
+    assert after_restoration == {path(1): 1, path(2): 2}
     assert outcomes(filled)[path(0)] == CONFLICTING
+    # The rejected annotations of the retired class came in again, and both names mean the class.
+    assert (after_renaming.rejected, after_renaming.new_classes) == ([], {})
+    assert labels(filled) == after_restoration | {path(number): 1 for number in (3, 4, 5, 6)}
 
 
 def test_export_that_names_a_missing_image_is_read_again(filled: Lake, registry: ModelRegistry, exports: Path) -> None:

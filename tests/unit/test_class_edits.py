@@ -94,11 +94,22 @@ def test_name_of_another_class_and_formulas_are_refused(name: str, sentence: str
     assert str(error.value).startswith(sentence)
 
 
-def test_rename_changes_the_name_only() -> None:
-    assert CLASSES.rename("Dog", " wolf ").changed == (LakeClass(1, "wolf"),)
-    # Another spelling of its own name, and the name of a class that is merged.
+def test_rename_keeps_the_old_name_as_a_merged_class() -> None:
+    old = LakeClass(1_000_000_000, "Dog", 1)
+    edit = CLASSES.rename("Dog", " wolf ")
+
+    assert edit.changed == (LakeClass(1, "wolf"), old)
+    assert edit.sentence == "Renamed class 'Dog' (1) to 'wolf'. The old name still means this class."
+    renamed = Classes([LakeClass(1, "wolf"), old])
+    assert renamed.find("dog").replaced_by == 1
+    # There and back again.
+    assert renamed.rename("1", "Dog").changed == (LakeClass(1, "Dog"), LakeClass(1_000_000_001, "wolf", 1))
+    assert Classes([LakeClass(1, "Dog"), old]).rename("1", "wolf").changed == (LakeClass(1, "wolf"),)
+
+
+def test_rename_to_another_spelling_or_the_name_of_a_merged_class_is_possible() -> None:
     assert CLASSES.rename("1", "dog").changed == (LakeClass(1, "dog"),)
-    assert CLASSES.rename("1", "hound").changed == (LakeClass(1, "hound"),)
+    assert CLASSES.rename("1", "hound").changed[0] == LakeClass(1, "hound")
     assert CLASSES.rename("1", "Dog").changed == ()
 
 

@@ -52,7 +52,7 @@ def _lake(monkeypatch: pytest.MonkeyPatch) -> None:
             "Retired: 'cat' (2), 'dog' (1). This includes what was merged before: 4.",
         ),
         (["classes", "restore", "old", "--dry-run"], "Restored: 'old' (3).\nNothing was written.\n"),
-        (["classes", "rename", "1", "wolf"], "Renamed class 'dog' (1) to 'wolf'. Annotations have to use the new name"),
+        (["classes", "rename", "1", "wolf"], "Renamed class 'dog' (1) to 'wolf'. The old name still means this class."),
         (
             ["labels", "undo", "--batch", "b1"],
             "Took back 3 annotations of 2 images: 2 labels were changed or removed, an",
