@@ -136,8 +136,7 @@ class Lake:
             InputError: See `open`; a URI without a lake is fine unless it looks like another lake's.
         """
         lake = cls.at(spark, settings)
-        # The pipeline's parameter may replace the lake of the environment.
-        if not lake.exists() and (meant := nearby_lake(lake.root, lake.files, [Settings.load().lake])):
+        if not lake.exists() and (meant := lake._find_meant()):
             raise InputError(
                 f"lake: no lake at '{lake.root}', but there is one at '{meant}'. Correct the URI, or create the new"
                 " lake with `image-pipelines lake create`."
@@ -192,6 +191,11 @@ class Lake:
             with self.writer("create"):
                 self._create_missing(self.split)
 
+    def _find_meant(self) -> str:
+        """Return the root URI of the lake that this mistyped one means; empty if there is none."""
+        # A parameter may replace the lake of the environment.
+        return nearby_lake(self.root, self.files, [Settings.load().lake])
+
     def require_known_version(self) -> int:
         """Return the schema version of the lake, which is not newer than this release.
 
@@ -199,7 +203,7 @@ class Lake:
             InputError: The URI has no lake, or a newer one.
         """
         if not self.exists():
-            meant = nearby_lake(self.root, self.files)
+            meant = self._find_meant()
             advice = f"Did you mean '{meant}'?" if meant else "Check the URI, or run `image-pipelines lake create`."
             raise InputError(f"lake: no lake at '{self.root}'. {advice}")
         version = int(read_properties(self.spark, self.path(IMAGES)).get(VERSION_PROPERTY, VERSION_OF_0_1_0))
