@@ -97,20 +97,22 @@ class Classes:
         So folders and annotations that have the old name still mean this class.
 
         Raises:
-            InputError: The class is unknown, or the name is not allowed or another class has it.
+            InputError: The class is unknown or merged, or the name is not allowed or means another class.
         """
         found, name = self.find(text), unicodedata.normalize("NFC", name).strip()
+        if found.replaced_by is not None:
+            raise InputError(
+                f"class: {found} is {found.state}. Rename a class in use, or run `image-pipelines classes restore` first."
+            )
         if not name or not is_plain_text(name):
             raise InputError(
                 f"name: '{name}' is not allowed. Use one line of at most 200 characters without markup, which does not"
                 " begin with =, +, - or @."
             )
+        ends = follow_merges(self._replaced_by())
         for other in self._by_label.values():
-            if (
-                other.label != found.label
-                and other.replaced_by is None
-                and class_key(other.name or "") == class_key(name)
-            ):
+            counts_as = ends.get(other.label, other.label)
+            if other.name and class_key(other.name) == class_key(name) and counts_as not in (None, found.label):
                 raise InputError(
                     f"name: class {other.label} is named '{other.name}' already. Choose another name, or merge the two:"
                     f" `image-pipelines classes merge {found.label} --into {other.label}`."

@@ -92,6 +92,10 @@ def test_name_of_another_class_and_formulas_are_refused(name: str, sentence: str
         CLASSES.rename("dog", name)
 
     assert str(error.value).startswith(sentence)
+    with pytest.raises(InputError, match=r"^name: class 2 is named 'hound' already"):
+        CLASSES.rename("cat", "Hound")
+    with pytest.raises(InputError, match=r"^class: 'hound' \(2\) is merged into 1\. Rename a class in use"):
+        CLASSES.rename("hound", "wolf")
 
 
 def test_rename_keeps_the_old_name_as_a_merged_class() -> None:
