@@ -5,14 +5,25 @@ from types import MappingProxyType
 
 from components.parameters import parse_form
 from components.parameters.forms import FORMS, Form, ScoringForm, TrainingForm
+from components.parameters.ingest import DELETE
 from components.settings import Settings
 from components.storage import uri
-from components.storage.apart import check_apart, check_sources_apart
+from components.storage.overlaps import ARCHIVE, check_overlaps_of, folders_of
 
 # Setting that applies if the source is empty, by pipeline.
 _SOURCE_SETTINGS: Mapping[str, str] = MappingProxyType(
     {"training": "labeled_source", "labeling": "annotations_source", "scoring": "unlabeled_source"}
 )
+# Parameter that replaces a setting. Errors are about the first one that overlaps another one.
+_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "labeling_destination": "destination",
+        ARCHIVE: "archive",
+        **dict.fromkeys(_SOURCE_SETTINGS.values(), "source"),
+        "lake": "lake",
+    }
+)
+_MAY_BE_URLS = ("annotations_source", "labeling_destination")
 
 
 def check(pipeline: str, values: Mapping[str, object]) -> None:
@@ -23,20 +34,17 @@ def check(pipeline: str, values: Mapping[str, object]) -> None:
         values: Parameters by name. Parameters that the pipeline does not have are ignored.
 
     Raises:
-        InputError: A parameter is not allowed, a setting is missing, or folders contain each other that must not.
+        InputError: A parameter is not allowed, a setting is missing, or folders overlap that must not.
     """
     fields = FORMS[pipeline].model_fields if pipeline in FORMS else {}
     form = parse_form(pipeline, {name: value for name, value in values.items() if name in fields})
     settings = Settings.load(lake=form.lake, model_name=form.model_name)
-    lake = settings.required("lake")
     settings.required("mlflow_tracking_uri")
-    source = form.source or settings.required(_SOURCE_SETTINGS[pipeline])
-    destination = ""
-    if isinstance(form, ScoringForm):
-        destination = form.destination or settings.required("labeling_destination")
-    _check_addresses(pipeline, form, lake, source, destination)
-    if pipeline != "labeling":
-        check_sources_apart(source, pipeline == "training", settings)
+    addresses = {
+        name: address or ("" if name == ARCHIVE else settings.required(name))
+        for name, address in _addresses(pipeline, form).items()
+    }
+    _check_addresses(addresses, folders_of(settings))
 
 
 def check_given_addresses(pipeline: str, form: Form) -> None:
@@ -47,24 +55,25 @@ def check_given_addresses(pipeline: str, form: Form) -> None:
         form: The parameters. Empty ones are not checked.
 
     Raises:
-        InputError: An address is malformed, or folders contain each other that must not.
+        InputError: An address is malformed, or folders overlap that must not.
     """
-    destination = form.destination if isinstance(form, ScoringForm) else ""
-    _check_addresses(pipeline, form, form.lake, form.source, destination)
+    _check_addresses(_addresses(pipeline, form), {})
 
 
-def _check_addresses(pipeline: str, form: Form, lake: str, source: str, destination: str) -> None:
-    archive = form.ingest_options.archive if isinstance(form, TrainingForm | ScoringForm) else ""
-    if lake:
-        uri.normalize(lake, "lake")
-    if source:
-        _check_address(source, "source", may_be_url=pipeline == "labeling")
-    if destination:
-        _check_address(destination, "destination", may_be_url=True)
-    check_apart(lake, source, destination, archive)
+def _addresses(pipeline: str, form: Form) -> dict[str, str]:
+    """Return the addresses among the parameters, by the setting that they replace."""
+    addresses = {"lake": form.lake, _SOURCE_SETTINGS[pipeline]: form.source}
+    if isinstance(form, ScoringForm):
+        addresses["labeling_destination"] = form.destination
+    if isinstance(form, TrainingForm | ScoringForm) and form.ingest_options.archive != DELETE:
+        addresses[ARCHIVE] = form.ingest_options.archive
+    return addresses
 
 
-def _check_address(address: str, field: str, may_be_url: bool) -> None:
-    """Check the URI of a folder. A container's URL is checked by the step that uses it."""
-    if not (may_be_url and uri.is_http_url(address)):
-        uri.normalize(address, field)
+def _check_addresses(addresses: Mapping[str, str], others: Mapping[str, str]) -> None:
+    for name, address in addresses.items():
+        # A container's URL is checked by the step that uses it.
+        if address and not (name in _MAY_BE_URLS and uri.is_http_url(address)):
+            uri.normalize(address, _FIELDS[name])
+    fields = {name: field for name, field in _FIELDS.items() if name in addresses}
+    check_overlaps_of(fields, {**others, **addresses})

@@ -42,7 +42,6 @@ from components.settings import Settings
 from components.spark.frames import frame
 from components.spark.session import spark_session
 from components.storage import uri
-from components.storage.apart import check_apart
 from components.storage.folder import Folder
 from components.storage.notes import note_uri, read_note, write_note
 from components.storage.open_folder import open_folder

@@ -102,7 +102,7 @@ class Classes:
         found, name = self.find(text), unicodedata.normalize("NFC", name).strip()
         if found.replaced_by is not None:
             raise InputError(
-                f"class: {found} is {found.state}. Rename a class in use, or run `image-pipelines classes restore` first."
+                f"class: {found} is {found.state}. Rename another class, or run `image-pipelines classes restore`."
             )
         if not name or not is_plain_text(name):
             raise InputError(

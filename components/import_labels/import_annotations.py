@@ -32,8 +32,8 @@ from components.run_notes import MOST_CLASSES, ImportNote, write_run_note
 from components.settings import Settings
 from components.spark.frames import frame
 from components.spark.session import spark_session
-from components.storage.apart import check_apart
 from components.storage.notes import read_note, write_note
+from components.storage.overlaps import check_overlaps
 from components.training_set.new_labels import count_new_labels, has_challenger_learned_all
 
 _IMAGE = ["path", "content_sha256"]
@@ -131,8 +131,9 @@ def import_annotations(
         InputError: The source does not exist or can't be read.
         TimeoutError: Another run imports labels.
     """
-    opened = open_source(source or settings.required("annotations_source"), settings)
-    check_apart(settings.required("lake"), opened.uri)
+    source = source or settings.required("annotations_source")
+    check_overlaps(settings, "annotations_source", source, "source")
+    opened = open_source(source, settings)
     registry = ModelRegistry.open(settings)
     lake = Lake.open(spark_session(settings), settings)
     result = import_into(lake, registry, opened, minimum_new_labels, rule)

@@ -34,7 +34,7 @@ from components.run_notes import IngestNote, write_run_note
 from components.settings import Settings
 from components.spark.session import spark_session
 from components.storage import uri
-from components.storage.overlaps import check_overlaps
+from components.storage.overlaps import ARCHIVE, check_overlaps
 
 _SAMPLE_SIZE = 12
 _MAXIMUM_QUARANTINED_FILES = 100
@@ -140,7 +140,7 @@ def ingest(
         raise InputError(f"source: folder '{folder}' not found. Check the path, or mount the folder into this task.")
     check_overlaps(settings, setting, source, "source")
     if options.archive not in ("", DELETE):
-        check_overlaps(settings, "archive", options.archive, "archive")
+        check_overlaps(settings, ARCHIVE, options.archive, "archive")
     # A scoring run needs a champion, which was trained with a lake: without a lake, the URI is mistyped. A stream may
     # start before the first training.
     open_lake = Lake.open_or_create if labeled or continuous_interval else Lake.open

@@ -50,19 +50,27 @@ def test_defaults_of_component_and_form_are_valid(pipeline: str) -> None:
         ("scoring", {"destination": "to-label"}, "destination: 'to-label' is"),
         ("labeling", {"source": "ftp://host/annotations"}, "source: scheme 'ftp'"),
         ("labeling", {"label_rule": "most"}, "label_rule: 'most' is unknown. Give latest, majority or unanimous."),
-        ("training", {"source": "s3a://bucket"}, "source: 's3a://bucket' contains the lake 's3a://bucket/lake'."),
+        ("training", {"source": "s3a://bucket"}, "source: 's3a://bucket' contains lake 's3a://bucket/lake', so"),
         (
             "training",
             {"source": "s3a://bucket/incoming/a"},
-            "source: 's3a://bucket/incoming/a' is inside the unlabeled",
+            "source: 's3a://bucket/incoming/a' lies in unlabeled_source",
         ),
         (
             "scoring",
             {"destination": "s3a://bucket/incoming/a"},
-            "destination: 's3a://bucket/incoming/a' is inside the s",
+            "destination: 's3a://bucket/incoming/a' lies in unl",
         ),
-        ("scoring", {"ingest_options": {"archive": "s3a://bucket/lake/old"}}, "archive: 's3a://bucket/lake/old' is in"),
-        ("labeling", {"source": "s3a://bucket/lake/annotations"}, "source: 's3a://bucket/lake/annotations' is inside"),
+        (
+            "scoring",
+            {"ingest_options": {"archive": "s3a://bucket/lake/old"}},
+            "archive: 's3a://bucket/lake/old' lies in",
+        ),
+        (
+            "labeling",
+            {"source": "s3a://bucket/lake/annotations"},
+            "source: 's3a://bucket/lake/annotations' lies",
+        ),
         ("nightly", {}, "pipeline: 'nightly' is unknown."),
     ],
 )

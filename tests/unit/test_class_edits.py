@@ -94,7 +94,7 @@ def test_name_of_another_class_and_formulas_are_refused(name: str, sentence: str
     assert str(error.value).startswith(sentence)
     with pytest.raises(InputError, match=r"^name: class 2 is named 'hound' already"):
         CLASSES.rename("cat", "Hound")
-    with pytest.raises(InputError, match=r"^class: 'hound' \(2\) is merged into 1\. Rename a class in use"):
+    with pytest.raises(InputError, match=r"^class: 'hound' \(2\) is merged into 1\. Rename another class"):
         CLASSES.rename("hound", "wolf")
 
 

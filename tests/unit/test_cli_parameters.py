@@ -179,7 +179,7 @@ def schedules_file(folder: Path, parameters: str, pipeline: str = "training") ->
         ("minimum_gain: 2", "gate_options.minimum_gain: 2 is not within -1..1"),
         ("gate_options: {minimum_gain: 2}", "gate_options.minimum_gain: 2 is not within -1..1"),
         ("gate_options: {minimum_gian: 0}", "gate_options.minimum_gian: unknown key. Did you mean minimum_gain?"),
-        ("lake: /data/lake, source: /data", "source: '/data' contains the lake '/data/lake'."),
+        ("lake: /data/lake, source: /data", "source: '/data' contains lake '/data/lake', so that"),
         ("epochs: true", "epochs: true is not a whole number"),
         ("epochs:", "epochs: null is not a value"),
     ],

@@ -15,9 +15,9 @@ from components.settings import Settings
     ("source", "archive", "sentence"),
     [
         ("elsewhere", "", r"source: folder '{here}/elsewhere' not found\. Check the path"),
-        ("", "", r"source: 'file://{here}' contains the lake '{here}/lake'\."),
-        ("landing", "{here}/landing/old", r"archive: '{here}/landing/old' is inside the source"),
-        ("unlabeled", "", r"source: 'file://{here}/unlabeled' is also the unlabeled_source"),
+        ("", "", r"source: 'file://{here}' contains lake '{here}/lake'"),
+        ("landing", "{here}/unlabeled/old", r"archive: '{here}/unlabeled/old' lies in unlabeled_source"),
+        ("unlabeled", "", r"source: 'file://{here}/unlabeled' lies in unlabeled_source"),
     ],
 )
 def test_folders_are_checked_before_spark_starts(

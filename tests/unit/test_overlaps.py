@@ -1,5 +1,7 @@
 """Test which folders may not lie in each other."""
 
+from pathlib import Path
+
 import pytest
 
 from components.errors import InputError
@@ -28,11 +30,23 @@ def check(setting: str, folder: str, **changed: str) -> None:
         ("labeled_source", "s3a://bucket/new", "source: .* lies in unlabeled_source 's3a://bucket/new'"),
         ("unlabeled_source", "s3a://bucket/to-label", "source: .* contains labeling_destination"),
         ("labeling_destination", "s3a://bucket//new/./out", "source: .* lies in unlabeled_source"),
+        ("annotations_source", "s3a://bucket/lake/annotations", "source: .* lies in lake"),
+        ("annotations_source", "s3a://bucket", "source: 's3a://bucket' contains lake"),
+        ("archive", "s3a://bucket/new/old", "source: 's3a://bucket/new/old' lies in unlabeled_source"),
+        ("archive", "s3a://bucket/lake", "source: 's3a://bucket/lake' lies in lake"),
     ],
 )
 def test_folders_that_would_mix_are_refused(setting: str, folder: str, error: str) -> None:
     with pytest.raises(InputError, match=f"^{error}.*Give another folder\\.$"):
         check(setting, folder)
+
+
+def test_a_link_into_the_lake_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lake" / "images").mkdir(parents=True)
+    (tmp_path / "landing").symlink_to(tmp_path / "lake" / "images")
+
+    with pytest.raises(InputError, match="lies in lake"):
+        check("labeled_source", str(tmp_path / "landing"), lake=str(tmp_path / "lake"))
 
 
 def test_container_url_is_the_folder_of_its_files() -> None:
@@ -51,6 +65,8 @@ def test_container_url_is_the_folder_of_its_files() -> None:
         ("unlabeled_source", "s3a://bucket/labeled-later"),
         ("unlabeled_source", "s3a://bucket/to-label/raw"),
         ("labeled_source", "s3a://other/new"),
+        # Services export annotations to the container of the batches.
+        ("annotations_source", "s3a://bucket/to-label/annotations"),
         ("labeling_destination", "https://account.blob.core.windows.net/container"),
     ],
 )
