@@ -23,6 +23,7 @@ _FUNCTIONS = {
 }
 # Parameters of Spark's message that list names which exist.
 _PROPOSALS = ("proposal", "fields")
+_CONDITION = re.compile(r"\[[A-Z0-9_]+(?:\.[A-Z0-9_]+)*\] [^\n]+")
 _PART = re.compile(r"`((?:[^`]|``)*)`|([^.`\s]+)")
 
 
@@ -52,7 +53,16 @@ def explain_error(
         existing = [found for each in proposals.split(",") if (found := _name(each)) is not None]
         return f"unknown column '{name}'. {_advice(name, existing)}DESCRIBE <table> lists the columns."
     lines = message.strip().splitlines() or ["Spark can't run the statement."]
-    return lines[0].strip()
+    return find_error(message) or lines[0].strip()
+
+
+def find_error(message: str) -> str:
+    """Return the first line of a message of Spark that begins with a condition; empty if there is none.
+
+    The errors of tasks are within the text of another error.
+    """
+    match = _CONDITION.search(message)
+    return match[0].strip() if match else ""
 
 
 def _name(quoted: str | None) -> str | None:

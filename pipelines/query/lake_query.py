@@ -23,7 +23,7 @@ from components.errors import InputError
 from components.lake import Lake
 from components.lake.tables import TABLES
 from components.succession import NO_CHAMPION, Succession
-from pipelines.query.explain_error import explain_error
+from pipelines.query.explain_error import explain_error, find_error
 from pipelines.query.parsed_statement import parse_statement
 from pipelines.query.read_only import check_read_only
 from pipelines.query.result import Kind, QueryResult
@@ -94,17 +94,15 @@ def _one_sentence(spark: SparkSession) -> Iterator[None]:
     try:
         yield
     except PySparkException as error:
-        if error.getCondition() is None:
-            raise
-        sentence = explain_error(
-            error.getCondition(), error.getMessageParameters(), str(error), _TABLE_NAMES, lambda: _functions(spark)
-        )
+        condition, parameters, message = error.getCondition(), error.getMessageParameters(), str(error)
+        sentence = explain_error(condition, parameters, message, _TABLE_NAMES, lambda: _functions(spark))
         raise InputError(f"query: {sentence}") from error
     except Py4JJavaError as error:
         # Spark 4.2's parser fails on cursor statements outside a script.
-        raise InputError(
-            "query: only statements that read are allowed; Spark can't parse this one. Start with SELECT."
-        ) from error
+        sentence = find_error(str(error)) or (
+            "only statements that read are allowed; Spark can't parse this one. Start with SELECT."
+        )
+        raise InputError(f"query: {sentence}") from error
 
 
 def _functions(spark: SparkSession) -> list[str]:

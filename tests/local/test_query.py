@@ -131,7 +131,7 @@ def test_table_mentions_further_rows(filled: Lake) -> None:
         ("SELECT * FROM imagedata", r"^query: unknown table 'imagedata'\. Did you mean image_data\?"),
         ("SELECT cuont(*) FROM images", r"^query: unknown function 'cuont'\. Did you mean count\?"),
         ("SELECT 1 / (length - length) FROM files", r"^query: \[DIVIDE_BY_ZERO\]"),
-        ("SELECT FROM WHERE", r"^query: \["),
+        ("SELECT FROM WHERE )", r"^query: \[PARSE_SYNTAX_ERROR\]"),
         ("DROP TABLE images", "^query: only statements that read"),
         ("", "^query: only statements that read"),
     ],

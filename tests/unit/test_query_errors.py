@@ -59,3 +59,12 @@ def test_error_names_what_is_wrong_and_the_nearest_name(
     message = f"[{condition}] Division by zero. Use `try_divide`.\n== SQL ==\nSELECT"
 
     assert explain_error(condition, parameters, message, TABLES, lambda: ["count", "sum"]) == sentence
+
+
+def test_error_of_a_task_is_found_in_the_text_of_another_error() -> None:
+    message = (
+        "An error occurred while calling o1.\n: org.apache.spark.SparkException: Job aborted: task 0.0 (TID 7) [host]:"
+        " org.apache.spark.SparkArithmeticException: [DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012\n== SQL ==\n"
+    )
+
+    assert explain_error(None, None, message, TABLES, list) == "[DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012"
