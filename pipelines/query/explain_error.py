@@ -28,8 +28,8 @@ _PART = re.compile(r"`((?:[^`]|``)*)`|([^.`\s]+)")
 
 
 def explain_error(
-    condition: str | None,
-    parameters: Mapping[str, str] | None,
+    condition: str,
+    parameters: Mapping[str, str],
     message: str,
     tables: Iterable[str],
     functions: Callable[[], Iterable[str]],
@@ -37,13 +37,13 @@ def explain_error(
     """Return one or two sentences about a statement that Spark refuses or fails to run.
 
     Args:
-        condition: Spark's error condition, e.g. `UNRESOLVED_COLUMN.WITH_SUGGESTION`; None for an unnamed error.
+        condition: Spark's error condition, e.g. `UNRESOLVED_COLUMN.WITH_SUGGESTION`.
         parameters: Parameters of Spark's message.
         message: Spark's message, of several lines.
         tables: Names of the tables and views.
         functions: Returns the names of all functions.
     """
-    kind, parameters = (condition or "").partition(".")[0], parameters or {}
+    kind = condition.partition(".")[0]
     if (name := _name(parameters.get(_TABLES.get(kind, "")))) is not None:
         return f"unknown table '{name}'. {_advice(name, tables)}SHOW TABLES lists all."
     if (name := _name(parameters.get(_FUNCTIONS.get(kind, "")))) is not None:
@@ -52,8 +52,7 @@ def explain_error(
         proposals = ",".join(parameters.get(key, "") for key in _PROPOSALS)
         existing = [found for each in proposals.split(",") if (found := _name(each)) is not None]
         return f"unknown column '{name}'. {_advice(name, existing)}DESCRIBE <table> lists the columns."
-    lines = message.strip().splitlines() or ["Spark can't run the statement."]
-    return find_error(message) or lines[0].strip()
+    return find_error(message) or message.strip().splitlines()[0]
 
 
 def find_error(message: str) -> str:

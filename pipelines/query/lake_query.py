@@ -45,8 +45,14 @@ def query(lake: Lake, statement: str, succession: Succession = NO_CHAMPION) -> Q
     """
     if not statement.strip():
         raise InputError("query: only statements that read are allowed; this one is empty. Start with SELECT.")
-    with _one_sentence(lake.spark):
-        nodes = parse_statement(lake.spark, statement)
+    try:
+        with _one_sentence(lake.spark):
+            nodes = parse_statement(lake.spark, statement)
+    except Py4JJavaError as error:
+        # Spark 4.2's parser fails on cursor statements outside a script.
+        raise InputError(
+            "query: only statements that read are allowed; Spark can't parse this one. Start with SELECT."
+        ) from error
     check_read_only(lake.spark, nodes)
     if not lake.is_current():
         raise InputError(
@@ -93,15 +99,13 @@ def _one_sentence(spark: SparkSession) -> Iterator[None]:
     """Shorten Spark's page about an invalid or failed statement to one sentence."""
     try:
         yield
-    except PySparkException as error:
-        condition, parameters, message = error.getCondition(), error.getMessageParameters(), str(error)
-        sentence = explain_error(condition, parameters, message, _TABLE_NAMES, lambda: _functions(spark))
-        raise InputError(f"query: {sentence}") from error
-    except Py4JJavaError as error:
-        # Spark 4.2's parser fails on cursor statements outside a script.
-        sentence = find_error(str(error)) or (
-            "only statements that read are allowed; Spark can't parse this one. Start with SELECT."
-        )
+    except (PySparkException, Py4JJavaError) as error:
+        sentence = find_error(str(error))
+        if isinstance(error, PySparkException) and (condition := error.getCondition()):
+            parameters = error.getMessageParameters() or {}
+            sentence = explain_error(condition, parameters, str(error), _TABLE_NAMES, lambda: _functions(spark))
+        if not sentence:
+            raise
         raise InputError(f"query: {sentence}") from error
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.query.explain_error import explain_error
+from pipelines.query.explain_error import explain_error, find_error
 
 TABLES = ("files", "images", "predictions", "labeling_requests", "image_data")
 
@@ -67,4 +67,4 @@ def test_error_of_a_task_is_found_in_the_text_of_another_error() -> None:
         " org.apache.spark.SparkArithmeticException: [DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012\n== SQL ==\n"
     )
 
-    assert explain_error(None, None, message, TABLES, list) == "[DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012"
+    assert find_error(message) == "[DIVIDE_BY_ZERO] Division by zero. SQLSTATE: 22012"
