@@ -9,6 +9,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pi_heif
@@ -21,6 +22,7 @@ from components.preprocessing.turn import turn
 # Larger pictures become JPEG: their PNG would be several times as long as their file.
 _LARGEST_PNG_PIXELS = 4_000_000
 _JPEG_QUALITY = 95
+_LONGEST_JPEG_SIDE = 65_500
 _PNG_COMPRESSION = 3
 _STRIP_PIXELS = 2**20
 _LONGEST_CAUSE = 120
@@ -81,8 +83,8 @@ def convert(content: bytes, maximum_pixels: int) -> bytes:
     with _decoding_errors(), _open(content) as image:
         _check_size(image, maximum_pixels // _JPEG_2000_FACTOR if image.format == "JPEG2000" else maximum_pixels)
         picture = _flat(content, image)
-    _check_size(picture, maximum_pixels)
-    return _encode(picture)
+        _check_size(picture, maximum_pixels)
+        return _encode(picture)
 
 
 def is_opaque(content: bytes) -> bool:
@@ -102,24 +104,22 @@ def is_opaque(content: bytes) -> bool:
         return "A" not in image.getbands() or _extrema(image.getchannel("A"))[0] == 255
 
 
-class _decoding_errors:  # noqa: N801 - used as a statement
-    """Turns the many exceptions of decoders into ConversionError."""
-
-    def __enter__(self) -> None:
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
+@contextmanager
+def _decoding_errors() -> Iterator[None]:
+    """Turn the many exceptions of decoders into ConversionError."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._warnings.__exit__(None, None, None)
-        if error is None or isinstance(error, ConversionError | MemoryError) or not isinstance(error, Exception):
-            return
-        cause = " ".join(str(error).split()) or type(error).__name__
-        if "memory" in cause.lower():
-            raise MemoryError from error
-        if "cannot identify image file" in cause:
-            cause = "the file is damaged"
-        raise ConversionError(f"can't be decoded: {cause[:_LONGEST_CAUSE].rstrip(' .')}") from None
+        try:
+            yield
+        except (ConversionError, MemoryError):
+            raise
+        except Exception as error:
+            cause = " ".join(str(error).split()) or type(error).__name__
+            if "memory" in cause.lower():
+                raise MemoryError from error
+            if "cannot identify image file" in cause:
+                cause = "the file is damaged"
+            raise ConversionError(f"can't be decoded: {cause[:_LONGEST_CAUSE].rstrip(' .')}") from None
 
 
 def _open(content: bytes) -> Image.Image:
@@ -303,7 +303,7 @@ def _encode(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     # Not even a comment of the original is written.
     picture.info = {}
-    if picture.width * picture.height > _LARGEST_PNG_PIXELS:
+    if picture.width * picture.height > _LARGEST_PNG_PIXELS and max(picture.size) <= _LONGEST_JPEG_SIDE:
         picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     else:
         picture.save(buffer, "PNG", compress_level=_PNG_COMPRESSION)

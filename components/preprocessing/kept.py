@@ -49,8 +49,8 @@ def storage(content: bytes) -> Storage:
             case "gif":
                 kept = _is_still_gif(content)
             case "bmp":
-                header, _, _, _, bits, compression = struct.unpack_from("<IiiHHI", content, 14)
-                kept = header >= _BMP_INFO_HEADER and bits == 24 and compression == 0
+                kept = int.from_bytes(content[14:18], "little") >= _BMP_INFO_HEADER
+                kept = kept and struct.unpack_from("<HI", content, 28) == (24, 0)
             case "webp":
                 kept = _is_plain_webp(content)
             case _:

@@ -391,6 +391,10 @@ def samples() -> Mapping[str, list[Sample]]:
         "BMP with a palette, of OS/2, of 16 or 32 bits": [
             Sample(fixture("bmp-8pal.bmp"), RIGHT, 10),
             Sample(fixture("bmp-os2.bmp"), RIGHT),
+            Sample(
+                b"BM" + struct.pack("<IHHIIHHHH", 30, 0, 0, 26, 12, 1, 1, 1, 24) + b"\x14\xc8\x28\0",
+                np.asarray([[[40, 200, 20]]], np.uint8),
+            ),
             *indexed_bmps(),
             *direct_bmps(),
         ],
@@ -432,6 +436,8 @@ def samples() -> Mapping[str, list[Sample]]:
             Sample(encode("TIFF", PICTURE.convert("CMYK")), RIGHT),
             Sample(encode("TIFF", with_alpha()), on_white()),
             Sample(encode("TIFF", lying(6).convert("RGBA"), exif=exif(6)), RIGHT),
+            # A side longer than a JPEG's can be.
+            Sample(encode("TIFF", Image.new("L", (70_000, 60), 90)), np.full((60, 70_000, 3), 90, np.uint8)),
             *(Sample(encode("TIFF", lying(number), exif=exif(number)), RIGHT) for number in _STORED),
         ],
         "16-bit TIFF": [Sample(encode("TIFF", sixteen_bits()), rgb(GRAY)), inverse_tiff()],
