@@ -1,6 +1,6 @@
 """Give images the classes that their folders name, and add new classes to the lake."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from components.ingest_images.labels.folders import FolderClass
@@ -53,8 +53,18 @@ def classify_images(lake: Lake, source: str, labels: Labels, paths: Iterable[str
     """
     found = {path: labels.read(uri.relative(path, source)) for path in paths}
     classes = {each for each in found.values() if isinstance(each, FolderClass)}
+    return ImageClasses(found, number_in_lake(lake, classes))
+
+
+def number_in_lake(lake: Lake, classes: Set[FolderClass]) -> Numbering:
+    """Number classes of folders, and add those that are new to the lake. Idempotent.
+
+    Args:
+        lake: The lake.
+        classes: The classes.
+    """
     if not classes:
-        return ImageClasses(found)
+        return Numbering()
     # Import numbers classes, too. Two runs could otherwise give one number to two classes.
     with lake.writer(CLASS_NUMBERS):
         existing = lake.read(CLASSES).select("label", "name", "replaced_by").collect()
@@ -62,4 +72,4 @@ def classify_images(lake: Lake, source: str, labels: Labels, paths: Iterable[str
         if numbering.new:
             rows = [(label, name, None, FOLDER) for label, name in numbering.new.items()]
             lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))
-    return ImageClasses(found, numbering)
+    return numbering

@@ -219,8 +219,8 @@ def doubt_sentence(result: IngestResult) -> str:
     """Return a sentence about a source whose folders may not be classes."""
     return (
         f"source: the folders of '{result.source}' may not be classes, because {result.doubt}. Its images come in"
-        " unlabeled, except from folders such as 007.zebra. If the folders are classes, set labels in ingest_options to"
-        " folders, or give label_pattern."
+        " unlabeled, except from folders such as 007.zebra. If the folders are classes, run `image-pipelines relabel`,"
+        " or give label_pattern in ingest_options."
     )
 
 

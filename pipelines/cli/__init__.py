@@ -16,6 +16,7 @@ from pipelines.cli import (
     labels,
     lake,
     query,
+    relabel,
     requeue,
     run,
     sample,
@@ -50,6 +51,7 @@ app.command(rich_help_panel=_LAKE)(query.query)
 app.command(rich_help_panel=_LAKE)(requeue.requeue)
 app.add_typer(classes.app, name="classes", rich_help_panel=_LAKE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LAKE)
+app.command(rich_help_panel=_LAKE)(relabel.relabel)
 app.add_typer(lake.app, name="lake", rich_help_panel=_LAKE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_LAKE)
 

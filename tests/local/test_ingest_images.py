@@ -24,11 +24,13 @@ from components.ingest_images.limits import Limits
 from components.ingest_images.plan_runner import PlanRunner
 from components.ingest_images.plans import FILES_SCHEMA, Plan, PlanFolder
 from components.ingest_images.read_errors import VANISHED
+from components.ingest_images.relabel import relabel_source
 from components.ingest_images.requeue import requeue_files
 from components.ingest_images.worker import INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
 from components.lake import Lake
 from components.lake.tables import CLASSES, FILES, FOLDER_LABELS_END, IMAGE, IMAGES, QUARANTINED
 from components.parameters import IngestOptions
+from components.parameters.ingest import LabelSource
 from components.pipeline_run import RUN_ID_VARIABLE
 from components.preprocessing.file_kinds import EMPTY
 from components.run_notes import IngestNote, read_run_note, write_run_note
@@ -337,6 +339,29 @@ def test_named_folders_are_classes_that_the_lake_numbers(lake: Lake, tmp_path: P
     }
     assert (first.doubt, first.without_class, first.discovery.hidden) == ("", {NO_FOLDER: 1}, 2)
     assert (second.doubt, second.without_class) == ("", {OTHER_DEPTH: 1})
+
+
+def test_relabel_gives_images_of_doubtful_folders_their_classes_and_others_by_a_pattern(
+    lake: Lake, tmp_path: Path
+) -> None:
+    source = f"file://{tmp_path}"
+    make_images(tmp_path, "cats/1.jpg", "farm/dogs/2.jpg", "farm/dogs/3.jpg", "007.zebra/4.jpg", "5.jpg")
+    run(lake, tmp_path)
+    before = labels(lake)
+
+    folders = [relabel_source(lake, source, IngestOptions(labels=LabelSource.FOLDERS)) for _ in range(2)]
+    by_folder = labels(lake)
+    pattern = relabel_source(lake, source, IngestOptions(label_pattern=r"(?P<name>\w+)/[^/]*$"))
+    by_pattern = labels(lake)
+
+    cats, farm, dogs = FOLDER_LABELS_END, FOLDER_LABELS_END + 1, FOLDER_LABELS_END + 2
+    assert before == {"1.jpg": None, "2.jpg": None, "3.jpg": None, "4.jpg": 7, "5.jpg": None}
+    assert by_folder == {"1.jpg": cats, "2.jpg": farm, "3.jpg": farm, "4.jpg": 7, "5.jpg": None}
+    # `zebra` is the class of this name.
+    assert by_pattern == {"1.jpg": cats, "2.jpg": dogs, "3.jpg": dogs, "4.jpg": 7, "5.jpg": None}
+    assert [each.changed for each in (*folders, pattern)] == [3, 0, 2]
+    assert folders[1].classes == {(7, "zebra"): 1, (cats, "cats"): 1, (farm, "farm"): 2}
+    assert folders[1].without_class == {NO_FOLDER: 1}
 
 
 def test_number_with_two_names_and_name_with_two_numbers_are_reported_and_not_merged(
