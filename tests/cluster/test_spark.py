@@ -48,7 +48,7 @@ def test_two_drivers_write_all_their_rows_to_one_table_on_s3(runs: TaskRuns, spa
     lake = f"{ROOT}/shared"
     landed = [land(f"shared-source-{half}", DIGITS[half::2]) for half in range(2)]
     drivers = [
-        runs.start("scoring", "ingest-images", settings=ONE_EXECUTOR, source=f"{ROOT}/shared-source-{half}", lake=lake)
+        runs.start("training", "ingest-images", settings=ONE_EXECUTOR, source=f"{ROOT}/shared-source-{half}", lake=lake)
         for half in range(2)
     ]
 
