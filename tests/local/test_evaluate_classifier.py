@@ -212,6 +212,7 @@ def test_report_and_artifacts_show_the_mistakes(
     )
 
 
+@pytest.mark.slow
 def test_image_that_crashes_the_model_counts_as_a_mistake_and_the_others_are_evaluated(
     registry: ModelRegistry, good: LoggedModel, training_set: TrainingSet, tracking: str, tmp_path: Path
 ) -> None:

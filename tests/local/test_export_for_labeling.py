@@ -233,6 +233,7 @@ def test_export_of_a_fraction_excludes_the_other_uncertain_images_for_ever(
     assert chosen < sent(sent_to).keys()
 
 
+@pytest.mark.slow
 def test_choice_depends_on_seed_and_content_only(lake: Lake, tmp_path: Path) -> None:
     other = Lake(lake.spark, str(tmp_path / "other"))
     other.create()

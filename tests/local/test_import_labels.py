@@ -128,6 +128,7 @@ def outcomes(lake: Lake) -> dict[str, str]:
     return {row["path"]: row["outcome"] for row in lake.read(LABELING_REQUESTS).where("outcome IS NOT NULL").collect()}
 
 
+@pytest.mark.slow
 def test_agreement_is_counted_for_the_requesting_model_only(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
@@ -244,6 +245,7 @@ def test_rereading_an_export_changes_no_table(filled: Lake, registry: ModelRegis
     assert [filled.version(table) for table in tables] == before
 
 
+@pytest.mark.slow
 def test_newest_export_counts_where_annotations_have_no_times(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
@@ -461,6 +463,7 @@ def test_conflicting_annotations_are_reported_and_give_no_label(
     assert outcomes(filled)[path(0)] == CONFLICTING
 
 
+@pytest.mark.slow
 def test_changed_rule_applies_to_all_images(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     for minutes, (annotator, label) in enumerate((("ann", 1), ("bob", 1), ("cyd", 2))):
         given_annotations = {"path": path(0), "label": label, "annotator": annotator}
@@ -493,6 +496,7 @@ def test_import_applies_its_rule(filled: Lake, exports: Path, tracking: str) -> 
     assert labels(filled) == {path(0): 1}
 
 
+@pytest.mark.slow
 def test_two_anonymous_annotations_of_one_image_conflict(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     (exports / "a.csv").write_text(f"path,label\n{path(0)},1\n{path(0)},2\n")
 
@@ -524,6 +528,7 @@ def test_repeated_annotation_id_in_a_file_is_reported(filled: Lake, registry: Mo
     assert labels(filled) == {path(0): 1}
 
 
+@pytest.mark.slow
 def test_changed_annotation_under_an_existing_id_is_reported(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:

@@ -8,7 +8,7 @@ from components.lake import Lake
 from tests.support.kills.scenarios import SCENARIOS, Place
 
 # `make test` does not run these, because each starts many JVMs. It kills the export in test_export_for_labeling.py.
-SLOW = ("export", "import")
+SLOW = ("score", "export", "import")
 
 
 @pytest.mark.timeout(0)

@@ -163,6 +163,7 @@ def test_missing_lake_is_reported_and_not_created(lake: Lake) -> None:
         query(elsewhere, "SELECT 1")
 
 
+@pytest.mark.slow
 def test_view_shows_predictions_of_the_given_succession(filled: Lake) -> None:
     path = "file:///a [red].jpg"
     insert_predictions(filled, {path: 0.5}, "1", label=3)

@@ -18,6 +18,7 @@ from tests.support.tracking import make_tracking
 from tests.support.training_set_factory import digits
 
 
+@pytest.mark.slow
 def test_rescoring_adds_the_new_champions_predictions_and_keeps_the_old(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def test_two_rollbacks_withdraw_two_versions(lake: Lake, register: Register) -> 
     assert (score(lake, registry, rescore=True), current(lake, registry)) == (3, [9, 9, 9])
 
 
+@pytest.mark.slow
 def test_images_scored_by_an_older_version_are_scored_by_the_champion(lake: Lake, register: Register) -> None:
     registry = register()
     for number, version in enumerate(("1", "2", "3")):
@@ -181,6 +182,7 @@ def test_run_scores_a_bounded_number_of_old_images_and_the_next_continues(
     assert current(lake, registry) == [3, 3, 3]
 
 
+@pytest.mark.slow
 def test_models_with_different_names_score_one_lake_independently(lake: Lake, register: Register) -> None:
     first, second = register("first", (3, 7)), register("second", (5, 9))
     replace_champion(first, "1")

@@ -106,6 +106,7 @@ def test_invalid_interval_raises_an_error_before_any_work(tmp_path: Path) -> Non
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.slow
 def test_stream_scores_by_the_current_champion_after_promotion_and_rollback(lake: Lake, tmp_path: Path) -> None:
     tracking = make_tracking(tmp_path)
     registry = ModelRegistry(tracking, "continuous")

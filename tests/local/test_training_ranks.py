@@ -409,6 +409,7 @@ def test_failed_download_raises_error_with_the_command_for_a_local_file(whole_xc
     assert re.match(message, whole_xception["imagenet"])
 
 
+@pytest.mark.slow
 def test_imagenet_weights_in_the_lake_replace_the_download(
     root: Path, whole_xception: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,6 +199,7 @@ def test_read_only_lake_is_named(loop: Loop, s3: S3Server, monkeypatch: pytest.M
     assert loop.lake.version(IMAGES) == before
 
 
+@pytest.mark.slow
 def test_concurrent_writers_of_one_table_lose_no_commit(loop: Loop) -> None:
     before = loop.lake.version(CLASSES)
     command = [sys.executable, "-m", s3_writer.__name__, "1000", str(COMMITS)]
