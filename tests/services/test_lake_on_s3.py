@@ -118,7 +118,7 @@ def annotate(exported: ExportResult, files: Files) -> None:
 
 
 def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
-    stored = query(loop.lake, "SELECT path, content_sha256 FROM images WHERE reason IS NULL").rows
+    stored = query(loop.lake, "SELECT path, source_sha256 FROM images WHERE reason IS NULL").rows
     refused = query(loop.lake, "SELECT path FROM quarantine").rows
 
     expected = {path: hashlib.sha256(content).hexdigest() for path, content in (LABELED | UNLABELED).items()}
