@@ -24,7 +24,7 @@ from components.lake import Lake
 from components.lake.tables import TABLES
 from components.succession import NO_CHAMPION, Succession
 from pipelines.query.explain_error import explain_error, find_error
-from pipelines.query.parsed_statement import parse_statement
+from pipelines.query.parsed_statement import Node, parse_statement
 from pipelines.query.read_only import check_read_only
 from pipelines.query.result import Kind, QueryResult
 from pipelines.query.table_versions import with_table_uris
@@ -45,14 +45,8 @@ def query(lake: Lake, statement: str, succession: Succession = NO_CHAMPION) -> Q
     """
     if not statement.strip():
         raise InputError("query: only statements that read are allowed; this one is empty. Start with SELECT.")
-    try:
-        with _one_sentence(lake.spark):
-            nodes = parse_statement(lake.spark, statement)
-    except Py4JJavaError as error:
-        # Spark 4.2's parser fails on cursor statements outside a script.
-        raise InputError(
-            "query: only statements that read are allowed; Spark can't parse this one. Start with SELECT."
-        ) from error
+    with _one_sentence(lake.spark):
+        nodes = _parse(lake.spark, statement)
     check_read_only(lake.spark, nodes)
     if not lake.is_current():
         raise InputError(
@@ -63,6 +57,16 @@ def query(lake: Lake, statement: str, succession: Succession = NO_CHAMPION) -> Q
         frame = lake.spark.sql(with_table_uris(statement, nodes, {table.name: lake.path(table) for table in TABLES}))
     kinds = tuple(_kind(field.dataType) for field in frame.schema.fields)
     return QueryResult(tuple(frame.columns), kinds, _rows(frame))
+
+
+def _parse(spark: SparkSession, statement: str) -> list[Node]:
+    try:
+        return parse_statement(spark, statement)
+    except Py4JJavaError as error:
+        # Spark 4.2's parser fails on cursor statements outside a script.
+        raise InputError(
+            "query: only statements that read are allowed; Spark can't parse this one. Start with SELECT."
+        ) from error
 
 
 def _kind(data_type: DataType) -> Kind:
