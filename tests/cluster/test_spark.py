@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,8 +45,12 @@ def test_executors_end_with_a_deleted_driver_and_the_next_attempt_ingests_each_i
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
 
 
-def test_two_drivers_write_all_their_rows_to_one_table_on_s3(runs: TaskRuns, spark: SparkSession) -> None:
+def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
+    runs: TaskRuns, spark: SparkSession, tmp_path: Path
+) -> None:
     lake = f"{ROOT}/shared"
+    # Otherwise one driver would create the lake while the other waits, and end before the other has executors.
+    Lake(spark, lake, lock=str(tmp_path)).create()
     landed = [land(f"shared-source-{half}", DIGITS[half::2]) for half in range(2)]
     drivers = [
         runs.start("training", "ingest-images", settings=ONE_EXECUTOR, source=f"{ROOT}/shared-source-{half}", lake=lake)
