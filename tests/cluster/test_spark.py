@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from components.lake import Lake
 from components.lake.tables import IMAGES
 from tests.cluster.namespace import eventually
-from tests.cluster.store import ROOT, land, paths
+from tests.cluster.store import ROOT, land, paths, store_files
 from tests.cluster.task_runs import TaskFailed, TaskRuns
 from tests.support.dropping_proxy import DroppingProxy
 from tests.support.kubectl import get
@@ -50,7 +50,7 @@ def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
 ) -> None:
     lake = f"{ROOT}/shared"
     # Otherwise one driver would create the lake while the other waits, and end before the other has executors.
-    Lake(spark, lake, lock=str(tmp_path)).create()
+    Lake(spark, lake, store_files(), lock=str(tmp_path)).create()
     landed = [land(f"shared-source-{half}", DIGITS[half::2]) for half in range(2)]
     drivers = [
         runs.start("training", "ingest-images", settings=ONE_EXECUTOR, source=f"{ROOT}/shared-source-{half}", lake=lake)
