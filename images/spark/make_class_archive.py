@@ -43,7 +43,7 @@ def load_classes() -> None:
     with TemporaryDirectory() as folder:
         sample = make_digits(Path(folder, "sample"))
         settings = Settings.load(lake=f"{folder}/lake", spark_master="local[2]")
-        ingest(settings, str(sample.labeled_folder))
+        ingest(settings, str(sample.unlabeled_folder))
     print("progress: writing the archive", flush=True)
 
 
