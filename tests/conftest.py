@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from pipelines.demo.folder import SMALL_QUERIES
 from tests.support.file_seconds import seconds_of
-from tests.support.java_options import JAVA_OPTIONS
+from tests.support.java_options import LONG_SESSION, SHORT_SESSION
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ settings.load_profile("here")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Tasks and ranks that tests start inherit them; the benchmarks and the cluster's tests leave Spark as it is.
-os.environ.setdefault("IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS", f"{JAVA_OPTIONS} {SMALL_QUERIES}")
+os.environ.setdefault("IMAGE_PIPELINES_SPARK_DRIVER_JAVA_OPTIONS", f"{SHORT_SESSION} {SMALL_QUERIES}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -41,7 +41,8 @@ def spark() -> Iterator["SparkSession"]:
     from components.settings import Settings
     from components.spark.session import spark_session
 
-    session = spark_session(Settings.load(spark_master="local[2]"))
+    options = f"{LONG_SESSION} {SMALL_QUERIES}"
+    session = spark_session(Settings.load(spark_master="local[2]", spark_driver_java_options=options))
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()

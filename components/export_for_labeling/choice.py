@@ -46,7 +46,8 @@ def candidates(lake: Lake, succession: Succession, choice: Choice, now: datetime
         predictions = predictions.where(F.col("scored_at") >= since)
         # An older image has a prediction that the filter above removes, so its first one is unknown.
         is_new = F.col("ingested_at") >= since
-    current = current_predictions(predictions, succession)
+    classes = lake.read(CLASSES)
+    current = current_predictions(predictions, succession, classes)
     first_path, last_path = current.agg(F.min("path"), F.max("path")).first()
     # Predictions of withdrawn versions count too: earlier exports selected by them.
     first_scored = (
@@ -54,7 +55,7 @@ def candidates(lake: Lake, succession: Succession, choice: Choice, now: datetime
         .groupBy("path", "content_sha256")
         .agg(F.min("scored_at").alias("first_scored_at"))
     )
-    has_class = has_folder_class(lake.read(CLASSES))
+    has_class = has_folder_class(classes)
     last_request = lake.read(LABELING_REQUESTS).agg(F.max("requested_at").alias("last_requested_at"))
     return (
         # Literals, because Delta skips files by literals only.

@@ -25,6 +25,7 @@ from components.labeling.requests import LABELED, SKIPPED, is_request_of
 from components.labeling.sources import OtherFiles, Source, open_source
 from components.lake import Lake
 from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
+from components.lake.views import merge_classes
 from components.parameters.labeling import LabelRule
 from components.pipeline_run import current_run_id
 from components.registry.model_registry import ModelRegistry
@@ -281,9 +282,9 @@ def _count(lake: Lake, decisions: DataFrame, model_name: str, result: ImportResu
     result.skipped = sum(row["images"] for row in counts if row["outcome"] == SKIPPED)
     result.several_people, result.people_agreed = (sum(row[name] for row in counts) for name in ("several", "agreed"))
     labeled = decisions.where(F.col("outcome") == LABELED)
+    requests = lake.read(LABELING_REQUESTS).where(is_request_of(model_name))
     result.predicted, result.model_agreed = (
-        lake.read(LABELING_REQUESTS)
-        .where(is_request_of(model_name))
+        merge_classes(requests, lake.read(CLASSES), "predicted_label")
         .select(*_IMAGE, "predicted_label")
         .distinct()
         .join(labeled.select(*_IMAGE, "label"), _IMAGE)

@@ -1,5 +1,7 @@
 """Views of the lake's tables: current images, effective labels, current predictions, and `image_data`."""
 
+from collections.abc import Mapping
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -63,7 +65,10 @@ def merge_classes(rows: DataFrame, classes: DataFrame, *columns: str) -> DataFra
     Raises:
         InputError: Classes were merged in a circle.
     """
-    merges = read_merges(classes)
+    return _replace_classes(rows, read_merges(classes), *columns)
+
+
+def _replace_classes(rows: DataFrame, merges: Mapping[int, int | None], *columns: str) -> DataFrame:
     if not merges:
         return rows
     pairs = F.broadcast(frame(rows.sparkSession, merges.items(), "_merged INT, _class INT"))
@@ -112,15 +117,17 @@ def effective_labels(current: DataFrame, labels: DataFrame, classes: DataFrame) 
     )
 
 
-def current_predictions(predictions: DataFrame, succession: Succession) -> DataFrame:
+def current_predictions(predictions: DataFrame, succession: Succession, classes: DataFrame) -> DataFrame:
     """Return the current prediction of each content that a path has had.
 
     It is the champion's. If the champion has none, or could not decode the image, it is the newest predecessor's.
-    Predictions of other models and of withdrawn versions never count.
+    Predictions of other models and of withdrawn versions never count. A class that was merged is replaced by the class
+    that counts. A retired class stays, because it is what the model saw.
 
     Args:
         predictions: Rows of `predictions`.
         succession: The versions that count.
+        classes: Rows of `classes`.
 
     Returns:
         Frame of path, content_sha256, predicted_label, predicted_score (0..1) and model_version, each path and content
@@ -134,12 +141,14 @@ def current_predictions(predictions: DataFrame, succession: Succession) -> DataF
     # A version of a migrated lake can have scored an image under its digest, too.
     rank = F.struct(place, F.col("model_digest") == UNRECORDED)
     # The filter leaves at most three versions to shuffle, however many the table has.
-    return (
+    current = (
         predictions.where(_is_of(succession, succession.versions) & F.col("error").isNull())
         .groupBy(*_CONTENT_KEY)
         .agg(F.min_by(F.struct(*columns), rank).alias("current"))
         .select(*_CONTENT_KEY, "current.*")
     )
+    merges = {label: end for label, end in read_merges(classes).items() if end is not None}
+    return _replace_classes(current, merges, "predicted_label")
 
 
 def attempted(predictions: DataFrame, succession: Succession, by_champion: bool) -> DataFrame:
@@ -200,7 +209,7 @@ def image_data(
     stored = [*_CONTENT_KEY, "load_date", "ingested_at"]
     return (
         effective_labels(current, labels, classes)
-        .join(current_predictions(predictions, succession), _CONTENT_KEY, "left")
+        .join(current_predictions(predictions, succession, classes), _CONTENT_KEY, "left")
         .join(images.select(*stored, "content"), stored, "left")
         .select(
             "path",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kubernetes import client
 
 from tests.cluster.namespace import eventually
-from tests.support.java_options import JAVA_OPTIONS
+from tests.support.java_options import SHORT_SESSION
 from tests.support.task_pod import MAIN, CompiledTask
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class TaskRuns:
         outputs = {key: ended.outputs for key, ended in (before or {}).items()}
         pod = CompiledTask.load(pipeline, task).pod(name, outputs, parameters, self.account, REQUESTS)
         (container,) = pod["spec"]["containers"]
-        variables = {"JAVA_TOOL_OPTIONS": JAVA_OPTIONS, **(settings or {})}
+        variables = {"JAVA_TOOL_OPTIONS": SHORT_SESSION, **(settings or {})}
         container["env"] = [each for each in container["env"] if each["name"] not in variables]
         container["env"] += [{"name": key, "value": value} for key, value in variables.items()]
         self.core.create_namespaced_pod(self.namespace, pod)

@@ -214,6 +214,7 @@ def test_export_without_a_champion_sends_nothing(lake: Lake, run: Export) -> Non
     assert run(succession=NO_CHAMPION).batches == []
 
 
+@pytest.mark.slow
 def test_export_of_a_fraction_excludes_the_other_uncertain_images_for_ever(
     lake: Lake, run: Export, sent_to: Path
 ) -> None:
@@ -252,6 +253,7 @@ def test_choice_depends_on_seed_and_content_only(lake: Lake, tmp_path: Path) -> 
     assert contents(lake, 1) == contents(other, 1) != contents(other, 2)
 
 
+@pytest.mark.slow
 def test_image_with_an_old_prediction_is_exported_only_on_request(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_images(lake, {path(number): jpeg(number) for number in range(3)})
     insert_predictions(lake, {path(0): 0.5, path(1): 0.5}, scored_at=NOW - timedelta(days=40))
@@ -276,6 +278,7 @@ def test_rescored_older_image_is_a_candidate_but_no_audit(lake: Lake, run: Expor
     assert result.candidates == 1
 
 
+@pytest.mark.slow
 def test_replaced_file_is_exported_again(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, {1: 0.5})
     first = run()
@@ -313,6 +316,7 @@ def test_audit_samples_images_of_any_score(lake: Lake, run: Export, sent_to: Pat
     assert result.batches[0].by_reason == {AUDIT: result.count}
 
 
+@pytest.mark.slow
 def test_audit_is_drawn_before_and_independently_of_uncertain_images(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, dict.fromkeys(range(200), 0.5))
 
@@ -406,6 +410,7 @@ def test_image_deleted_during_an_interrupted_export_is_left_out(lake: Lake, run:
     assert (batch.deleted, batch.by_reason.total()) == (1, 1)
 
 
+@pytest.mark.slow
 def test_images_of_many_ingests_are_all_exported(lake: Lake, run: Export, sent_to: Path) -> None:
     # Local times that occur twice when summer time ends, and fractions of a second.
     times = [datetime(2026, 10, 25, 0, 30, 0, 999_999, UTC), datetime(2026, 10, 25, 1, 30, 0, 1, UTC), NOW]
@@ -417,6 +422,7 @@ def test_images_of_many_ingests_are_all_exported(lake: Lake, run: Export, sent_t
     assert copied(sent_to) == {path(number): jpeg(number) for number in range(len(times))}
 
 
+@pytest.mark.slow
 def test_unusual_file_names_are_exported(lake: Lake, run: Export, sent_to: Path) -> None:
     names = ["file:/a b/ü#%41?.jpg", "s3a://bucket/no-suffix", "file:/x/" + "n" * 250 + ".jpeg", "file:/d/same.jpg"]
     images = {name: jpeg(number) for number, name in enumerate([*names, "file:/e/same.jpg"])}

@@ -50,6 +50,19 @@ def test_view_has_effective_label_and_current_prediction_of_each_image(lake: Lak
     assert len(rows) == 7
 
 
+def test_predicted_class_that_was_merged_is_the_class_that_counts(lake: Lake) -> None:
+    classes = [(1, "dog", None, FOLDER), (2, "dogs", 1, FOLDER), (3, "hounds", 2, FOLDER), (4, "old", NO_CLASS, FOLDER)]
+    append_rows(lake, CLASSES, classes)
+    insert_images(lake, {path(number): b"%d" % number for number in (1, 3, 4)})
+    for number in (1, 3, 4):
+        insert_predictions(lake, {path(number): 0.5}, "1", NOW, label=number)
+
+    predicted = {row["path"]: row["predicted_label"] for row in lake.image_data(succession("1")).collect()}
+
+    # A retired class stays: it is what the model saw.
+    assert predicted == {path(1): 1, path(3): 1, path(4): 4}
+
+
 def versions(lake: Lake, of: Succession) -> list[str | None]:
     """Return which version's prediction is the current one of each image, by number."""
     return [row["model_version"] for row in lake.image_data(of).orderBy("path").collect()]

@@ -193,6 +193,7 @@ def test_annotations_of_copies_become_labels_of_their_images(
     ]
 
 
+@pytest.mark.slow
 def test_annotation_of_a_replaced_file_is_history(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     write(exports / "a.jsonl", [{"path": path(0), "label": 1}, {"path": path(1), "label": 1}])
     run(filled, registry, exports)
@@ -212,6 +213,7 @@ def test_annotation_of_a_replaced_file_is_history(filled: Lake, registry: ModelR
     }
 
 
+@pytest.mark.slow
 def test_annotation_of_a_batch_labels_the_content_that_was_sent(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
@@ -267,6 +269,7 @@ def test_newest_export_counts_where_annotations_have_no_times(
     assert seen == [{path(0): label, path(1): 1} for label in (1, 2, 1, 1)]
 
 
+@pytest.mark.slow
 def test_undone_annotations_do_not_count_and_are_not_imported_again(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
@@ -300,6 +303,7 @@ def test_undone_annotations_do_not_count_and_are_not_imported_again(
         undo(filled, Selection(annotator="amn"))
 
 
+@pytest.mark.slow
 def test_edited_classes_change_the_labels_by_people(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     def given(number: int, annotator: str, **fields: Any) -> dict[str, Any]:
         return {"path": path(number), "annotator": annotator, **fields}
@@ -340,6 +344,7 @@ def test_edited_classes_change_the_labels_by_people(filled: Lake, registry: Mode
     assert labels(filled) == after_restoration | {path(number): 1 for number in (3, 4, 5, 6)}
 
 
+@pytest.mark.slow
 def test_export_that_names_a_missing_image_is_read_again(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     write(exports / "a.jsonl", [{"path": "file:/landing/late.jpg", "label": 1}])
     (exports / "b.jsonl").write_text("{}\n")
@@ -371,6 +376,7 @@ def test_path_with_parent_folders_is_rejected_once(filled: Lake, registry: Model
     assert labels(filled) == {}
 
 
+@pytest.mark.slow
 def test_unknown_class_is_reported_before_it_enters_the_next_training_set(
     filled: Lake, registry: ModelRegistry, exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,6 +489,7 @@ def test_changed_rule_applies_to_all_images(filled: Lake, registry: ModelRegistr
     }
 
 
+@pytest.mark.slow
 def test_import_applies_its_rule(filled: Lake, exports: Path, tracking: str) -> None:
     given_annotations = [
         {"path": path(0), "label": label, "annotator": name} for name, label in (("a", 1), ("b", 1), ("c", 2))
@@ -518,6 +525,7 @@ def test_latest_annotation_of_a_person_counts(filled: Lake, registry: ModelRegis
     assert labels(filled) == {path(0): 2}
 
 
+@pytest.mark.slow
 def test_repeated_annotation_id_in_a_file_is_reported(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     rows = [{"path": path(number), "label": 1, "annotation_id": "7"} for number in (0, 0, 1)]
     write(exports / "a.jsonl", rows)

@@ -148,6 +148,7 @@ def test_each_batch_is_one_commit_of_the_plans_number(lake: Lake, landing: Path)
     assert list(Path(lake.root.removeprefix("file://")).glob("_plans/*/*.parquet")) == []
 
 
+@pytest.mark.slow
 def test_run_note_keeps_the_counts_of_a_failed_attempt(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +285,7 @@ def test_touched_file_is_not_stored_again(lake: Lake, landing: Path) -> None:
     assert after["modificationTime"] != before["modificationTime"]
 
 
+@pytest.mark.slow
 def test_file_that_gets_an_earlier_content_again_points_to_its_newest_row(lake: Lake, landing: Path) -> None:
     path = landing / "001.ak47" / "001_0001.jpg"
     first = path.read_bytes()
@@ -387,6 +389,7 @@ def test_hidden_files_are_ignored_and_counted(lake: Lake, landing: Path) -> None
     assert (result.found, result.discovery.hidden, result.discovery.suffixes[".txt"]) == (4, 4, 1)
 
 
+@pytest.mark.slow
 def test_each_file_is_accounted_for_once_over_many_batches(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +434,7 @@ def test_file_deleted_after_listing_is_recorded_and_ingested_when_it_returns(
     assert (returned.found, returned.ingested, quarantine(lake)) == (1, 1, {})
 
 
+@pytest.mark.slow
 def test_image_stays_if_its_file_vanishes_after_it_was_touched(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

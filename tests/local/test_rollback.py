@@ -83,6 +83,7 @@ def settings(lake: Lake, tracking: str, tmp_path: Path, monkeypatch: pytest.Monk
     return load
 
 
+@pytest.mark.slow
 def test_rollback_takes_effect_at_once_and_rescoring_does_not_undo_it(
     lake: Lake, register: Register, settings: Callable[[str], Settings]
 ) -> None:
@@ -164,6 +165,7 @@ def test_images_scored_by_an_older_version_are_scored_by_the_champion(lake: Lake
     assert (score(lake, registry), current(lake, registry)) == (2, [9, 5, 7, 9])
 
 
+@pytest.mark.slow
 def test_run_scores_a_bounded_number_of_old_images_and_the_next_continues(
     lake: Lake, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +217,7 @@ def test_second_run_of_one_succession_does_not_search_the_lake(lake: Lake, regis
     assert lake.version(PREDICTIONS) == version + 1
 
 
+@pytest.mark.slow
 def test_scoring_interrupted_before_a_rollback_leaves_no_image_unscored(lake: Lake, register: Register) -> None:
     registry = register()
     replace_champion(registry, "1")

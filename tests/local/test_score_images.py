@@ -197,6 +197,7 @@ def test_repeated_scoring_is_idempotent_and_scores_new_images(
     assert (third.scored, third.table_version) == (3, first.table_version + 1)
 
 
+@pytest.mark.slow
 def test_deleted_note_changes_nothing(lake: Lake, models: Models, run: Callable[..., ScoreResult]) -> None:
     models.promote("1")
     insert_digits(lake, range(5))
@@ -312,6 +313,7 @@ def test_duplicate_content_is_scored_once_and_both_paths_get_the_prediction(
     assert {**original, "path": ""} == {**copy, "path": ""}
 
 
+@pytest.mark.slow
 def test_replaced_file_is_scored_again(lake: Lake, models: Models, run: Callable[..., ScoreResult]) -> None:
     models.promote("1")
     insert_digits(lake, range(3))
@@ -324,6 +326,7 @@ def test_replaced_file_is_scored_again(lake: Lake, models: Models, run: Callable
     assert {row["content_sha256"] for row in rows} == {sha256(DIGITS[1][0]), sha256(DIGITS[10][0])}
 
 
+@pytest.mark.slow
 def test_version_of_the_same_number_in_another_registry_scores_the_images_again(
     lake: Lake, models: Models, run: Callable[..., ScoreResult], logged: tuple[str, list[LoggedModel]]
 ) -> None:
@@ -354,6 +357,7 @@ def test_promotion_scores_recent_images_again(lake: Lake, models: Models, run: C
     assert predictions(lake).keys() == {("file:/old.jpg", "1"), ("file:/recent.jpg", "1"), ("file:/recent.jpg", "2")}
 
 
+@pytest.mark.slow
 def test_image_of_an_ingest_that_was_completed_late_is_scored(
     lake: Lake, models: Models, run: Callable[..., ScoreResult]
 ) -> None:

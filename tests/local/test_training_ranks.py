@@ -356,6 +356,7 @@ def test_loss_of_nan_raises_error_with_its_fix(root: Path, digit_set: TrainingSe
         train(settings_for(root, "diverging"), digit_set.uri, **{**PARAMETERS, "learning_rate": 1e30})
 
 
+@pytest.mark.slow
 def test_features_of_xception_are_computed_once(root: Path) -> None:
     images = photographs(7)
     training_set = make_training_set(

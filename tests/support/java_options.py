@@ -1,9 +1,9 @@
-"""Options of the JVM for tests, whose sessions are short."""
+"""Options of the JVM for tests. Spark's bytecode does not have to be verified in each session."""
 
-# Java's optimizing compiler does not pay off in short sessions. Without it, Java reserves only 48 MB for compiled code.
-# A session of many tests would exceed this, so that Java would discard code and compile it again. Spark's bytecode does
-# not have to be verified in each session.
-JAVA_OPTIONS = (
-    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
-    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
-)
+_OPTIONS = "-XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+
+# For a session of many tests: Spark plans queries most of the time, and Java's optimizing compiler makes that faster.
+LONG_SESSION = f"-XX:ReservedCodeCacheSize=240m {_OPTIONS}"
+
+# For the session of one task, the optimizing compiler does not pay off.
+SHORT_SESSION = f"-XX:TieredStopAtLevel=1 {_OPTIONS}"

@@ -4,6 +4,7 @@ The HEIC files are by pillow-heif's encoder (libheif with x265). `picture.png` i
 """
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -326,6 +327,13 @@ def named_files() -> Mapping[str, list[bytes]]:
         "Git LFS pointer": [b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"],
         "placeholder of iCloud": [b"bplist00\xd3\1\2\3\4\5\x06_\x10\x10NSURLNameKey\x10\x10NSURLFileSizeKey"],
     }
+
+
+def documented_outcomes() -> dict[str, str]:
+    """Return the outcome of each kind of picture, by its row of `docs/images.md`."""
+    text = (REPOSITORY / "docs" / "images.md").read_text()
+    table = text.partition("| Picture | Outcome |")[2].partition("\n\n")[0]
+    return dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE))
 
 
 def samples() -> Mapping[str, list[Sample]]:

@@ -1,7 +1,6 @@
 """What becomes of each kind of picture: the table of pictures in docs/images.md, line by line."""
 
 import io
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,19 +10,21 @@ from PIL import Image
 
 from components.preprocessing.image_validator import ImageValidator
 from components.preprocessing.preprocess import decode
-from tests.support.paths import REPOSITORY
-from tests.support.sample_pictures import PICTURE, RIGHT, Pixels, Sample, encode, exif, samples
+from tests.support.sample_pictures import (
+    PICTURE,
+    RIGHT,
+    Pixels,
+    Sample,
+    documented_outcomes,
+    encode,
+    exif,
+    samples,
+)
 
 ROWS = samples()
 MAXIMUM_PIXELS = 100_000_000
 # Lossy coding changes single pixels at edges more than the mean.
 EDGE = 128
-
-
-def documented() -> dict[str, str]:
-    text = (REPOSITORY / "docs" / "images.md").read_text()
-    table = text.partition("| Picture | Outcome |")[2].partition("\n\n")[0]
-    return dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +41,12 @@ def decoded(content: bytes) -> Pixels:
 
 
 def test_each_picture_of_the_documentation_has_samples() -> None:
-    assert ROWS.keys() == documented().keys()
+    assert ROWS.keys() == documented_outcomes().keys()
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_picture_ends_as_documented_with_the_right_pixels(validator: ImageValidator, row: str) -> None:
-    promised = documented()[row]
+    promised = documented_outcomes()[row]
     for number, sample in enumerate(ROWS[row]):
         reason, picture = validator.picture(sample.content)
         if promised.startswith("quarantine: "):
