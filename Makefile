@@ -51,16 +51,16 @@ load-images: setup ## Build the images for CPUs and load them into the cluster t
 .PHONY: test-cluster
 test-cluster: load-images ## Run the cluster tests in the cluster that KUBECONFIG names
 	@failed=0; \
-	$(BIN)/python -m pytest tests/cluster tests/unit/test_manifests.py -m "not disruptive" \
+	$(BIN)/python -m pytest tests/cluster tests/unit/test_manifests.py -m "not disruptive and not slow" \
 		--numprocesses 2 --no-loadscope-reorder --durations 25 || failed=1; \
-	$(BIN)/python -m pytest tests/cluster -m disruptive --durations 5 || failed=1; \
+	$(BIN)/python -m pytest tests/cluster -m "disruptive and not slow" --durations 5 || failed=1; \
 	exit $$failed
 
 .PHONY: test-slow
-test-slow: setup .venv/services.done ## Run the tests that take long: large files, getting started, Argo, and each step killed 20 times in each window
+test-slow: setup .venv/services.done $(if $(LOAD),load-images) ## Run the tests that take long: large files, getting started, Argo, and each step killed 20 times in each window
 	IMAGE_PIPELINES_TEST_LOAD="$(LOAD)" $(BIN)/python -m pytest tests/slow
 	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_s3.py tests/services/test_kills_with_events.py
-	$(BIN)/python -m pytest tests/local tests/services -m slow --ignore-glob '*/test_kills*'
+	$(BIN)/python -m pytest tests/local tests/services $(if $(LOAD),tests/cluster) -m slow --ignore-glob '*/test_kills*'
 
 .PHONY: lint
 lint: setup ## Check style, types and imports

@@ -33,6 +33,8 @@ from tests.support.task_attempt import KILLED, Outputs, run_all
 from tests.support.training_results import record_result, record_run
 from tests.support.training_set_factory import digits, make_training_set
 
+pytestmark = pytest.mark.slow
+
 RUN, OTHER_RUN = "image-training-first", "image-training-other"
 # A job with this script runs until it is deleted.
 FOREVER = "exec sleep 3600"

@@ -384,6 +384,7 @@ def stopped_operator(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
         scale(1)
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_training_succeeds_although_the_operator_is_stopped_for_a_minute(
     namespace: Namespace, submitted: Callable[..., Any], cluster: client.ApiClient
@@ -461,6 +462,7 @@ def test_each_line_is_printed_once_although_connections_drop(
     assert nothing_is_left(namespace)
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_each_line_is_printed_once_although_the_api_server_restarts(
     namespace: Namespace, submitted: Callable[..., Any], restart_api_server: Callable[[], None]

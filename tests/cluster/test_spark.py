@@ -81,6 +81,7 @@ def test_each_image_is_ingested_once_although_the_api_server_restarts(
     assert not get("-n", runs.namespace, "leases")["items"]
 
 
+@pytest.mark.slow
 def test_each_image_is_ingested_once_although_the_store_is_unavailable_for_30_seconds(
     runs: TaskRuns, spark: SparkSession, s3: S3Server
 ) -> None:

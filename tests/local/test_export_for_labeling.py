@@ -266,6 +266,7 @@ def test_image_with_an_old_prediction_is_exported_only_on_request(lake: Lake, ru
     assert [line["path"] for line in manifest(sent_to, older.batch)] == [path(0), path(1)]
 
 
+@pytest.mark.slow
 def test_rescored_older_image_is_a_candidate_but_no_audit(lake: Lake, run: Export, sent_to: Path) -> None:
     long_ago = NOW - timedelta(days=40)
     insert_images(lake, {path(0): jpeg(0)}, ingested_at=long_ago)

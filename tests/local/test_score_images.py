@@ -345,6 +345,7 @@ def test_version_of_the_same_number_in_another_registry_scores_the_images_again(
     assert {(row["model_version"], row["model_digest"]) for row in rows} == {("1", model.digest) for model in logged[1]}
 
 
+@pytest.mark.slow
 def test_promotion_scores_recent_images_again(lake: Lake, models: Models, run: Callable[..., ScoreResult]) -> None:
     models.promote("1")
     append_images(lake, [("file:/old.jpg", DIGITS[0][0], None)], datetime.now(UTC) - timedelta(days=8))

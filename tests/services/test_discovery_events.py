@@ -150,6 +150,7 @@ def test_messages_are_deleted_only_after_the_commit(listed_lake: Lake, landing: 
     assert landing.waiting() == 0
 
 
+@pytest.mark.slow
 def test_duplicates_reordered_and_late_messages_are_harmless(listed_lake: Lake, landing: Landing) -> None:
     events = [landing.event(landing.bucket, f"landing/{name}.jpg") for name in "abc"]
     for name in "ab":

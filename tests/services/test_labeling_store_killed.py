@@ -170,6 +170,7 @@ class _KilledAfterListing(sources.Source):
         self.restarts[-1].start()
 
 
+@pytest.mark.slow
 def test_import_survives_restarts_of_the_store_exactly_once(lake: Lake, store: Store, tmp_path: Path) -> None:
     numbers = range(EXPORTS * ANNOTATIONS_PER_EXPORT)
     insert_images(lake, {path(number): jpeg(number) for number in numbers})
