@@ -199,6 +199,7 @@ def stop_before(commit: int) -> Callable[[], None]:
     return check
 
 
+@pytest.mark.slow
 def test_a_migration_stopped_before_each_commit_goes_on(spark: SparkSession, tmp_path: Path, migrated: Lake) -> None:
     lake = Lake(spark, str(unpack_lake_of_0_1_0(tmp_path).lake))
     left = []

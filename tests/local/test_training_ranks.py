@@ -145,7 +145,7 @@ def tensor_digests(images: list[LabeledImage]) -> Counter[str]:
     return Counter(hashlib.sha256(tensor.tobytes()).hexdigest() for tensor in tensors)
 
 
-@pytest.mark.parametrize("training", ["two_ranks", "three_ranks"])
+@pytest.mark.parametrize("training", ["two_ranks", pytest.param("three_ranks", marks=pytest.mark.slow)])
 def test_each_image_is_trained_on_once_per_epoch_for_any_number_of_ranks(
     training: str, request: pytest.FixtureRequest
 ) -> None:
@@ -170,7 +170,7 @@ def test_each_image_is_trained_on_once_per_epoch_for_any_number_of_ranks(
     assert {(epoch.images, epoch.val_images) for epoch in result.history} == {(503, 101)}
 
 
-@pytest.mark.parametrize("training", ["two_ranks", "three_ranks"])
+@pytest.mark.parametrize("training", ["two_ranks", pytest.param("three_ranks", marks=pytest.mark.slow)])
 def test_weights_of_all_ranks_are_equal_at_the_end(training: str, request: pytest.FixtureRequest) -> None:
     training_request, result = request.getfixturevalue(training)
     assert len(result.weights_digests) == training_request.ranks
@@ -278,6 +278,7 @@ def test_complete_timeline_of_horovod_is_logged_on_request(
     assert {"NEGOTIATE_ALLREDUCE", "ALLREDUCE"} <= {event.get("name") for event in json.loads(Path(file).read_text())}
 
 
+@pytest.mark.slow
 def test_ranks_stop_at_the_same_epoch_without_improvement(
     root: Path, digit_set: TrainingSet, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -382,6 +383,7 @@ def test_features_of_xception_are_computed_once(root: Path) -> None:
     assert second.history[0].images == 5
 
 
+@pytest.mark.slow
 def test_whole_xception_trains_for_a_step_with_random_weights(whole_xception: dict[str, Any]) -> None:
     step = whole_xception["step"]
     assert step["parameters"] == 20_861_480, "the number that Keras documents for Xception without its top"
@@ -391,11 +393,13 @@ def test_whole_xception_trains_for_a_step_with_random_weights(whole_xception: di
     assert exit_ > 0
 
 
+@pytest.mark.slow
 def test_weights_are_loaded_from_a_file(whole_xception: dict[str, Any]) -> None:
     files = whole_xception["files"]
     assert files["loaded"] == files["saved"] != files["random"]
 
 
+@pytest.mark.slow
 def test_file_of_other_weights_raises_error(whole_xception: dict[str, Any]) -> None:
     errors = whole_xception["files"]["errors"]
     for name in ("head.h5", "head.weights.h5", "text"):
@@ -405,6 +409,7 @@ def test_file_of_other_weights_raises_error(whole_xception: dict[str, Any]) -> N
         )
 
 
+@pytest.mark.slow
 def test_failed_download_raises_error_with_the_command_for_a_local_file(whole_xception: dict[str, Any]) -> None:
     message = r"weights: 'imagenet' could not be downloaded \(.+\)\. .*`image-pipelines weights put FILE`"
     assert re.match(message, whole_xception["imagenet"])

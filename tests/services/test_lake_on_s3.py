@@ -117,6 +117,7 @@ def annotate(exported: ExportResult, files: Files) -> None:
     files.write_text(f"{ROOT}/annotations/from people.csv", text.getvalue())
 
 
+@pytest.mark.slow
 def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
     stored = query(loop.lake, "SELECT path, source_sha256 FROM images WHERE reason IS NULL").rows
     refused = query(loop.lake, "SELECT path FROM quarantine").rows
@@ -127,6 +128,7 @@ def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
     assert (loop.labeled.found, loop.arriving.found) == (len(LABELED), len(UNLABELED) + len(BAD))
 
 
+@pytest.mark.slow
 def test_second_run_finds_nothing_new(loop: Loop) -> None:
     assert ingest(loop.settings, f"{ROOT}/arriving", labeled=False).found == 0
     assert score(loop.settings).scored == 0
@@ -135,6 +137,7 @@ def test_second_run_finds_nothing_new(loop: Loop) -> None:
     assert last.found == 0
 
 
+@pytest.mark.slow
 def test_two_ranks_train_on_each_image_and_write_a_checkpoint(loop: Loop) -> None:
     request, result = loop.trained
     assert loop.training_set.uri.startswith(f"{ROOT}/lake/training_sets/")
@@ -143,6 +146,7 @@ def test_two_ranks_train_on_each_image_and_write_a_checkpoint(loop: Loop) -> Non
     assert {"epoch-00001.npz", "result.json"} <= set(loop.lake.files.list_names(request.run_directory))
 
 
+@pytest.mark.slow
 def test_finished_training_is_not_repeated(loop: Loop) -> None:
     class NoLauncher:
         def launch(self, request_uri: str, ranks: int) -> None:
@@ -155,10 +159,12 @@ def test_finished_training_is_not_repeated(loop: Loop) -> None:
     assert train(loop.settings, loop.training_set.uri, NoLauncher(), **parameters) == loop.trained
 
 
+@pytest.mark.slow
 def test_model_is_evaluated_on_all_test_images(loop: Loop) -> None:
     assert loop.evaluated.challenger.total == loop.training_set.counts[SplitName.TEST]
 
 
+@pytest.mark.slow
 def test_scored_images_are_exported_and_their_labels_imported(loop: Loop) -> None:
     assert loop.scored.scored == len(UNLABELED)
     sent = {line["path"]: line["file"] for line in manifest(loop.exported, loop.lake.files)}
@@ -169,6 +175,7 @@ def test_scored_images_are_exported_and_their_labels_imported(loop: Loop) -> Non
     assert loop.imported.rejected == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -187,6 +194,7 @@ def test_misconfigured_store_raises_one_sentence(
         ingest(Settings.load(), f"{ROOT}/labeled")
 
 
+@pytest.mark.slow
 def test_read_only_lake_is_named(loop: Loop, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     before = loop.lake.version(IMAGES)
     monkeypatch.setenv("IMAGE_PIPELINES_S3_ACCESS_KEY", s3.reader_access_key)
@@ -220,6 +228,7 @@ def test_concurrent_writers_of_one_table_lose_no_commit(loop: Loop) -> None:
     assert loop.lake.version(CLASSES) == before + 2 * COMMITS
 
 
+@pytest.mark.slow
 def test_spark_configuration_shows_no_keys(loop: Loop, s3: S3Server) -> None:
     spark = loop.lake.spark
     shown = str(spark.sparkContext.getConf().getAll()) + str(spark.conf.getAll)
