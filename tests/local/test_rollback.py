@@ -204,6 +204,7 @@ def test_models_with_different_names_score_one_lake_independently(lake: Lake, re
     assert (score(lake, first), score(lake, second)) == (0, 0)
 
 
+@pytest.mark.slow
 def test_second_run_of_one_succession_does_not_search_the_lake(lake: Lake, register: Register) -> None:
     registry = register()
     replace_champion(registry, "1")
