@@ -18,10 +18,7 @@ FILE_SECONDS = {
     "tests/services/test_store_outages.py": 120,
     "tests/local/test_migration.py": 120,
     "tests/local/test_discovery.py": 120,
-    "tests/services/test_lake_on_s3.py": 110,
     "tests/local/test_kills.py": 110,
-    "tests/services/test_labeling_store_killed.py": 100,
-    "tests/cluster/test_lost_submitter.py": 100,
 }
 
 _UNNAMED_SECONDS = 30
