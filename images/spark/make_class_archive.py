@@ -43,6 +43,7 @@ def load_classes() -> None:
     with TemporaryDirectory() as folder:
         sample = make_digits(Path(folder, "sample"))
         settings = Settings.load(lake=f"{folder}/lake", spark_master="local[2]")
+        # As labeled images: only such an ingest creates its lake. The few images of this folder suffice.
         ingest(settings, str(sample.unlabeled_folder))
     print("progress: writing the archive", flush=True)
 
