@@ -456,6 +456,7 @@ def test_invalid_annotations_are_rejected_and_the_others_imported(
     assert len(result.rejected) == len(bad)
 
 
+@pytest.mark.slow
 def test_conflicting_annotations_are_reported_and_give_no_label(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:

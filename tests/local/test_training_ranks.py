@@ -313,6 +313,7 @@ def test_finished_training_is_not_run_again(root: Path, two_ranks: Trained, digi
     assert again == two_ranks
 
 
+@pytest.mark.slow
 def test_retry_after_a_killed_rank_ends_like_an_uninterrupted_training(
     root: Path, two_ranks: Trained, digit_set: TrainingSet
 ) -> None:
