@@ -52,6 +52,17 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         return "executors" if file in _EXECUTOR_TESTS else file
 
 
+# A fixture may run ten tasks. Each starts a pod, and most start Spark: on a slow and busy machine, in a minute each.
+_TIMEOUT_SECONDS = 2400
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the cluster's tests a longer time limit."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
     """Return the scheduler that replaces that of `--dist`."""
     return _Scheduling(config, log)

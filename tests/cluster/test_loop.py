@@ -21,9 +21,6 @@ from tests.cluster.task_runs import RANK_SIZE, Ended, TaskRuns
 from tests.support.kubectl import get, kubectl
 from tests.support.training_set_factory import digits
 
-# One fixture runs ten tasks. Each starts a pod, and most start Spark.
-pytestmark = pytest.mark.timeout(2400)
-
 # Enough images for a first model that the gate accepts over the most frequent class.
 DIGITS = digits(320)
 LABELED, UNLABELED = DIGITS[:300], DIGITS[300:]
