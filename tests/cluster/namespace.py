@@ -11,6 +11,8 @@ from components.cluster.pod import POD_ENVIRONMENT_PREFIX
 
 _LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
 _WAIT_SECONDS = 120
+# Each poll costs this process, the API server and a kubelet time that pods need.
+_POLL_SECONDS = 0.5
 
 Found = TypeVar("Found")
 
@@ -99,5 +101,5 @@ def eventually(find: Callable[[], Found], seconds: float = _WAIT_SECONDS) -> Fou
     end = time.monotonic() + seconds
     while not (found := find()):
         assert time.monotonic() < end, f"no result within {seconds:g} s"
-        time.sleep(0.2)
+        time.sleep(_POLL_SECONDS)
     return found

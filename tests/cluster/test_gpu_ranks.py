@@ -22,6 +22,8 @@ from tests.cluster.store import BUCKET, land_training_set
 from tests.support.servers import S3Server
 from tests.support.training_set_factory import digits
 
+pytestmark = pytest.mark.slow
+
 LAKE = f"s3a://{BUCKET}/gpu-ranks"
 DEADLINES = Deadlines(created=120, scheduled=120, running=300, finished=600)
 

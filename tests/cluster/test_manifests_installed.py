@@ -27,6 +27,8 @@ from tests.support.saved_model_factory import constant_classifier, log_classifie
 from tests.support.servers import S3Server
 from tests.support.training_set_factory import digits
 
+pytestmark = pytest.mark.slow
+
 _SERVER = "image-pipelines-mlflow"
 # Not the overlay's folder, which contains data of other tests.
 _FOLDER = "installed"
@@ -195,7 +197,6 @@ def test_trainer_image_is_pulled_to_all_gpu_nodes_and_no_others(team: str) -> No
     assert {pod["spec"]["nodeName"] for pod in pods} == gpu_nodes
 
 
-@pytest.mark.slow
 def test_streams_ingest_and_score_new_images_and_release_their_locks(team: str, store: Store) -> None:
     with mlflow_of(team) as url:
         model = log_classifier(url, None, constant_classifier((3, 5, 7), 5))

@@ -21,6 +21,9 @@ from tests.support.kubectl import get
 from tests.support.servers import S3Server
 from tests.support.training_set_factory import digits
 
+# tests/cluster/test_loop.py has drivers and executors without failures.
+pytestmark = pytest.mark.slow
+
 DIGITS = digits(40)
 # Two drivers at a time have room for one executor each.
 ONE_EXECUTOR = {"IMAGE_PIPELINES_SPARK_MINIMUM_EXECUTORS": "1", "IMAGE_PIPELINES_SPARK_MAXIMUM_EXECUTORS": "1"}
@@ -45,7 +48,6 @@ def test_executors_end_with_a_deleted_driver_and_the_next_attempt_ingests_each_i
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
 
 
-@pytest.mark.slow
 def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
     runs: TaskRuns, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -65,7 +67,6 @@ def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
     assert paths(Lake(spark, lake), IMAGES) == Counter([*landed[0], *landed[1]])
 
 
-@pytest.mark.slow
 @pytest.mark.disruptive
 def test_each_image_is_ingested_once_although_the_api_server_restarts(
     runs: TaskRuns, spark: SparkSession, restart_api_server: Callable[[], None]
@@ -83,7 +84,6 @@ def test_each_image_is_ingested_once_although_the_api_server_restarts(
     assert not get("-n", runs.namespace, "leases")["items"]
 
 
-@pytest.mark.slow
 def test_each_image_is_ingested_once_although_the_store_is_unavailable_for_30_seconds(
     runs: TaskRuns, spark: SparkSession, s3: S3Server
 ) -> None:

@@ -26,6 +26,9 @@ from tests.support.kubectl import get
 from tests.support.servers import S3Server
 from tests.support.training_set_factory import digits
 
+# Three trainings. tests/cluster/test_mpijob.py has the faults of single jobs.
+pytestmark = pytest.mark.slow
+
 LAKE = f"s3a://{BUCKET}/interrupted"
 EPOCHS = 150
 PARAMETERS: dict[str, Any] = {

@@ -42,7 +42,15 @@ def test_each_example_in_sql_has_a_result(example: Block, spark: SparkSession, f
     assert list(rows)
 
 
-@pytest.mark.parametrize("example", examples("sh"), ids=str)
+@pytest.mark.parametrize(
+    "example",
+    [
+        # Each command starts Spark.
+        pytest.param(each, marks=pytest.mark.slow if each.text.count("image-pipelines ") > 1 else ())
+        for each in examples("sh")
+    ],
+    ids=str,
+)
 def test_each_command_on_a_lake_runs(example: Block, filled_lake: Path, tmp_path: Path) -> None:
     environment = {
         **os.environ,
