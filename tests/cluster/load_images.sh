@@ -27,7 +27,9 @@ for image in spark trainer; do
     name=image-pipelines/$image-python:$version
     [[ $image != trainer ]] || name+=-$DEVICE
     echo "Building $name (some minutes the first time)"
+    start=$SECONDS
     images/build.sh "$image" >"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2 && exit 1; }
+    echo "built in $((SECONDS - start)) s" && start=$SECONDS
     if docker info >/dev/null 2>&1; then
         docker save --output "$work/archive.tar" "$name"
     else
@@ -35,6 +37,7 @@ for image in spark trainer; do
         buildah push --quiet "$name" "docker-archive:$work/archive.tar:docker.io/$name"
     fi
     "$@" "$work/archive.tar"
+    echo "loaded in $((SECONDS - start)) s"
     rm "$work/archive.tar"
     write_record "$image" "$hash"
 done
