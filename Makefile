@@ -47,14 +47,10 @@ images: ## Build the container images, with docker or buildah; DEVICE=cpu or gpu
 load-images: setup ## Build the images for CPUs and load them into the cluster that KUBECONFIG names
 	$(if $(LOAD),tests/cluster/load_images.sh $(LOAD))
 
-# A test that stops what all of them share, e.g. the API server, runs alone.
+# In one process: on two cores, the pods of two tests starve the API server.
 .PHONY: test-cluster
 test-cluster: load-images ## Run the cluster tests in the cluster that KUBECONFIG names
-	@failed=0; \
-	$(BIN)/python -m pytest tests/cluster tests/unit/test_manifests.py -m "not disruptive and not slow" \
-		--numprocesses 2 --no-loadscope-reorder --durations 25 || failed=1; \
-	$(BIN)/python -m pytest tests/cluster -m "disruptive and not slow" --durations 5 || failed=1; \
-	exit $$failed
+	$(BIN)/python -m pytest tests/cluster tests/unit/test_manifests.py -m "not slow" --durations 25
 
 .PHONY: test-slow
 test-slow: setup .venv/services.done $(if $(LOAD),load-images) ## Run the tests that take long: large files, getting started, Argo, and each step killed 20 times in each window

@@ -12,8 +12,6 @@ import pytest
 import yaml
 from kubernetes import client
 from pyspark.sql import SparkSession
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from components.cluster.api import api_client
 from components.container_images import ContainerImages
@@ -40,18 +38,6 @@ _EXECUTORS = {
 }
 
 
-# The CPU node has no room for the executors of two tests.
-_EXECUTOR_TESTS = {"test_loop.py", "test_manifests_installed.py", "test_spark.py"}
-
-
-class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Keeps the tests of a file in one worker, and so all tests that start executors."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = Path(nodeid.partition("::")[0]).name
-        return "executors" if file in _EXECUTOR_TESTS else file
-
-
 # A fixture may run ten tasks. Each starts a pod, and most start Spark: on a slow and busy machine, in a minute each.
 _TIMEOUT_SECONDS = 2400
 
@@ -61,11 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS))
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
-    """Return the scheduler that replaces that of `--dist`."""
-    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

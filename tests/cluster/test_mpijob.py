@@ -385,7 +385,6 @@ def stopped_operator(cluster: client.ApiClient) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.slow
-@pytest.mark.disruptive
 def test_training_succeeds_although_the_operator_is_stopped_for_a_minute(
     namespace: Namespace, submitted: Callable[..., Any], cluster: client.ApiClient
 ) -> None:
@@ -403,7 +402,6 @@ def test_training_succeeds_although_the_operator_is_stopped_for_a_minute(
     assert nothing_is_left(namespace)
 
 
-@pytest.mark.disruptive
 def test_stopped_operator_raises_error(
     namespace: Namespace, launch: Callable[..., None], cluster: client.ApiClient
 ) -> None:
@@ -463,7 +461,6 @@ def test_each_line_is_printed_once_although_connections_drop(
 
 
 @pytest.mark.slow
-@pytest.mark.disruptive
 def test_each_line_is_printed_once_although_the_api_server_restarts(
     namespace: Namespace, submitted: Callable[..., Any], restart_api_server: Callable[[], None]
 ) -> None:

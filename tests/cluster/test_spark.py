@@ -67,7 +67,6 @@ def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
     assert paths(Lake(spark, lake), IMAGES) == Counter([*landed[0], *landed[1]])
 
 
-@pytest.mark.disruptive
 def test_each_image_is_ingested_once_although_the_api_server_restarts(
     runs: TaskRuns, spark: SparkSession, restart_api_server: Callable[[], None]
 ) -> None:

@@ -5,13 +5,9 @@ Only the order matters. Files that are not listed come next, and unit tests come
 
 FILE_SECONDS = {
     "tests/local/test_pipelines.py": 455,
-    "tests/cluster/test_loop.py": 400,
     "tests/local/test_training_ranks.py": 250,
     "tests/local/test_import_labels.py": 240,
-    "tests/cluster/test_mpijob.py": 240,
     "tests/local/test_rollback.py": 200,
-    "tests/cluster/test_spark.py": 200,
-    "tests/cluster/test_training_faults.py": 150,
     "tests/local/test_export_for_labeling.py": 150,
     "tests/local/test_score_images.py": 120,
     "tests/local/test_ingest_images.py": 120,
