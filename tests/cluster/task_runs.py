@@ -14,7 +14,10 @@ from tests.support.task_pod import MAIN, CompiledTask
 
 T = TypeVar("T")
 
-_TASK_SECONDS = 600
+# For drivers that run beside another one, and for those whose executors do not matter: a second one takes as long to
+# start as the work takes.
+ONE_EXECUTOR = {"IMAGE_PIPELINES_SPARK_MINIMUM_EXECUTORS": "1", "IMAGE_PIPELINES_SPARK_MAXIMUM_EXECUTORS": "1"}
+_TASK_SECONDS = 1200
 _LOG_LINES = 300
 
 # The test cluster's nodes are small, so tasks request less than in the compiled pipelines. Their limits are the same.
@@ -98,9 +101,16 @@ class TaskRuns:
         returned = json.loads(container.state.terminated.message or "{}")
         return Ended(pod, ended.spec.node_name, returned.get("parameterValues", {}))
 
-    def run(self, pipeline: str, task: str, before: Mapping[str, Ended] | None = None, **parameters: Any) -> Ended:
+    def run(
+        self,
+        pipeline: str,
+        task: str,
+        before: Mapping[str, Ended] | None = None,
+        settings: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> Ended:
         """Run a task of a compiled pipeline to its end; see `start` and `wait`."""
-        return self.wait(self.start(pipeline, task, before, **parameters))
+        return self.wait(self.start(pipeline, task, before, settings, **parameters))
 
     def while_running(self, pod: str, find: Callable[[], T]) -> T:
         """Call a function while a task runs until it returns a true value, and return that value.

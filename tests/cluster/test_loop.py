@@ -17,7 +17,7 @@ from components.container_images import ContainerImages
 from components.lake import Lake
 from components.lake.tables import IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS
 from tests.cluster.store import ROOT, land, paths, store_files
-from tests.cluster.task_runs import RANK_SIZE, Ended, TaskRuns
+from tests.cluster.task_runs import ONE_EXECUTOR, RANK_SIZE, Ended, TaskRuns
 from tests.support.kubectl import get, kubectl
 from tests.support.training_set_factory import digits
 
@@ -70,18 +70,18 @@ def loop(runs: TaskRuns, spark: SparkSession) -> Loop:
     driver = runs.start("training", "ingest-images")
     executors = runs.while_running(driver, lambda: both(runs.executors(driver)))
     training["ingest-images"] = runs.wait(driver)
-    training["build-training-set"] = runs.run("training", "build-training-set", training)
+    training["build-training-set"] = runs.run("training", "build-training-set", training, ONE_EXECUTOR)
     submitter = runs.start("training", "train-classifier", training, **TRAINING)
     workers = runs.while_running(submitter, lambda: both(runs.pods("training.kubeflow.org/job-role=worker")))
     training["train-classifier"] = runs.wait(submitter)
     for name in ("evaluate-classifier", "register-model"):
         training[name] = runs.run("training", name, training)
-    scoring = {"ingest-images": runs.run("scoring", "ingest-images")}
-    scoring["score-images"] = runs.run("scoring", "score-images", scoring)
-    scoring["export-for-labeling"] = runs.run("scoring", "export-for-labeling", scoring, **EVERY_IMAGE)
+    scoring = {"ingest-images": runs.run("scoring", "ingest-images", settings=ONE_EXECUTOR)}
+    scoring["score-images"] = runs.run("scoring", "score-images", scoring, ONE_EXECUTOR)
+    scoring["export-for-labeling"] = runs.run("scoring", "export-for-labeling", scoring, ONE_EXECUTOR, **EVERY_IMAGE)
     truth = [f"{uri},{label}" for uri, (_, label) in zip(unlabeled, UNLABELED, strict=True)]
     store_files().write_text(f"{ROOT}/answers/people.csv", "\n".join(["path,label", *truth]))
-    import_labels = runs.run("labeling", "import-labels")
+    import_labels = runs.run("labeling", "import-labels", settings=ONE_EXECUTOR)
     notification = runs.log(runs.run("scoring", "notify").pod)
     return Loop(labeled, unlabeled, training, scoring, import_labels, notification, executors, workers)
 

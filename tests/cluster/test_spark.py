@@ -15,7 +15,7 @@ from components.lake import Lake
 from components.lake.tables import IMAGES
 from tests.cluster.namespace import eventually
 from tests.cluster.store import ROOT, land, paths, store_files
-from tests.cluster.task_runs import TaskFailed, TaskRuns
+from tests.cluster.task_runs import ONE_EXECUTOR, TaskFailed, TaskRuns
 from tests.support.dropping_proxy import DroppingProxy
 from tests.support.kubectl import get
 from tests.support.servers import S3Server
@@ -25,8 +25,6 @@ from tests.support.training_set_factory import digits
 pytestmark = pytest.mark.slow
 
 DIGITS = digits(40)
-# Two drivers at a time have room for one executor each.
-ONE_EXECUTOR = {"IMAGE_PIPELINES_SPARK_MINIMUM_EXECUTORS": "1", "IMAGE_PIPELINES_SPARK_MAXIMUM_EXECUTORS": "1"}
 
 
 def running(pods: list[client.V1Pod]) -> list[client.V1Pod]:
