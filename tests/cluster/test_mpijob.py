@@ -440,6 +440,7 @@ def test_operator_rejects_the_jobs_that_validation_rejects(
     assert not namespace.pods()
 
 
+@pytest.mark.slow
 def test_each_line_is_printed_once_although_connections_drop(
     namespace: Namespace, submitted: Callable[..., Any], tmp_path: Path
 ) -> None:
