@@ -131,6 +131,8 @@ class Worker:
         if warning and hvd.rank() == 0:
             print(f"warning: {warning}", flush=True)
         with self._tracking(resumed) as tracking:
+            if tracking is not None and resumed:
+                tracking.log_missing(checkpoint.progress.history)
             recorder = self._fit(model, state, feeds, checkpoint, tracking)
             model.set_weights(recorder.best_weights)
             digests = hvd.allgather_object(weights_digest(model))
@@ -224,16 +226,17 @@ class Worker:
         callbacks: list[keras.callbacks.Callback] = [AverageOverRanks(), SameWeights(), recorder]
         if tracking is not None:
 
-            def report_and_save() -> None:
+            def save_and_report() -> None:
                 latest = progress.history[-1]
                 _print_epoch(latest, request.epochs)
-                tracking.log_epoch(latest)
+                # The checkpoint comes first, so that an outage of MLflow never costs the epoch.
                 latest_checkpoint = Checkpoint(progress, state.values(), recorder.best_weights)
                 latest_checkpoint.write(request.run_directory, self._files)
+                tracking.log_epoch(latest)
                 if self._heartbeat is not None:
                     self._heartbeat.check()
 
-            callbacks += [AfterEpoch(report_and_save), *tracking.callbacks()]
+            callbacks += [AfterEpoch(save_and_report), *tracking.callbacks()]
         if not progress.finished and progress.epochs < request.epochs:
             model.fit(
                 feeds.training(progress.epochs),
