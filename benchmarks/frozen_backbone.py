@@ -16,6 +16,8 @@ from components.training_set.manifest import SplitName
 _SIZES = ((71, 256, 64), (299, 32, 16))
 _ROUNDS = 2
 _BATCH = 8
+# Number of rows in a row group.
+_ROWS = 32
 # Rounding differs, because the contenders evaluate the backbone on different batches.
 _MAXIMUM_LOSS_RATIO = 1.001
 
@@ -27,7 +29,7 @@ def measure(bench: Bench) -> Iterable[Row]:
         members = make_training_set(
             bench.folder / f"frozen-{side}",
             {SplitName.TRAIN: images[:train], SplitName.VALIDATION: images[train:]},
-            files=2,
+            rows=_ROWS,
         )
         losses: dict[str, list[float]] = {}
         run = bench.trainer_contenders("frozen_backbone", training_set=members.uri, size=side, batch=_BATCH)

@@ -34,7 +34,7 @@ LABELS = sorted({label for _, label in TRAIN})
 
 @pytest.fixture(scope="module")
 def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TRAIN: TRAIN, SplitName.TEST: TEST}, files=3)
+    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TRAIN: TRAIN, SplitName.TEST: TEST}, segments=3)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_evaluation_logs_test_accuracy_to_the_models_mlflow_run(
 def test_training_set_without_test_images_raises_error(
     registry: ModelRegistry, good: LoggedModel, tmp_path: Path
 ) -> None:
-    empty = make_training_set(tmp_path, {SplitName.TRAIN: TRAIN[:2]}, files=1)
+    empty = make_training_set(tmp_path, {SplitName.TRAIN: TRAIN[:2]})
 
     with pytest.raises(InputError, match=r"^training_set: '.*' has no test images"):
         run(registry, good, empty)

@@ -28,7 +28,7 @@ from tests.support.training_set_factory import digits, make_training_set
 def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     images = digits(8)
     split = {SplitName.TRAIN: images[:4], SplitName.VALIDATION: images[4:]}
-    return make_training_set(tmp_path_factory.mktemp("digits"), split, files=2)
+    return make_training_set(tmp_path_factory.mktemp("digits"), split, segments=2)
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_failure_of_a_rank_raises_its_error(
 ) -> None:
     images = digits(4)
     split = {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}
-    training_set = make_training_set(tmp_path / "set", split, files=1)
+    training_set = make_training_set(tmp_path / "set", split)
     settings = Settings.load(lake=str(tmp_path), mlflow_tracking_uri=make_tracking(tmp_path), experiment="outages")
     failure = {"kind": kind, "message": "weights: no file.", "rank": 1, "transient": transient}
 

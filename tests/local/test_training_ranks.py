@@ -60,7 +60,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def digit_set(root: Path) -> TrainingSet:
-    return make_training_set(root / "digits", SPLIT, files=5)
+    return make_training_set(root / "digits", SPLIT, segments=5)
 
 
 def settings_for(root: Path, lake: str) -> Settings:
@@ -361,7 +361,7 @@ def test_loss_of_nan_raises_error_with_its_fix(root: Path, digit_set: TrainingSe
 def test_features_of_xception_are_computed_once(root: Path) -> None:
     images = photographs(7)
     training_set = make_training_set(
-        root / "photographs", {SplitName.TRAIN: images[:5], SplitName.VALIDATION: images[5:]}, files=2
+        root / "photographs", {SplitName.TRAIN: images[:5], SplitName.VALIDATION: images[5:]}, segments=2
     )
     values: dict[str, Any] = {"weights": "none", "image_size": 71, "batch_size": 2, "epochs": 1, "learning_rate": 0.001}
     settings = settings_for(root, "xception")
@@ -424,7 +424,7 @@ def test_imagenet_weights_in_the_lake_replace_the_download(
     stored = put(root / "whole" / "xception.h5", uri.normalize(settings.lake, "lake"), "imagenet", Files())
     images = photographs(4)
     training_set = make_training_set(
-        root / "few-photographs", {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}, files=2
+        root / "few-photographs", {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}, segments=2
     )
 
     training_request, result = train(settings, training_set.uri, image_size=71, epochs=1, ranks=2)

@@ -47,7 +47,7 @@ def test_scoring_waits_for_an_absent_server_and_gets_the_champion(tmp_path: Path
 def test_training_waits_a_minute_for_an_absent_server_and_keeps_every_epoch(tmp_path: Path) -> None:
     images, epochs = digits(12), 200
     parts = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
-    training_set = make_training_set(tmp_path / "set", parts, files=1)
+    training_set = make_training_set(tmp_path / "set", parts)
     with ExitStack() as servers, ThreadPoolExecutor(1) as pool:
         url = servers.enter_context(running_mlflow(tmp_path))
         settings = Settings.load(

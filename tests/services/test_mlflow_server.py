@@ -47,7 +47,7 @@ _MODELS = "models:/"
 
 @pytest.fixture(scope="module")
 def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(40)}, files=1)
+    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(40)})
 
 
 @pytest.fixture(scope="module")
