@@ -34,7 +34,7 @@ from components.train_classifier.request import (
     run_key,
 )
 from components.train_classifier.weights import lake_weights_uri
-from components.training_set.manifest import SplitName, TrainingSet
+from components.training_set.manifest import TrainingSet
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,6 @@ def train(
     resolved = _with_lake_weights(TrainingRequest.make(files, **values, run_directory=root), root, files)
     key = run_key(manifest.id, resolved)
     request = resolved.model_copy(update={"run_directory": uri.join(root, RUNS_FOLDER, key)})
-    _check_files(manifest, request.ranks)
     request_uri = uri.join(request.run_directory, REQUEST_FILE)
     with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock) as check_lock:
 
@@ -105,17 +104,6 @@ def _with_lake_weights(request: TrainingRequest, lake: str, files: Files) -> Tra
     """Return the request with ImageNet weights from the lake, if the lake has them."""
     weights = lake_weights_uri(lake, request.backbone.value, request.weights)
     return request.with_weights_of(weights, files) if request.weights == IMAGENET and files.exists(weights) else request
-
-
-def _check_files(training_set: TrainingSet, ranks: int) -> None:
-    """Raise an error if a split has fewer files than ranks: each rank needs a file."""
-    for split in (SplitName.TRAIN, SplitName.VALIDATION):
-        count = len(training_set.files[split])
-        if count < ranks:
-            raise InputError(
-                f"ranks: {ranks} exceeds the {count} {split.value} files of '{training_set.uri}'. Use at most {count},"
-                " or build the training set again with more files or more images."
-            )
 
 
 def _read_finished(request: TrainingRequest, clean_up: Callable[[], bool], files: Files) -> TrainingResult | None:

@@ -347,9 +347,30 @@ def test_wrong_number_of_processes_raises_error_before_training(root: Path, digi
     assert {file.name for file in folder.iterdir()} == {"request.json", "failure.json", "heartbeat", "job.yaml"}
 
 
-def test_more_ranks_than_files_raise_error(root: Path, digit_set: TrainingSet) -> None:
-    with pytest.raises(InputError, match=r"^ranks: 6 exceeds the 5 train files"):
-        train(settings_for(root, "many"), digit_set.uri, **PARAMETERS, ranks=6)
+@pytest.mark.slow
+def test_more_ranks_than_row_groups_train_on_each_image_once(root: Path) -> None:
+    split = {SplitName.TRAIN: IMAGES[:40], SplitName.VALIDATION: IMAGES[40:43]}
+    training_set = make_training_set(root / "two-row-groups", split, rows=20)
+
+    training_request, result = train_recorded(root, "five", training_set, ranks=5, epochs=1, batch_size=4)
+
+    for name, members in split.items():
+        rows = [row for batches in recorded_batches(training_request, name) for batch in batches for row in batch]
+        assert Counter(digest for digest, weight in rows if weight == 1) == tensor_digests(members)
+    assert len(set(result.weights_digests)) == 1
+
+
+@pytest.mark.slow
+def test_segments_of_a_training_set_do_not_matter(root: Path) -> None:
+    accuracies = []
+    for segments, rows in ((1, 128), (25, 8)):
+        training_set = make_training_set(root / f"segments-{segments}", SPLIT, segments=segments, rows=rows)
+        _, result = train(settings_for(root, "segments"), training_set.uri, **PARAMETERS)
+        accuracies.append(result.history[-1].val_accuracy)
+
+    # Row groups determine the order of the images, so the weights differ like those of two seeds.
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.05)
+    assert min(accuracies) > 0.7
 
 
 def test_loss_of_nan_raises_error_with_its_fix(root: Path, digit_set: TrainingSet) -> None:
@@ -435,7 +456,7 @@ def test_imagenet_weights_in_the_lake_replace_the_download(
     # Both ranks have the weights, because the cache's key contains a digest of the backbone's variables. The key must
     # not change, so that features of earlier trainings stay valid.
     assert result.features_computed == 4
-    key = training_set.id, whole_xception["files"]["saved"], PREPROCESSING_VERSION, 71
+    key = whole_xception["files"]["saved"], PREPROCESSING_VERSION, 71, "float32"
     folders = {folder.name for folder in (root / "named-weights" / "features").iterdir()}
     assert folders == {hashlib.sha256(repr(key).encode()).hexdigest()[:16]}
 

@@ -78,7 +78,7 @@ def test_outage_of_the_server_after_an_epoch_does_not_cost_the_epoch(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     images, epochs = digits(12), 200
     split = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
-    training_set = make_training_set(tmp_path / "set", split, files=1)
+    training_set = make_training_set(tmp_path / "set", split)
     parameters: dict[str, Any] = {"backbone": "small", "image_size": 16, "batch_size": 8, "patience": 0}
     with ExitStack() as servers, ThreadPoolExecutor(1) as pool:
         url = servers.enter_context(running_mlflow(tmp_path))

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,10 +32,12 @@ from components.train_classifier.rank.backbones import build_backbone, build_hea
 from components.train_classifier.rank.callbacks import AfterEpoch, AverageOverRanks, ProgressRecorder
 from components.train_classifier.rank.checkpoint import Checkpoint
 from components.train_classifier.rank.export import ExportedClassifier
-from components.train_classifier.rank.features import FeatureFeed, FeatureSource, features_folder
-from components.train_classifier.rank.feed import ImageFeed, Shard
+from components.train_classifier.rank.feature_files import features_folder
+from components.train_classifier.rank.features import FeatureFeed, FeatureSource
+from components.train_classifier.rank.feed import ImageFeed
 from components.train_classifier.rank.gpus import Gpu, RankDevices, arithmetic, assigned_gpus, check_gpus, read_driver
 from components.train_classifier.rank.same_weights import SameWeights
+from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.state import TrainingState, WarmUp
 from components.train_classifier.rank.steps import Feeds
 from components.train_classifier.request import (
@@ -134,6 +137,7 @@ class Worker:
             if tracking is not None and resumed:
                 tracking.log_missing(checkpoint.progress.history)
             recorder = self._fit(model, state, feeds, checkpoint, tracking)
+            feeds.close()
             model.set_weights(recorder.best_weights)
             digests = hvd.allgather_object(weights_digest(model))
             computed_by_all_ranks = sum(hvd.allgather_object(computed))
@@ -174,41 +178,37 @@ class Worker:
         return Checkpoint.read_newest(self._request.run_directory, self._files) if hvd.rank() == 0 else None
 
     def _feeds(self, backbone: keras.Model) -> tuple[Feeds, int]:
-        """Return the rank's data, and the number of images whose features were not in the cache."""
+        """Return the rank's data, and the number of images whose features this rank computed."""
         request = self._request
         shards = {
             split: Shard.of(self._training_set, split, hvd.rank(), hvd.size(), self._files)
             for split in (SplitName.TRAIN, SplitName.VALIDATION)
         }
         images = {split: shard.image_count() for split, shard in shards.items()}
-        feeds: dict[SplitName, ImageFeed | FeatureFeed] = {}
-        computed = 0
-        for split, shard in shards.items():
-            if request.is_frozen:
-                folder = features_folder(
-                    request.features_directory,
-                    self._training_set,
-                    backbone,
-                    request.image_size,
-                    arithmetic(self._gpu),
-                )
-                source = FeatureSource(
-                    backbone, folder, request.image_size, self._class_ids, request.batch_size, self._threads
-                )
-                feature_feed = FeatureFeed(shard, source)
-                computed += feature_feed.computed
-                feeds[split] = feature_feed
-            else:
-                feeds[split] = ImageFeed(shard, request.image_size, self._class_ids, self._threads)
         images_of_ranks = hvd.allgather_object(images)
-        steps = {split: math.ceil(max(own[split] for own in images_of_ranks) / request.batch_size) for split in shards}
         for split in shards:
             found = sum(own[split] for own in images_of_ranks)
             if found != self._training_set.counts[split]:
                 raise RuntimeError(
-                    f"training_set: the {split.value} files of '{self._training_set.uri}' hold {found} images, but the"
-                    f" manifest lists {self._training_set.counts[split]}. Build the training set again."
+                    f"training_set: '{self._training_set.uri}' has {found} {split.value} images, but its manifest lists"
+                    f" {self._training_set.counts[split]}. Build the training set again."
                 )
+        steps = {split: math.ceil(max(own[split] for own in images_of_ranks) / request.batch_size) for split in shards}
+        feeds: Mapping[SplitName, ImageFeed | FeatureFeed]
+        computed = 0
+        if request.is_frozen:
+            folder = features_folder(request.features_directory, backbone, request.image_size, arithmetic(self._gpu))
+            source = FeatureSource(
+                backbone, folder, request.image_size, self._class_ids, request.batch_size, self._threads
+            )
+            feature_feeds = {split: FeatureFeed(shard, source, _barrier) for split, shard in shards.items()}
+            computed = sum(feed.computed for feed in feature_feeds.values())
+            feeds = feature_feeds
+        else:
+            feeds = {
+                split: ImageFeed(shard, request.image_size, self._class_ids, self._threads)
+                for split, shard in shards.items()
+            }
         return Feeds(feeds, images, steps, request.batch_size, request.seed), computed
 
     def _fit(
