@@ -1,10 +1,10 @@
-"""A training that is interrupted on a cluster: it resumes from its checkpoint, and releases its GPUs.
+"""A training that is interrupted on a cluster: it names the cause, releases its GPUs, and resumes from its checkpoint.
 
 The tasks are those of the training pipeline, in pods like those of Kubeflow Pipelines. The ranks are real.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from components.train_classifier.request import RESULT_FILE, TrainingResult
 from components.train_classifier.train import RUNS_FOLDER
 from pipelines.platform import CONFIG_MAP
 from tests.cluster.namespace import eventually
+from tests.cluster.node_network import cut_network
 from tests.cluster.store import BUCKET, land_training_set, store_files
 from tests.cluster.task_runs import RANK_SIZE, Ended, TaskFailed, TaskRuns
 from tests.support.kubectl import get
@@ -40,6 +41,8 @@ PARAMETERS: dict[str, Any] = {
 # The default is two minutes.
 HEARTBEAT_TIMEOUT_SECONDS = 15
 HEARTBEAT_SETTING = "IMAGE_PIPELINES_HEARTBEAT_TIMEOUT_SECONDS"
+# The default is half an hour. The ranks of the test cluster take up to half a minute until their first sign of life.
+STALL_TIMEOUT_SECONDS = 60
 WORKERS = "training.kubeflow.org/job-role=worker"
 LAUNCHERS = "training.kubeflow.org/job-role=launcher"
 
@@ -95,11 +98,10 @@ def interrupted(impatient_runs: TaskRuns, training_set: str) -> Interrupted:
     runs = impatient_runs
 
     def jobs() -> list[Any]:
-        return list(get("--namespace", runs.namespace, "mpijobs")["items"])
+        return jobs_of(runs)
 
     def start() -> str:
-        before = {"build-training-set": Ended("", "", {"training_set": training_set})}
-        return runs.start("training", "train-classifier", before, **PARAMETERS)
+        return start_training(runs, training_set)
 
     first = start()
     runs.while_running(first, lambda: epoch_of(runs, first) > 1)
@@ -136,6 +138,35 @@ def interrupted(impatient_runs: TaskRuns, training_set: str) -> Interrupted:
     )
 
 
+def start_training(
+    runs: TaskRuns,
+    training_set: str,
+    settings: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    placement: Mapping[str, Any] | None = None,
+) -> str:
+    """Start the task of a training, and return its pod's name.
+
+    Args:
+        runs: Starts the task.
+        training_set: URI of the training set.
+        settings: Settings of the task, but not of its ranks.
+        options: Training options that differ from those of `PARAMETERS`.
+        placement: Keys of the placement that differ.
+    """
+    before = {"build-training-set": Ended("", "", {"training_set": training_set})}
+    parameters = PARAMETERS | {
+        "training_options": PARAMETERS["training_options"] | (options or {}),
+        "placement": PARAMETERS["placement"] | (placement or {}),
+    }
+    return runs.start("training", "train-classifier", before, settings, **parameters)
+
+
+def jobs_of(runs: TaskRuns) -> list[Any]:
+    """Return the MPIJobs that exist."""
+    return list(get("--namespace", runs.namespace, "mpijobs")["items"])
+
+
 def epoch_of(runs: TaskRuns, task: str) -> int:
     """Return the last epoch in a task's output, or 0."""
     with suppress(client.ApiException):  # its container has not started
@@ -153,7 +184,10 @@ def end_of(pod: client.V1Pod) -> datetime | None:
 def test_deleted_worker_raises_error_and_nothing_is_left(interrupted: Interrupted) -> None:
     last = interrupted.first_failure.splitlines()[-1]
 
-    assert re.match(r"RuntimeError: .*training", last), interrupted.first_failure
+    reason = (
+        r"the pod '.*-worker-[01]' of rank [01] (was deleted|no longer exists: .*)\. The next start of the training"
+    )
+    assert re.match(f"RuntimeError: {reason}", last), interrupted.first_failure
     assert interrupted.jobs_after_failure == []
 
 
@@ -176,3 +210,42 @@ def test_completed_training_leaves_no_job(interrupted: Interrupted) -> None:
     assert interrupted.job["kind"] == "MPIJob"
     assert interrupted.job["spec"]["mpiReplicaSpecs"]["Worker"]["replicas"] == 2
     assert interrupted.jobs_at_end == []
+
+
+def test_ranks_out_of_memory_raise_error_with_the_limit_and_the_parameter(
+    impatient_runs: TaskRuns, training_set: str
+) -> None:
+    # The activations of a step alone take 1 GiB.
+    task = start_training(
+        impatient_runs, training_set, options={"image_size": 128, "batch_size": 512}, placement={"rank_memory": "512Mi"}
+    )
+
+    with pytest.raises(TaskFailed) as failure:
+        impatient_runs.wait(task)
+
+    last = str(failure.value).splitlines()[-1]
+    reason = r"rank_memory: .*rank [01] .*its memory limit of 512 MiB.*\. Raise rank_memory of the parameter placement"
+    assert re.match(rf"[\w.]*InputError: {reason}", last), failure.value
+    assert jobs_of(impatient_runs) == []
+    assert impatient_runs.pods(WORKERS) == []
+
+
+def test_training_ends_and_releases_its_gpus_when_the_network_of_a_worker_is_cut(
+    impatient_runs: TaskRuns, training_set: str
+) -> None:
+    runs = impatient_runs
+    settings = {"IMAGE_PIPELINES_STALL_TIMEOUT_SECONDS": str(STALL_TIMEOUT_SECONDS)}
+    task = start_training(runs, training_set, settings, options={"seed": 1})
+    runs.while_running(task, lambda: epoch_of(runs, task) > 1)
+    (worker,) = (pod.metadata.name for pod in runs.pods(WORKERS) if pod.metadata.name.endswith("-worker-1"))
+
+    cut_network(worker)
+    with pytest.raises(TaskFailed) as failure:
+        runs.wait(task)
+
+    last = str(failure.value).splitlines()[-1]
+    assert f"the training made no step for {STALL_TIMEOUT_SECONDS} s, so its ranks were ended." in last, failure.value
+    assert "rank 0 at epoch " in last
+    assert "rank 1 at epoch " in last
+    assert jobs_of(runs) == []
+    assert runs.pods(WORKERS) == []

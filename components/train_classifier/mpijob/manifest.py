@@ -148,8 +148,9 @@ def build_job(
             "slotsPerWorker": slots,
             "launcherCreationPolicy": "WaitForWorkersReady",
             "sshAuthMountPath": SSH_FOLDER,
+            # `Running` keeps pods that failed, which hold no GPUs, so that the task can read why Kubernetes ended them.
             # `backoffLimit` is 0 because the task's own retry creates a new job.
-            "runPolicy": {"cleanPodPolicy": "All", "backoffLimit": 0},
+            "runPolicy": {"cleanPodPolicy": "Running", "backoffLimit": 0},
             "mpiReplicaSpecs": {
                 "Launcher": _replica(
                     1,

@@ -36,6 +36,7 @@ from components.train_classifier.rank.feature_files import features_folder
 from components.train_classifier.rank.features import FeatureFeed, FeatureSource
 from components.train_classifier.rank.feed import ImageFeed
 from components.train_classifier.rank.gpus import Gpu, RankDevices, arithmetic, assigned_gpus, check_gpus, read_driver
+from components.train_classifier.rank.liveness import Liveness, ReportSteps
 from components.train_classifier.rank.same_weights import SameWeights
 from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.state import TrainingState, WarmUp
@@ -85,7 +86,7 @@ class Worker:
 
     Args:
         request: The training.
-        settings: Settings, for the access to the files and the heartbeat's timeout.
+        settings: Settings, for the access to the files and the timeouts of heartbeat and liveness.
         timeline: File of Horovod's timeline; None disables it.
 
     Raises:
@@ -102,6 +103,8 @@ class Worker:
         self._files = Files.of(settings)
         self._timeline = timeline
         self._started = time.monotonic()
+        self._liveness = Liveness(settings.stall_timeout_seconds)
+        self._liveness.begin("started")
         self._threads = rank_threads(os.environ, len(os.sched_getaffinity(0)), hvd.local_size())
         _set_up_tensorflow(self._threads)
         self._gpu = _take_gpu()
@@ -116,11 +119,13 @@ class Worker:
         # Dropout differs between ranks, but the weights do not: rank 0 broadcasts its weights below.
         keras.utils.set_random_seed(request.seed + hvd.rank())
         # Only rank 0 fetches the pretrained weights. The broadcast replaces the random weights of the other ranks.
+        self._liveness.begin("weights")
         random = {"weights": RANDOM, "weights_sha256": ""}
         own_request = request if hvd.rank() == 0 else request.model_copy(update=random)
-        backbone = build_backbone(own_request, self._files)
+        backbone = build_backbone(own_request, self._files, self._liveness.report)
         hvd.broadcast_variables(backbone.variables, root_rank=0)
         head = build_head(backbone.output_shape[-1], len(self._class_ids), request.dropout)
+        self._liveness.begin("data")
         feeds, computed = self._feeds(backbone)
         model = head if request.is_frozen else keras.Sequential([backbone, head])
         steps_total = feeds.steps[SplitName.TRAIN] * request.epochs
@@ -138,6 +143,7 @@ class Worker:
                 tracking.log_missing(checkpoint.progress.history)
             recorder = self._fit(model, state, feeds, checkpoint, tracking)
             feeds.close()
+            self._liveness.begin("model")
             model.set_weights(recorder.best_weights)
             digests = hvd.allgather_object(weights_digest(model))
             computed_by_all_ranks = sum(hvd.allgather_object(computed))
@@ -223,7 +229,12 @@ class Worker:
         progress = checkpoint.progress.model_copy(deep=True)
         warm_up = warm_up_epochs(feeds.steps[SplitName.TRAIN], request.epochs)
         recorder = ProgressRecorder(progress, checkpoint.best_weights, request.patience, warm_up)
-        callbacks: list[keras.callbacks.Callback] = [AverageOverRanks(), SameWeights(), recorder]
+        callbacks: list[keras.callbacks.Callback] = [
+            ReportSteps(self._liveness),
+            AverageOverRanks(),
+            SameWeights(),
+            recorder,
+        ]
         if tracking is not None:
 
             def save_and_report() -> None:
