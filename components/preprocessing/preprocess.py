@@ -9,7 +9,6 @@ many as `lanczos3` (200 images/s), and its result is as close to that of Pillow'
 
 from components.preprocessing.tensorflow_without_keras import tf
 from components.preprocessing.upright import orientation, turn
-from components.preprocessing.version import PREPROCESSING_VERSION as PREPROCESSING_VERSION
 
 WHITE = 255.0
 

@@ -31,8 +31,8 @@ TIMELINE_FILE = "timeline.json"
 
 # Version of the code that turns a training set and hyperparameters into a model: networks, learning rate, order of the
 # images. Increment it with each change of that code, or trainings by earlier code count as finished. Version 1 divided
-# the epochs by the number of ranks, and its learning rate was constant. Up to version 3, keys did not contain the
-# version of the preprocessing.
+# the epochs by the number of ranks, and its learning rate was constant. Version 3 shuffled whole files, and its
+# keys did not contain the version of the preprocessing.
 TRAINING_VERSION = 4
 
 

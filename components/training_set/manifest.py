@@ -161,7 +161,8 @@ class TrainingSet(BaseModel):
             text = files.read_text(uris.join(uri, MANIFEST))
         except FileNotFoundError as error:
             raise InputError(
-                f"training_set: '{uri}' has no {MANIFEST}. Use the URI that build_training_set returned."
+                f"training_set: '{uri}' has no {MANIFEST}. Use the URI that build_training_set returned, or run it"
+                " again if the training set was deleted."
             ) from error
         if '"segments"' not in text:
             raise InputError(f"training_set: '{uri}' is of an earlier release. Run build_training_set again.")

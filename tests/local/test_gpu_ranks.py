@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.errors import InputError
-from components.preprocessing.preprocess import PREPROCESSING_VERSION
+from components.preprocessing.version import PREPROCESSING_VERSION
 from components.settings import Settings
 from components.storage.files import Files
 from components.train_classifier.environment import RANK_GPUS

@@ -21,7 +21,8 @@ from components.errors import InputError
 from components.preprocessing.classifier import Classifier
 from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
 from components.preprocessing.prediction import Prediction
-from components.preprocessing.preprocess import PREPROCESSING_VERSION, decode, preprocess
+from components.preprocessing.preprocess import decode, preprocess
+from components.preprocessing.version import PREPROCESSING_VERSION
 from components.settings import Settings
 from components.storage import uri
 from components.storage.files import Files
@@ -31,6 +32,7 @@ from components.train_classifier.request import TrainingRequest, TrainingResult
 from components.train_classifier.train import train
 from components.training_set.manifest import SplitName, TrainingSet
 from tests.support.paths import RANK_PROGRAMS, TRAINER_PYTHON
+from tests.support.rank_processes import rank_processes
 from tests.support.tracking import make_tracking
 from tests.support.training_set_factory import SEVERAL_SIZES, LabeledImage, digits, make_training_set, photographs
 
@@ -318,7 +320,7 @@ def test_retry_after_a_killed_rank_ends_like_an_uninterrupted_training(
     killer = _Killer(root / "killed")
     with pytest.raises(RuntimeError, match="rank 1"), killer:
         train_recorded(root, "killed", digit_set, ranks=2)
-    assert _worker_processes(root / "killed") == []
+    assert rank_processes(root / "killed") == {}
 
     _, result = train_recorded(root, "killed", digit_set, ranks=2)
     uninterrupted = two_ranks[1]
@@ -479,21 +481,7 @@ class _Killer:
     def _run(self) -> None:
         while not self._stopped.wait(0.01):
             if list(self._lake.glob("training_runs/*/epoch-00002.npz")):
-                for process, environment in _worker_processes(self._lake):
+                for process, environment in rank_processes(self._lake).items():
                     if "HOROVOD_RANK=1" in environment:
                         os.kill(process, signal.SIGKILL)
                 return
-
-
-def _worker_processes(lake: Path) -> list[tuple[int, list[str]]]:
-    """Return id and environment variables of the Python processes that train in a lake."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_text().split("\0")
-            environment = (folder / "environ").read_text().split("\0")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if command[0].endswith("python") and any(part.startswith(f"file://{lake}/training_runs") for part in command):
-            found.append((int(folder.name), environment))
-    return found

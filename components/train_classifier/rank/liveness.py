@@ -47,20 +47,18 @@ class Liveness:
 
 
 class ReportSteps(keras.callbacks.Callback):  # type: ignore[misc]
-    """Reports each step of training, validation and prediction.
+    """Reports each step of training and validation.
 
     Args:
         liveness: The rank's liveness.
-        phase: Name of the phase of a prediction.
     """
 
     # Without this, Keras would copy the metrics from the GPU after each step.
     _supports_tf_logs = True
 
-    def __init__(self, liveness: Liveness, phase: str = "") -> None:
+    def __init__(self, liveness: Liveness) -> None:
         super().__init__()
         self._liveness = liveness
-        self._phase = phase
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
@@ -74,7 +72,3 @@ class ReportSteps(keras.callbacks.Callback):  # type: ignore[misc]
     def on_test_batch_end(self, batch: int, logs: object = None) -> None:
         """Report a step of the validation."""
         self._liveness.report(f"epoch {self._epoch}, validation step {batch + 1}")
-
-    def on_predict_batch_end(self, batch: int, logs: object = None) -> None:
-        """Report a batch of a prediction."""
-        self._liveness.report(f"{self._phase}, batch {batch + 1}")

@@ -205,7 +205,13 @@ class Worker:
         if request.is_frozen:
             folder = features_folder(request.features_directory, backbone, request.image_size, arithmetic(self._gpu))
             source = FeatureSource(
-                backbone, folder, request.image_size, self._class_ids, request.batch_size, self._threads
+                backbone,
+                folder,
+                request.image_size,
+                self._class_ids,
+                request.batch_size,
+                self._threads,
+                self._liveness.report,
             )
             feature_feeds = {split: FeatureFeed(shard, source, _barrier) for split, shard in shards.items()}
             computed = sum(feed.computed for feed in feature_feeds.values())
