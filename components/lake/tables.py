@@ -99,5 +99,11 @@ LABELING_REQUESTS = Table(
     outcome STRING, completed_at TIMESTAMP""",
     ("path", "content_sha256", "batch"),
 )
+SEGMENTS = Table(
+    "segments",
+    """name STRING NOT NULL, split STRING NOT NULL, row_groups ARRAY<INT>, rows BIGINT, bytes BIGINT,
+    replaced_by STRING, made_at TIMESTAMP""",
+    ("name",),
+)
 
-TABLES = (FILES, IMAGES, CLASSES, ANNOTATIONS, LABELS, PREDICTIONS, PROMOTIONS, LABELING_REQUESTS)
+TABLES = (FILES, IMAGES, CLASSES, ANNOTATIONS, LABELS, PREDICTIONS, PROMOTIONS, LABELING_REQUESTS, SEGMENTS)

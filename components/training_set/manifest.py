@@ -4,7 +4,7 @@ Layout below the lake's root:
 
     training_sets/<id>/manifest.json      `TrainingSet` as JSON
     training_sets/<id>/members.parquet    path, content_sha256, label, label_source, split, segment, row; never deleted
-    segments/<name>.parquet               segment, row, content_sha256, content, in the order of `row`
+    segment_files/<name>.parquet          segment, row, content_sha256, content, in the order of `row`
 
 A segment is an immutable file of images of one split. Training sets share segments: a new one adds segments with its
 new images, and its members say which rows of which segments count and with which label.
@@ -25,7 +25,10 @@ from components.storage.files import Files
 
 MANIFEST = "manifest.json"
 MEMBERS = "members.parquet"
-SEGMENTS_FOLDER = "segments"
+# Not the folder of the Delta table `segments`: VACUUM removes files that a table does not name.
+SEGMENTS_FOLDER = "segment_files"
+# Features of frozen backbones: `<key>/<segment>/<row group, 5 digits>.npy`, of shape (rows of the row group, features).
+FEATURES_FOLDER = "features"
 
 # Label of a row of a segment that is no member of the training set.
 NO_MEMBER = -1

@@ -7,8 +7,9 @@ import pytest
 from components.lake import Lake
 from tests.support.kills.scenarios import SCENARIOS, Place
 
-# `make test` does not run these, because each starts many JVMs. It kills the export in test_export_for_labeling.py.
-SLOW = ("score", "export", "import")
+# `make test` does not run these, because each starts many JVMs. It kills the export in
+# test_export_for_labeling.py.
+SLOW = ("score", "export", "import", "build")
 
 
 @pytest.mark.timeout(0)

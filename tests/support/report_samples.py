@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 
 from components.build_training_set import report as build_report
+from components.build_training_set.arrivals import Arrivals
 from components.build_training_set.build import BuildResult
+from components.build_training_set.segments import Amount
 from components.evaluate_classifier import report as evaluate_report
 from components.evaluate_classifier.evaluate import EvaluationResult, Mistake, class_names
 from components.evaluate_classifier.gate import EvaluatedChampion, decide
@@ -38,7 +40,7 @@ from components.score_images.score import HISTOGRAM_BINS, ScoredImage, ScoreResu
 from components.storage.files import Files
 from components.train_classifier import report as train_report
 from components.train_classifier.request import EpochMetrics, TrainingRequest, TrainingResult
-from components.training_set.manifest import ImageClass, SplitName, TrainingSet
+from components.training_set.manifest import ImageClass, Segment, SplitName, TrainingSet
 
 STRANGE_NAMES = (
     "<img src=//evil.example/a.png onerror=alert(1)>",
@@ -133,7 +135,8 @@ def training_set(scale: Scale = USUAL) -> TrainingSet:
             ImageClass(index=index, label=scale.label(index), name=name) for index, name in enumerate(scale.names)
         ],
         counts={name: count * len(scale.names) for name, count in _split(scale).items()},
-        files={name: [f"{name.value}/part-00000.parquet"] for name in SplitName},
+        segments_uri="file:///lake/segments",
+        segments=[Segment(name=f"{name}-segment", split=name, row_groups=[128], bytes=8_000_000) for name in SplitName],
         table_versions={"images": 7, "labels": 3, "classes": 1},
         validation_fraction=0.1,
         test_fraction=0.1,
@@ -145,7 +148,32 @@ def training_set(scale: Scale = USUAL) -> TrainingSet:
 
 
 def build_result(scale: Scale = USUAL) -> BuildResult:
-    return BuildResult(training_set(scale), {label: _split(scale) for label in scale.labels}, 21.7)
+    members = len(scale.names) * sum(_split(scale).values())
+    added = Amount(members // 100, members // 100 * 68_000)
+    return BuildResult(
+        training_set(scale),
+        {label: _split(scale) for label in scale.labels},
+        reused=Amount(members - added.images, (members - added.images) * 68_000),
+        added=added,
+        new_segments=3,
+        merged_segments=40 if scale.pictures else 0,
+        left_out={reason: Amount(images, images * 68_000) for reason, images in training_set(scale).left_out.items()},
+        arrivals=_arrivals(scale),
+        seconds=21.7,
+    )
+
+
+def _arrivals(scale: Scale) -> Arrivals:
+    """Return images of 60 months, of which one is without any; of one month if the scale has few images."""
+    labels = tuple(scale.labels)[:5]
+    months = [f"{2021 + number // 12}-{number % 12 + 1:02}" for number in range(60 if scale.pictures else 1)]
+    others: dict[int | None, int] = {None: 400} if len(scale.names) > len(labels) else {}
+    images = {
+        month: {label: 10 * (1 + (number + place) % 7) for place, label in enumerate(labels)} | others
+        for number, month in enumerate(months)
+        if number != 50
+    }
+    return Arrivals(labels, images)
 
 
 def _split(scale: Scale) -> dict[SplitName, int]:

@@ -131,9 +131,40 @@ def test_training_set_report_counts_images_by_class_and_split(written: Written) 
         "Validation images": "90",
         "Test images": "90",
     }
-    assert {"Reason": "the same content at another path", "Images": "1,234"} in page.tables[
-        "Labeled images that are not members"
+    assert page.tables["Labeled images that were reused, added and left out"] == [
+        {
+            "Labeled images": outcome,
+            "Reason": reason,
+            "Images": images,
+            "Megabytes of their files": megabytes,
+        }
+        for outcome, reason, images, megabytes in (
+            ("Reused", "earlier training sets have the content", "8,554", "581.7"),
+            ("Added", "new content, in 3 new segments", "86", "5.8"),
+            ("Left out", "one content with different labels", "4", "0.3"),
+            ("Left out", "the same content at another path", "1,234", "83.9"),
+        )
     ]
+
+
+@pytest.mark.parametrize(
+    ("scale", "series"),
+    [("usual", ["ak47", "3 other classes"]), ("many", ["252 other classes"])],
+)
+def test_training_set_report_shows_the_class_balance_by_month(written: Written, scale: str, series: list[str]) -> None:
+    result = samples.build_result(samples.SCALES[scale])
+
+    page = written(lambda path: build_report.write_report(result, path))
+
+    chart = page.charts["Images by month of arrival and class: the last 36 months"]
+    assert {"2023-01", *series} <= set(chart.words)
+    assert "from 2023-01 to 2025-12" in chart.alt
+
+
+def test_training_set_report_has_no_chart_of_a_single_month(written: Written) -> None:
+    page = written(lambda path: build_report.write_report(samples.build_result(FEW), path))
+
+    assert not any("month" in name for name in page.charts)
 
 
 def test_training_report_shows_curves_of_training_and_validation(written: Written) -> None:

@@ -1,0 +1,275 @@
+"""Find the segments that hold members, add segments for the others, and merge small ones.
+
+The table `segments` names the segments that exist. A segment's file is written first, and its row is the commit: a file
+without a row is written again under the same name.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Self
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, StringType, StructField, StructType
+
+from components.build_training_set.segment_file import SegmentFolder
+from components.build_training_set.segment_plan import SEGMENT, Limit, cut, plan_merges, segment_name
+from components.lake import Lake
+from components.lake.content import read_content
+from components.lake.tables import SEGMENTS
+from components.spark.frames import frame
+from components.storage import uri
+from components.training_set.manifest import FEATURES_FOLDER, SEGMENTS_FOLDER, Segment, SplitName
+
+# A task number, and a `Segment` as JSON.
+_RESULT = "_task INT, segment STRING"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number of images and the bytes of their files."""
+
+    images: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        """Return the sum."""
+        return Amount(self.images + other.images, self.bytes + other.bytes)
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """Return the amount in a row with the columns of `amounts`."""
+        return cls(int(row["images"] or 0), int(row["bytes"] or 0))
+
+
+def amounts() -> tuple[Column, Column]:
+    """Return the aggregates `images` and `bytes` of a frame with the column `length`."""
+    return F.count("*").alias("images"), F.sum("length").alias("bytes")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The places of members in segments.
+
+    Attributes:
+        members: The members with the columns `segment` and `row`.
+        segments: Segments with at least one member, sorted by split and name.
+        reused: Members that earlier segments hold.
+        added: Members that new segments hold.
+        new_segments: Number of new segments.
+        merged_segments: Number of small segments that were merged into others.
+    """
+
+    members: DataFrame
+    segments: list[Segment]
+    reused: Amount
+    added: Amount
+    new_segments: int
+    merged_segments: int
+
+
+def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placement:
+    """Find the segment and the row of each member, and write segments for members that have none.
+
+    The lock of the table is held from the read of the table to the commit, so two builds never add an image twice.
+
+    Args:
+        lake: The lake.
+        members: Frame of path, content_sha256, load_date, ingested_at, length, split, order and other columns, each
+            content once.
+        cached: Unpersists the frames that the placement needs.
+    """
+    with lake.writer(SEGMENTS.name):
+        existing, merged = _merge_small(lake, _read_segments(lake))
+        located = _persist(members.join(_rows(lake, existing), ["content_sha256", "split"], "left"), cached)
+        found = {row["is_new"]: Amount.of(row) for row in _by_novelty(located).collect()}
+        new: list[Segment] = []
+        if True in found:
+            columns = [name for name in located.columns if name not in ("segment", "row")]
+            planned = _persist(_plan(located.where("segment IS NULL").select(columns)), cached)
+            new = _write(lake, planned)
+            _commit(lake, new)
+            located = located.where("segment IS NOT NULL").unionByName(planned)
+    used = {row["segment"] for row in located.select("segment").distinct().collect()}
+    segments = [segment for segment in (*existing, *new) if segment.name in used]
+    return Placement(
+        located,
+        sorted(segments, key=lambda segment: (segment.split, segment.name)),
+        reused=found.get(False, Amount()),
+        added=found.get(True, Amount()),
+        new_segments=len(new),
+        merged_segments=merged,
+    )
+
+
+def _read_segments(lake: Lake) -> list[Segment]:
+    """Return the segments that were not merged into others, oldest first."""
+    rows = lake.read(SEGMENTS).where("replaced_by IS NULL").orderBy("made_at", "name")
+    return [Segment(**row.asDict()) for row in rows.select("name", "split", "row_groups", "bytes").collect()]
+
+
+def _rows(lake: Lake, segments: Iterable[Segment]) -> DataFrame:
+    """Return content_sha256, split, segment and row of the images of segments, each content once in a split."""
+    splits = {segment.name: segment.split.value for segment in segments}
+    if not splits:
+        return frame(lake.spark, [], "content_sha256 STRING, split STRING, segment STRING, row INT")
+    names = [uri.join(lake.root, SEGMENTS_FOLDER, f"{name}.parquet") for name in splits]
+    rows = lake.spark.read.schema("segment STRING, row INT, content_sha256 STRING").parquet(*names)
+    return (
+        rows.join(F.broadcast(frame(lake.spark, splits.items(), "segment STRING, split STRING")), "segment")
+        .groupBy("content_sha256", "split")
+        .agg(F.min(F.struct("segment", "row")).alias("_place"))
+        .select("content_sha256", "split", "_place.segment", "_place.row")
+    )
+
+
+def _by_novelty(located: DataFrame) -> DataFrame:
+    return located.groupBy(F.col("segment").isNull().alias("is_new")).agg(*amounts())
+
+
+def _plan(images: DataFrame) -> DataFrame:
+    """Add `segment` and `row` to images without a segment: in hash order, in segments of at most 256 MiB."""
+    place = [StructField("segment", StringType()), StructField("row", IntegerType())]
+    limit = SEGMENT
+
+    def assign(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return _assign_segments(batches, limit)
+
+    return (
+        images.repartition(len(SplitName), "split")
+        .sortWithinPartitions("split", "order")
+        .mapInArrow(assign, StructType([*images.schema, *place]))
+    )
+
+
+def _assign_segments(batches: Iterator[pa.RecordBatch], limit: Limit) -> Iterator[pa.RecordBatch]:
+    for split, of_split in _runs(batches, "split"):
+        # The length is the file's: a picture that ingest converted has another one, of the same magnitude.
+        for images in cut(of_split, lambda batch: batch["length"].fill_null(0).to_pylist(), limit):
+            name = segment_name(SplitName(split), images["content_sha256"].to_pylist())
+            yield from (
+                images.append_column("segment", pa.repeat(name, len(images)))
+                .append_column("row", pa.array(range(len(images)), pa.int32()))
+                .to_batches()
+            )
+
+
+def _runs(batches: Iterator[pa.RecordBatch], column: str) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+    """Yield the values of a column by which batches are sorted, each with the batches of its rows.
+
+    The batches of a value must be read before the next value.
+    """
+    rest = next(batches, None)
+
+    def run(value: str) -> Iterator[pa.RecordBatch]:
+        nonlocal rest
+        while rest is not None:
+            values = rest[column].to_pylist()
+            own = next((row for row, each in enumerate(values) if each != value), len(values))
+            if own:
+                yield rest.slice(0, own)
+            if own < len(values):
+                rest = rest.slice(own)
+                return
+            rest = next(batches, None)
+
+    while rest is not None:
+        if not rest.num_rows:
+            rest = next(batches, None)
+            continue
+        value = rest[column][0].as_py()
+        yield value, run(value)
+
+
+def _write(lake: Lake, planned: DataFrame) -> list[Segment]:
+    """Write the files of planned segments. Only content of their images is read and shuffled."""
+    sizes = planned.groupBy("segment").agg(*amounts()).collect()
+    total = sum((Amount.of(row) for row in sizes), Amount())
+    print(f"progress: {total.images:,} new images of {total.bytes / 1e6:,.1f} MB", flush=True)
+    # A task for each segment.
+    tasks = [(row["segment"], number) for number, row in enumerate(sorted(sizes, key=lambda row: row["segment"]))]
+    numbered = planned.join(F.broadcast(frame(lake.spark, tasks, "segment STRING, _task INT")), "segment")
+    columns = ("path", "content_sha256", "load_date", "ingested_at", "split", "segment", "row", "_task")
+    folder = _folder(lake)
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        first = next(batches, None)
+        if first is not None:
+            task, split, name = (first[column][0].as_py() for column in ("_task", "split", "segment"))
+            yield _as_batch(task, folder.write(SplitName(split), name, chain([first], batches)))
+
+    return _collect(
+        read_content(lake, numbered.select(*columns))
+        .repartitionById(len(tasks), "_task")
+        .sortWithinPartitions("row")
+        .select("_task", "split", "segment", "content_sha256", "content")
+        .mapInArrow(write, _RESULT)
+    )
+
+
+def _merge_small(lake: Lake, segments: list[Segment]) -> tuple[list[Segment], int]:
+    """Merge small segments if there are many. The files of merged segments stay for earlier training sets.
+
+    Returns:
+        The segments that count now, and the number of those that were merged.
+    """
+    groups = plan_merges(segments)
+    if not groups:
+        return segments, 0
+    replaced = {segment.name for group in groups for segment in group}
+    print(f"progress: merging {len(replaced):,} small segments into {len(groups):,}", flush=True)
+    folder = _folder(lake)
+
+    def merge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for row in batch.to_pylist():
+                yield _as_batch(row["_task"], folder.merge([Segment(**part) for part in json.loads(row["parts"])]))
+
+    rows = [(number, json.dumps([part.model_dump() for part in group])) for number, group in enumerate(groups)]
+    tasks = frame(lake.spark, rows, "_task INT, parts STRING").repartitionById(len(rows), "_task")
+    merged = _collect(tasks.mapInArrow(merge, _RESULT))
+    _commit(lake, merged, [(part, new.name) for group, new in zip(groups, merged, strict=True) for part in group])
+    return [segment for segment in segments if segment.name not in replaced] + merged, len(replaced)
+
+
+def _commit(lake: Lake, new: Iterable[Segment], replaced: Iterable[tuple[Segment, str]] = ()) -> None:
+    """Add segments to the table, and name the segment that replaces each merged one, in one commit."""
+    now = datetime.now(UTC)
+    rows = [
+        (segment.name, segment.split.value, segment.row_groups, segment.rows, segment.bytes, replacement, now)
+        for segment, replacement in [*((segment, None) for segment in new), *replaced]
+    ]
+    lake.merge(
+        SEGMENTS,
+        frame(lake.spark, rows, SEGMENTS.columns),
+        lambda builder: builder.whenMatchedUpdate(set={"replaced_by": "source.replaced_by"}).whenNotMatchedInsertAll(),
+    )
+
+
+def _folder(lake: Lake) -> SegmentFolder:
+    segments, features = (uri.join(lake.root, name) for name in (SEGMENTS_FOLDER, FEATURES_FOLDER))
+    return SegmentFolder(segments, features, lake.files)
+
+
+def _as_batch(task: int, segment: Segment) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {"_task": pa.array([task], pa.int32()), "segment": pa.array([segment.model_dump_json()])}
+    )
+
+
+def _collect(written: DataFrame) -> list[Segment]:
+    """Return the segments that tasks have written, in the order of the tasks."""
+    rows = sorted(written.collect(), key=lambda row: row["_task"])
+    return [Segment.model_validate_json(row["segment"]) for row in rows]
+
+
+def _persist(rows: DataFrame, cached: ExitStack) -> DataFrame:
+    persisted = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    cached.callback(persisted.unpersist)
+    return persisted
