@@ -18,7 +18,7 @@ from benchmarks.results import OURS, Baseline, Direction, Goal, Row, make_row
 from benchmarks.timing import Measurements, seconds
 from components.build_training_set.build import BuildResult, build_training_set
 from components.lake import Lake
-from components.lake.tables import FILES, IMAGE, IMAGES, LABELS
+from components.lake.tables import FILES, IMAGE, IMAGES, LABELS, Table
 from tests.support.lake_rows import append_files, append_rows, arrow_schema
 from tests.support.spark_io import SparkIO
 
@@ -107,17 +107,17 @@ def _fill(lake: Lake) -> list[str]:
                 "load_date": [time.date()] * len(numbers),
                 "ingested_at": [time] * len(numbers),
             }
-            files.append(_rows(FILES.name, shared | {"state": [IMAGE] * len(numbers)}))
-            yield _rows(IMAGES.name, shared | {"content": contents, "batch": [str(day)] * len(numbers)})
+            files.append(_rows(FILES, shared | {"state": [IMAGE] * len(numbers)}))
+            yield _rows(IMAGES, shared | {"content": contents, "batch": [str(day)] * len(numbers)})
 
     append_files(lake, IMAGES, days(), _ROWS_PER_GROUP)
     append_files(lake, FILES, [pa.concat_tables(files)])
     return hashes
 
 
-def _rows(table: str, columns: dict[str, list[object]]) -> pa.Table:
-    """Return rows of `files` or `images`. Missing columns are null."""
-    schema = arrow_schema(FILES if table == FILES.name else IMAGES)
+def _rows(table: Table, columns: dict[str, list[object]]) -> pa.Table:
+    """Return rows of a table. Missing columns are null."""
+    schema = arrow_schema(table)
     count = len(columns["path"])
     return pa.table([pa.array(columns.get(field.name, [None] * count), field.type) for field in schema], schema=schema)
 
