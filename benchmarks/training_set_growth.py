@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -98,7 +99,7 @@ def _fill(lake: Lake) -> list[str]:
             digests = [hashlib.sha256(content).hexdigest() for content in contents]
             hashes.extend(digests)
             time = _START + timedelta(days=day)
-            shared = {
+            shared: dict[str, list[Any]] = {
                 "path": [_path(number) for number in numbers],
                 "content_sha256": digests,
                 "source_sha256": digests,
@@ -115,7 +116,7 @@ def _fill(lake: Lake) -> list[str]:
     return hashes
 
 
-def _rows(table: Table, columns: dict[str, list[object]]) -> pa.Table:
+def _rows(table: Table, columns: dict[str, list[Any]]) -> pa.Table:
     """Return rows of a table. Missing columns are null."""
     schema = arrow_schema(table)
     count = len(columns["path"])

@@ -16,6 +16,8 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
@@ -133,21 +135,21 @@ class TrainingSet(BaseModel):
         Returns:
             For each segment's name an array of shape (rows,): class ids, and `NO_MEMBER` for rows that are no members.
         """
-        labels = {segment.name: np.full(segment.rows, NO_MEMBER, np.int32) for segment in segments}
+        names = pa.array([segment.name for segment in segments], pa.string())
+        ends = np.cumsum([segment.rows for segment in segments], dtype=np.int64)
+        starts = ends - [segment.rows for segment in segments]
+        labels = np.full(ends[-1] if len(ends) else 0, NO_MEMBER, np.int32)
         folder = uris.join(self.uri, MEMBERS)
         for name in files.list_names(folder):
             if not name.endswith(".parquet"):
                 continue
             with files.open_file(uris.join(folder, name)) as source:
                 table = pq.read_table(
-                    source, columns=["segment", "row", "label"], filters=[("segment", "in", list(labels))]
+                    source, columns=["segment", "row", "label"], filters=[("segment", "in", names.to_pylist())]
                 )
-            of_segment = np.asarray(table["segment"].to_pylist(), dtype=object)
-            rows, values = table["row"].to_numpy(), table["label"].to_numpy()
-            for segment in set(of_segment.tolist()):
-                own = of_segment == segment
-                labels[segment][rows[own]] = values[own]
-        return labels
+            places = starts[pc.index_in(table["segment"], value_set=names).to_numpy()] + table["row"].to_numpy()
+            labels[places] = table["label"].to_numpy()
+        return {segment.name: labels[start:end] for segment, start, end in zip(segments, starts, ends, strict=True)}
 
     @classmethod
     def read(cls, uri: str, files: Files) -> Self:

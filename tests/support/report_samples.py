@@ -167,12 +167,12 @@ def _arrivals(scale: Scale) -> Arrivals:
     """Return images of 60 months, of which one is without any; of one month if the scale has few images."""
     labels = tuple(scale.labels)[:5]
     months = [f"{2021 + number // 12}-{number % 12 + 1:02}" for number in range(60 if scale.pictures else 1)]
-    others: dict[int | None, int] = {None: 400} if len(scale.names) > len(labels) else {}
-    images = {
-        month: {label: 10 * (1 + (number + place) % 7) for place, label in enumerate(labels)} | others
-        for number, month in enumerate(months)
-        if number != 50
-    }
+    images: dict[str, dict[int | None, int]] = {}
+    for number, month in enumerate(months):
+        if number != 50:
+            images[month] = {label: 10 * (1 + (number + place) % 7) for place, label in enumerate(labels)}
+            if len(scale.names) > len(labels):
+                images[month][None] = 400
     return Arrivals(labels, images)
 
 
