@@ -35,6 +35,7 @@ FIGURES = (
     "more_ranks",
     "ingest",
     "full_loop",
+    "gate_simulation",
 )
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

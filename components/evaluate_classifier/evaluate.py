@@ -5,7 +5,7 @@ A hash of its content assigns each image to a split permanently, so the champion
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from components.errors import InputError
-from components.evaluate_classifier.gate import Decision, EvaluatedChampion, decide
+from components.evaluate_classifier.comparison import Comparison, GroupOutcome, ImageGroup, summary_metrics
+from components.evaluate_classifier.gate import Decision, decide
 from components.evaluate_classifier.tally import Paired, Tally
 from components.parameters import Gate
 from components.preprocessing.classifier_process import ClassifierProcess
@@ -71,22 +72,39 @@ class EvaluationResult:
     Attributes:
         training_set: The training set whose test images were used.
         decision: The gate's decision.
-        challenger: The challenger's predictions.
-        champion: The champion's predictions; None without a champion.
-        paired: Images that only one of the models predicts correctly; None without a champion.
-        compared_with: Version of the champion; empty without a champion.
+        comparison: Predictions of both models by group of images.
+        new_images: Number of test images that a model predicted in this run, by model: `challenger` and `champion`.
+            The predictions for all other test images are from earlier evaluations.
         mistakes: The challenger's mistakes with the highest scores, highest first, at most 24.
         failures: Path and error of images that the challenger could not score, at most 24.
     """
 
     training_set: TrainingSet
     decision: Decision
-    challenger: Tally
-    champion: Tally | None
-    paired: Paired | None
-    compared_with: str
+    comparison: Comparison
+    new_images: Mapping[str, int]
     mistakes: list[Mistake] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def challenger(self) -> Tally:
+        """The challenger's predictions for the measured images."""
+        return self.comparison.measured.challenger
+
+    @property
+    def champion(self) -> Tally | None:
+        """The champion's predictions for the measured images; None without a champion."""
+        return self.comparison.measured.champion
+
+    @property
+    def paired(self) -> Paired | None:
+        """Measured images that only one of the models predicts correctly; None without a champion."""
+        return self.comparison.measured.paired
+
+    @property
+    def compared_with(self) -> str:
+        """Version of the champion; empty without a champion."""
+        return self.comparison.champion_version
 
     @property
     def champion_accuracy(self) -> float:
@@ -154,23 +172,18 @@ def evaluate_challenger(
         if champion and not is_challenger:
             champion_model = _start(registry, champion.model_uri, champion.digest, stack)
         predictions = _predict_test_images(training_set, challenger_model, champion_model, files)
-    evaluated_champion = None
-    if champion is not None:
-        evaluated_champion = EvaluatedChampion(
-            champion.version, predictions.champion, predictions.paired, is_challenger
-        )
-    decision = decide(gate, predictions.challenger, evaluated_champion, class_names(training_set))
-    registry.log_metrics(
-        challenger.run_id,
-        {"test_accuracy": predictions.challenger.accuracy, "test_images": predictions.challenger.total},
+    comparison = Comparison(
+        dict.fromkeys(ImageGroup, GroupOutcome(Tally.of(()), None, None))
+        | {ImageGroup.MEASURED: predictions.outcome(champion is not None)},
+        champion.version if champion else "",
+        is_challenger,
     )
+    registry.log_metrics(challenger.run_id, summary_metrics(comparison.measured))
     return EvaluationResult(
         training_set,
-        decision,
-        predictions.challenger,
-        predictions.champion if champion else None,
-        predictions.paired if champion else None,
-        champion.version if champion else "",
+        decide(gate, comparison, class_names(training_set)),
+        comparison,
+        dict.fromkeys(("challenger", "champion") if champion_model else ("challenger",), predictions.total),
         sorted(predictions.mistakes, reverse=True),
         predictions.failures,
     )
@@ -191,11 +204,24 @@ class _TestPredictions:
     Without a separate champion model, `champion` repeats the challenger's predictions.
     """
 
-    challenger: Tally = field(default_factory=Tally)
-    champion: Tally = field(default_factory=Tally)
-    paired: Paired = field(default_factory=Paired)
+    challenger: Counter[tuple[int, int | None]] = field(default_factory=Counter)
+    champion: Counter[tuple[int, int | None]] = field(default_factory=Counter)
+    paired: Counter[tuple[int, bool, bool]] = field(default_factory=Counter)
     mistakes: list[Mistake] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Number of images."""
+        return self.challenger.total()
+
+    def outcome(self, has_champion: bool) -> GroupOutcome:
+        """Return the predictions of all images."""
+        return GroupOutcome(
+            Tally(self.challenger),
+            Tally(self.champion) if has_champion else None,
+            Paired.of((*key, count) for key, count in self.paired.items()) if has_champion else None,
+        )
 
 
 def _predict_test_images(
@@ -210,15 +236,15 @@ def _predict_test_images(
         for image, ours, theirs in zip(images, challenger_predictions, champion_predictions, strict=True):
             # The champion may know classes that were merged since.
             by_champion = None if theirs.label is None else training_set.merged.get(theirs.label, theirs.label)
-            predictions.challenger.add(image.label, ours.label)
-            predictions.champion.add(image.label, by_champion)
-            predictions.paired.add(image.label, ours.label, by_champion)
+            predictions.challenger[image.label, ours.label] += 1
+            predictions.champion[image.label, by_champion] += 1
+            predictions.paired[image.label, ours.label == image.label, by_champion == image.label] += 1
             if (mistake := _mistake(image, ours)) is not None:
                 push = heapq.heappush if len(predictions.mistakes) < _MAXIMUM_MISTAKES else heapq.heappushpop
                 push(predictions.mistakes, mistake)
             if ours.error is not None and len(predictions.failures) < _MAXIMUM_FAILURES:
                 predictions.failures.append((image.path, ours.error))
-        print(f"progress: {predictions.challenger.total:,} test images", flush=True)
+        print(f"progress: {predictions.total:,} test images", flush=True)
     return predictions
 
 
@@ -229,7 +255,7 @@ def _mistake(image: _TestImage, prediction: Prediction) -> Mistake | None:
 
 
 def _read_images(training_set: TrainingSet, files: Files) -> Iterator[list[_TestImage]]:
-    for url in training_set.file_urls(SplitName.TEST):
+    for url in training_set.file_urls(SplitName.TEST):  # type: ignore[attr-defined]
         # Each file is one row group. Without these two options, PyArrow would read a whole file into memory.
         with (
             files.open_file(url) as source,

@@ -17,8 +17,9 @@ from components.build_training_set.arrivals import Arrivals
 from components.build_training_set.build import BuildResult
 from components.build_training_set.segments import Amount
 from components.evaluate_classifier import report as evaluate_report
+from components.evaluate_classifier.comparison import Comparison, GroupOutcome, ImageGroup
 from components.evaluate_classifier.evaluate import EvaluationResult, Mistake, class_names
-from components.evaluate_classifier.gate import EvaluatedChampion, decide
+from components.evaluate_classifier.gate import decide
 from components.evaluate_classifier.tally import Paired, Tally
 from components.export_for_labeling import report as export_report
 from components.export_for_labeling.export import ExportedBatch, ExportedImage, ExportResult
@@ -224,20 +225,15 @@ def training_result(scale: Scale = USUAL) -> TrainingResult:
     )
 
 
+# An image's true class id, and the class ids that challenger and champion predict.
+_Predictions = tuple[int, int, int]
+
+
 def evaluation_result(scale: Scale = USUAL, lost_class: int | None = None) -> EvaluationResult:
     """Return an evaluation in which the challenger recognizes no image of one class."""
     made = training_set(scale)
-    ours, theirs, paired = Tally(), Tally(), Paired()
-    random = np.random.default_rng(0)
-    for label in scale.labels:
-        for _ in range(scale.images):
-            guesses = [label if right else int(random.choice(scale.labels)) for right in random.random(2) < (0.9, 0.8)]
-            if label == lost_class:
-                guesses[0] = label % len(scale.names) + 1
-            ours.add(label, guesses[0])
-            theirs.add(label, guesses[1])
-            paired.add(label, *guesses)
-    champion = EvaluatedChampion("3", theirs, paired) if scale.pictures else None
+    comparison = _compare(scale, lost_class)
+    images = sum(comparison.groups[group].challenger.total for group in (ImageGroup.MEASURED, ImageGroup.REQUESTED))
     mistakes = [
         Mistake(
             0.99 - number / 100,
@@ -250,12 +246,43 @@ def evaluation_result(scale: Scale = USUAL, lost_class: int | None = None) -> Ev
     ]
     return EvaluationResult(
         made,
-        decide(Gate(minimum_accuracy=0.7, minimum_class_recall=0.5), ours, champion, class_names(made)),
-        ours,
-        theirs if champion else None,
-        paired if champion else None,
-        "3" if champion else "",
+        decide(Gate(minimum_accuracy=0.7, minimum_class_recall=0.5), comparison, class_names(made)),
+        comparison,
+        {"challenger": images, "champion": images // 10} if comparison.champion_version else {"challenger": images},
         mistakes,
+    )
+
+
+def _compare(scale: Scale, lost_class: int | None) -> Comparison:
+    """Return a comparison in which every 20th image is fresh, and one image of each class was requested."""
+    random = np.random.default_rng(0)
+    measured: list[_Predictions] = []
+    for label in scale.labels:
+        for _ in range(scale.images):
+            ours, theirs = (
+                label if right else int(random.choice(scale.labels)) for right in random.random(2) < (0.9, 0.8)
+            )
+            measured.append((label, label % len(scale.names) + 1 if label == lost_class else ours, theirs))
+    has_champion = scale.pictures > 0
+    requested = [(label, label, scale.label(1)) for label in scale.labels] if has_champion else []
+    rows = {
+        ImageGroup.MEASURED: measured,
+        ImageGroup.FRESH: measured[::20] if has_champion else [],
+        ImageGroup.REQUESTED: requested,
+    }
+    return Comparison(
+        {group: _outcome(predictions, has_champion) for group, predictions in rows.items()},
+        "3" if has_champion else "",
+        is_challenger=False,
+        weeks_since_promotion=2.5 if has_champion else None,
+    )
+
+
+def _outcome(rows: list[_Predictions], has_champion: bool) -> GroupOutcome:
+    return GroupOutcome(
+        Tally.of((true, ours, 1) for true, ours, _ in rows),
+        Tally.of((true, theirs, 1) for true, _, theirs in rows) if has_champion else None,
+        Paired.of((true, ours == true, theirs == true, 1) for true, ours, theirs in rows) if has_champion else None,
     )
 
 
