@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
@@ -26,10 +26,12 @@ counts = st.integers(0, 300)
 
 
 @given(counts, counts, counts, st.floats(0.5, 0.999))
+# The lower bound of the interval is below 0.
+@example(won=10, lost=0, same=100, confidence=0.999)
 def test_gain_above_0_is_decided_by_the_exact_test_alone(won: int, lost: int, same: int, confidence: float) -> None:
     p_value = paired_p_values(won, lost)
     # Rounding decides if both are almost equal.
-    assume(abs(p_value - (1 - confidence)) > 1e-6)
+    assume(abs(p_value - (1 - confidence)) > 1e-8)
 
     gain = compare_gain(won, lost, won + lost + same + 1, 0, confidence)
 
