@@ -68,7 +68,7 @@ def describe_power(measured: GroupOutcome, level: float) -> str:
     if gain is None:
         return f"{differences} So few differences can't show any gain with a probability of {POWER:.0%}."
     return (
-        f"{differences} With so many images and differences, a test at {level:.2g} detects a gain of"
+        f"{differences} With this many images and differences, a test at {level:.2g} detects a gain of"
         f" {100 * gain:.2f} points above the minimum with a probability of {POWER:.0%}, and a larger gain with a higher"
         " one. Formula: n = (a √d + b √(d - g²))² / g² for n images, the fraction d on which the models differ, the"
         f" gain g, and the normal quantiles a of 1 - {level:.2g} and b of {POWER:g} (R. J. Connor, Biometrics 43,"
@@ -85,8 +85,8 @@ def describe_shortage(comparison: Comparison) -> str:
     measured = comparison.measured.challenger.total
     if measured < ENOUGH_IMAGES:
         sentences.append(
-            f"{measured:,} measured test images are fewer than {ENOUGH_IMAGES:,}, so the gate misses more of the better"
-            " models than stated."
+            f"{measured:,} measured test images are fewer than {ENOUGH_IMAGES:,}, so better models pass the gate"
+            " less often."
         )
     weeks = comparison.weeks_since_promotion
     if weeks is not None and weeks >= 1:
