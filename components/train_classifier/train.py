@@ -34,12 +34,12 @@ from components.train_classifier.request import (
     run_key,
 )
 from components.train_classifier.weights import lake_weights_uri
+from components.training_set.features import FEATURES_FOLDER
 from components.training_set.manifest import TrainingSet
 
 logger = logging.getLogger(__name__)
 
 RUNS_FOLDER = "training_runs"
-FEATURES_FOLDER = "features"
 
 
 def train(
