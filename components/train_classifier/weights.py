@@ -41,7 +41,7 @@ def content_sha256(weights: str, files: Files) -> str:
     return _stream(weights, lambda block: None, files)
 
 
-def fetch(weights: str, sha256: str, to: Path, files: Files, report: Callable[[str], None]) -> None:
+def fetch(weights: str, sha256: str, to: Path, files: Files, report: Callable[[str], None] = lambda _: None) -> None:
     """Copy a file of weights to this machine, and verify its content.
 
     Args:
