@@ -19,8 +19,8 @@ _SIGNALED_RANK = re.compile(r".*noticed that process rank (?P<rank>\d+) .*exited
 _ERROR_LINE = re.compile(r"[\w.]+(Error|Exception): ")
 # Printed by ssh or mpirun when a worker's pod is lost. Which of the two prints first varies.
 _LOST_LINE = re.compile(r".*(closed by remote host|lost communication with a remote daemon)\.")
-# Messages that Petastorm and TensorFlow print at any log level, the frames around mpirun's messages, and what the shells
-# of horovodrun print about a rank that a signal ended.
+# Messages that Petastorm and TensorFlow print at any log level, the frames around mpirun's messages, and the words of
+# horovodrun's shells for a rank that a signal ended.
 _NOISE = re.compile(
     r"Cache cleanup complete\.|WARNING: All log messages before absl|.*oneDNN custom operations are on|-+$"
     r"|(Killed|Terminated)$"
