@@ -31,6 +31,7 @@ FIGURES = (
     "feed",
     "frozen_backbone",
     "scoring",
+    "evaluation",
     "ranks",
     "more_ranks",
     "ingest",

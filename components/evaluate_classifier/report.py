@@ -167,6 +167,9 @@ def _add_evidence(report: Report, result: EvaluationResult) -> None:
     if shortage := describe_shortage(comparison):
         report.text(shortage)
     images = sum(comparison.groups[group].challenger.total for group in (ImageGroup.MEASURED, ImageGroup.REQUESTED))
+    if result.left_out:
+        report.text(f"{result.left_out:,} other test images do not count, because the champion was trained on them.")
+        images += result.left_out
     report.table(
         "Predictions of test images",
         ("Model", "Test images", "Predicted in this run", "From earlier evaluations"),

@@ -105,5 +105,23 @@ SEGMENTS = Table(
     replaced_by STRING, made_at TIMESTAMP""",
     ("name",),
 )
+EVALUATIONS = Table(
+    "evaluations",
+    """content_sha256 STRING NOT NULL, model_digest STRING NOT NULL, predicted_label INT, predicted_score FLOAT,
+    error STRING, evaluated_at TIMESTAMP""",
+    ("content_sha256", "model_digest"),
+    partition="model_digest",
+)
 
-TABLES = (FILES, IMAGES, CLASSES, ANNOTATIONS, LABELS, PREDICTIONS, PROMOTIONS, LABELING_REQUESTS, SEGMENTS)
+TABLES = (
+    FILES,
+    IMAGES,
+    CLASSES,
+    ANNOTATIONS,
+    LABELS,
+    PREDICTIONS,
+    PROMOTIONS,
+    LABELING_REQUESTS,
+    SEGMENTS,
+    EVALUATIONS,
+)

@@ -166,7 +166,7 @@ def test_the_documented_columns_are_those_of_the_table(table: Table) -> None:
     columns = re.findall(r"^\| `(\w+)` \| `?([\w<>]+)`? \|", section, re.MULTILINE)
     key = re.search(r"Key: (.+)\.$", section, re.MULTILINE)
 
-    assert columns == [(field.name, field.dataType.simpleString()) for field in table.schema]
+    assert columns == [(name, kind.lower()) for name, kind, *_ in map(str.split, table.columns.split(","))]
     assert key is not None
     assert tuple(re.findall(r"`(\w+)`", key[1])) == table.key
 
