@@ -35,6 +35,7 @@ FIGURES = (
     "ranks",
     "more_ranks",
     "ingest",
+    "near_duplicates",
     "full_loop",
     "gate_simulation",
 )

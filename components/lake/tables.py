@@ -112,6 +112,11 @@ EVALUATIONS = Table(
     ("content_sha256", "model_digest"),
     partition="model_digest",
 )
+GROUPS = Table(
+    "groups",
+    """content_sha256 STRING NOT NULL, perceptual_hash BIGINT, split STRING, reason STRING, made_at TIMESTAMP""",
+    ("content_sha256",),
+)
 
 TABLES = (
     FILES,
@@ -124,4 +129,5 @@ TABLES = (
     LABELING_REQUESTS,
     SEGMENTS,
     EVALUATIONS,
+    GROUPS,
 )

@@ -1,0 +1,220 @@
+"""Record perceptual hash and split of labeled images, so that near-duplicates are in one split.
+
+The table `groups` has a row for each content that a build of a training set has found labeled. Rows never change. A
+content that has no row gets one from its hash and from the rows before it. See `near_duplicates` for the rule.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from components.child_process import ChildDied, ChildProcess
+from components.lake import Lake
+from components.lake.content import map_content
+from components.lake.tables import GROUPS
+from components.spark.frames import frame
+from components.spark.memory_budget import decoding_bytes
+from components.storage import uri
+from components.training_set.manifest import MEMBERS, SplitName
+from components.training_set.near_duplicates import (
+    LEFT_OUT,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Hashes,
+    SplitSets,
+    assign_splits,
+    lowest_near_splits,
+)
+
+# Values of `groups.reason`, which manifests store too.
+NEAR_TWO_SPLITS = "near-duplicates in two splits"
+NEAR_LOWER_SPLIT = "near-duplicate of an image for training or validation"
+
+_CODES = {SplitName.TRAIN: TRAIN, SplitName.VALIDATION: VALIDATION, SplitName.TEST: TEST}
+_NAMES = {code: name for name, code in _CODES.items()}
+_BITS = {name: 1 << code for name, code in _CODES.items()}
+_NEW = ("path", "content_sha256", "load_date", "ingested_at", "split")
+_HASHED = "content_sha256 STRING, split STRING, perceptual_hash BIGINT"
+# Ingest accepts pictures of at most as many.
+_PIXELS = 100_000_000
+_SECONDS_PER_IMAGE = 60.0
+
+
+def record_groups(lake: Lake, members: DataFrame) -> int:
+    """Record perceptual hash and split of members whose content has none. Idempotent.
+
+    It reads the content of these members, once.
+
+    Args:
+        lake: The lake.
+        members: Frame of path, content_sha256, load_date, ingested_at and split (by a hash of the content), each
+            content once. It is evaluated twice: persist it unless it is cheap.
+
+    Returns:
+        The number of new rows.
+    """
+    with ExitStack() as cached:
+        new = _persist(_without_row(members.select(*_NEW), lake.read(GROUPS)), cached)
+        count = int(new.count())
+        if not count:
+            return 0
+        print(f"progress: perceptual hashes of {count:,} images", flush=True)
+        # Before the lock, since it may take hours.
+        hashed = _persist(map_content(lake, new, _hash_contents, _HASHED), cached)
+        hashed.count()
+        with lake.writer(GROUPS.name):
+            recorded = lake.read(GROUPS)
+            # Another build may have recorded some of them meanwhile.
+            rows = _grouped(lake, _without_row(hashed, recorded), recorded, cached)
+            lake.append(GROUPS, rows.withColumn("made_at", F.lit(datetime.now(UTC))))
+        return count
+
+
+def with_groups(lake: Lake, labeled: DataFrame) -> DataFrame:
+    """Add the recorded splits to labeled images, and the reasons why near-duplicates are left out.
+
+    Args:
+        lake: The lake.
+        labeled: Frame with content_sha256 and reason.
+
+    Returns:
+        The frame with `group_split`, which is null for contents without a row and for those that are left out.
+    """
+    groups = lake.read(GROUPS).select(
+        "content_sha256", F.col("split").alias("group_split"), F.col("reason").alias("_group_reason")
+    )
+    joined = labeled.join(groups, "content_sha256", "left")
+    return joined.withColumn("reason", F.coalesce("reason", "_group_reason")).drop("_group_reason")
+
+
+def _without_row(images: DataFrame, recorded: DataFrame) -> DataFrame:
+    return images.join(recorded.select("content_sha256"), "content_sha256", "left_anti")
+
+
+def _persist(rows: DataFrame, cached: ExitStack) -> DataFrame:
+    persisted = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    cached.callback(persisted.unpersist)
+    return persisted
+
+
+def _grouped(lake: Lake, hashed: DataFrame, recorded: DataFrame, cached: ExitStack) -> DataFrame:
+    """Return the rows of new contents without `made_at`."""
+    earlier = _earlier_members(lake) if recorded.isEmpty() else None
+    columns = ("content_sha256", "perceptual_hash", "split", "reason")
+    older = recorded.select(*columns)
+    if earlier is None:
+        return _assign(hashed, older, cached).select(*columns)
+    # Models were trained with these splits, so they stay.
+    trained = _leave_higher_splits(hashed.join(earlier, "content_sha256", "left_semi")).select(*columns)
+    trained = _persist(trained, cached)
+    arrived = hashed.join(earlier, "content_sha256", "left_anti")
+    return trained.unionByName(_assign(arrived, trained, cached).select(*columns))
+
+
+def _earlier_members(lake: Lake) -> DataFrame | None:
+    """Return the contents of training sets that a release without `groups` built; None without any."""
+    folder = uri.join(lake.root, "training_sets")
+    members = [uri.join(folder, name, MEMBERS) for name in lake.files.list_names(folder)]
+    members = [each for each in members if lake.files.exists(each)]
+    return lake.spark.read.parquet(*members).select("content_sha256").distinct() if members else None
+
+
+def _leave_higher_splits(trained: DataFrame) -> DataFrame:
+    """Leave out the images that are near an image in a lower split. The others keep their split."""
+    hashes, splits = _collect_splits(trained)
+    lowest = lowest_near_splits(hashes, splits)
+    has_higher = splits > np.left_shift(1, lowest)
+    pairs = zip(hashes[has_higher].tolist(), lowest[has_higher].tolist(), strict=True)
+    exceptions = frame(trained.sparkSession, pairs, "perceptual_hash BIGINT, _lowest INT")
+    leaves = F.coalesce(_look_up(_CODES, "split") > F.col("_lowest"), F.lit(False))
+    return (
+        trained.join(F.broadcast(exceptions), "perceptual_hash", "left")
+        .withColumn("reason", F.when(leaves, NEAR_LOWER_SPLIT))
+        .withColumn("split", F.when(~leaves, F.col("split")))
+    )
+
+
+def _assign(arrived: DataFrame, older: DataFrame, cached: ExitStack) -> DataFrame:
+    """Give new contents the split of near ones, in the order of their content hashes.
+
+    The driver holds 9 bytes for each perceptual hash, and the near pairs. Contents with equal perceptual hashes have
+    one split: that of the first.
+    """
+    first = arrived.where("perceptual_hash IS NOT NULL").groupBy("perceptual_hash")
+    first = first.agg(F.min("content_sha256").alias("_first"), F.min_by("split", "content_sha256").alias("_own"))
+    first = _persist(first, cached)
+    new = first.orderBy("_first").select("perceptual_hash", _look_up(_CODES, "_own").alias("own")).toArrow()
+    hashes, own = new["perceptual_hash"].to_numpy(), new["own"].to_numpy().astype(np.int8)
+    splits = assign_splits(hashes, own, *_collect_splits(older))
+    is_moved = splits != own
+    pairs = zip(hashes[is_moved].tolist(), splits[is_moved].tolist(), strict=True)
+    exceptions = frame(arrived.sparkSession, pairs, "perceptual_hash BIGINT, _near INT")
+    return (
+        arrived.join(first.drop("_first"), "perceptual_hash", "left")
+        .join(F.broadcast(exceptions), "perceptual_hash", "left")
+        .withColumn(
+            "split", F.when(F.col("_near").isNull(), F.coalesce("_own", "split")).otherwise(_look_up(_NAMES, "_near"))
+        )
+        .withColumn("reason", F.when(F.col("_near") == LEFT_OUT, NEAR_TWO_SPLITS))
+    )
+
+
+def _collect_splits(images: DataFrame) -> tuple[Hashes, SplitSets]:
+    """Return the perceptual hashes of images that have one and a split, and the splits with each hash."""
+    found = (
+        images.where("perceptual_hash IS NOT NULL AND split IS NOT NULL")
+        .groupBy("perceptual_hash")
+        .agg(F.bit_or(_look_up(_BITS, "split")).alias("splits"))
+        .toArrow()
+    )
+    return found["perceptual_hash"].to_numpy(), found["splits"].to_numpy().astype(np.uint8)
+
+
+def _look_up(values: Mapping[Any, Any], column: str) -> Column:
+    """Return the value for a column's key; null if there is none."""
+    return F.create_map(*(F.lit(each) for pair in values.items() for each in pair))[F.col(column)]
+
+
+def _hash_contents(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Replace the content of images by its perceptual hash, in a Python worker of Spark."""
+    hasher = _hasher()
+    # Forked before the threads of this process start.
+    hasher.start()
+    for batch in batches:
+        hashes = [_hash(hasher, content.as_py()) for content in batch["content"]]
+        columns = [batch["content_sha256"], batch["split"], pa.array(hashes, pa.int64())]
+        yield pa.RecordBatch.from_arrays(columns, ["content_sha256", "split", "perceptual_hash"])
+
+
+@lru_cache(maxsize=1)
+def _hasher() -> ChildProcess[bytes, int | None]:
+    return ChildProcess(_start, decoding_bytes(_PIXELS), _SECONDS_PER_IMAGE)
+
+
+def _start() -> Callable[[bytes], int | None]:
+    from PIL import Image
+
+    from components.preprocessing.perceptual_hash import perceptual_hash
+
+    probe = io.BytesIO()
+    Image.effect_noise((64, 64), 100).save(probe, "PNG")
+    perceptual_hash(probe.getvalue())
+    return perceptual_hash
+
+
+def _hash(hasher: ChildProcess[bytes, int | None], content: bytes) -> int | None:
+    try:
+        return hasher.call(content)
+    except ChildDied:
+        # Like a flat picture, it is not grouped.
+        return None
