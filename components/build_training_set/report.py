@@ -13,7 +13,7 @@ _SPLITS = {SplitName.TRAIN: "Training", SplitName.VALIDATION: "Validation", Spli
 _CHART_CLASSES = 25
 # Maximum number of months in a chart, and of their names.
 _CHART_MONTHS = 36
-_MONTH_NAMES = 12
+_MONTH_NAMES = 8
 _LEGEND_COLUMNS = 3
 
 

@@ -5,7 +5,7 @@ without a row is written again under the same name.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,7 +88,8 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
     with lake.writer(SEGMENTS.name):
         existing, merged = _merge_small(lake, _read_segments(lake))
         located = _persist(members.join(_rows(lake, existing), ["content_sha256", "split"], "left"), cached)
-        found = {row["is_new"]: Amount.of(row) for row in _by_novelty(located).collect()}
+        is_new = F.col("segment").isNull().alias("is_new")
+        found = {row["is_new"]: Amount.of(row) for row in located.groupBy(is_new).agg(*amounts()).collect()}
         new: list[Segment] = []
         if True in found:
             columns = [name for name in located.columns if name not in ("segment", "row")]
@@ -127,10 +128,6 @@ def _rows(lake: Lake, segments: Iterable[Segment]) -> DataFrame:
         .agg(F.min(F.struct("segment", "row")).alias("_place"))
         .select("content_sha256", "split", "_place.segment", "_place.row")
     )
-
-
-def _by_novelty(located: DataFrame) -> DataFrame:
-    return located.groupBy(F.col("segment").isNull().alias("is_new")).agg(*amounts())
 
 
 def _plan(images: DataFrame) -> DataFrame:
@@ -238,18 +235,19 @@ def _merge_small(lake: Lake, segments: list[Segment]) -> tuple[list[Segment], in
     return [segment for segment in segments if segment.name not in replaced] + merged, len(replaced)
 
 
-def _commit(lake: Lake, new: Iterable[Segment], replaced: Iterable[tuple[Segment, str]] = ()) -> None:
+def _commit(lake: Lake, new: Sequence[Segment], replaced: Sequence[tuple[Segment, str]] = ()) -> None:
     """Add segments to the table, and name the segment that replaces each merged one, in one commit."""
     now = datetime.now(UTC)
     rows = [
         (segment.name, segment.split.value, segment.row_groups, segment.rows, segment.bytes, replacement, now)
         for segment, replacement in [*((segment, None) for segment in new), *replaced]
     ]
-    lake.merge(
-        SEGMENTS,
-        frame(lake.spark, rows, SEGMENTS.columns),
-        lambda builder: builder.whenMatchedUpdate(set={"replaced_by": "source.replaced_by"}).whenNotMatchedInsertAll(),
-    )
+    source = frame(lake.spark, rows, SEGMENTS.columns)
+    if not replaced:
+        lake.append(SEGMENTS, source)
+        return
+    replace = {"replaced_by": "source.replaced_by"}
+    lake.merge(SEGMENTS, source, lambda builder: builder.whenMatchedUpdate(set=replace).whenNotMatchedInsertAll())
 
 
 def _folder(lake: Lake) -> SegmentFolder:
