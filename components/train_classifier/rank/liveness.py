@@ -5,8 +5,6 @@ The launcher ends a training whose ranks print none of them for the stall timeou
 
 import time
 
-from tensorflow import keras
-
 from components.train_classifier.rank_output import LIVENESS
 
 # Interval of the lines, as a fraction of the stall timeout.
@@ -44,31 +42,3 @@ class Liveness:
         """
         if time.monotonic() - self._printed_at >= self._interval:
             self.begin(position)
-
-
-class ReportSteps(keras.callbacks.Callback):  # type: ignore[misc]
-    """Reports each step of training and validation.
-
-    Args:
-        liveness: The rank's liveness.
-    """
-
-    # Without this, Keras would copy the metrics from the GPU after each step.
-    _supports_tf_logs = True
-
-    def __init__(self, liveness: Liveness) -> None:
-        super().__init__()
-        self._liveness = liveness
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-        """Store the number of the epoch."""
-        self._epoch = epoch + 1
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        """Report a step of the training."""
-        self._liveness.report(f"epoch {self._epoch}, step {batch + 1}")
-
-    def on_test_batch_end(self, batch: int, logs: object = None) -> None:
-        """Report a step of the validation."""
-        self._liveness.report(f"epoch {self._epoch}, validation step {batch + 1}")

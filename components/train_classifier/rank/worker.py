@@ -29,14 +29,14 @@ from components.train_classifier.environment import rank_threads
 from components.train_classifier.heartbeat import HeartbeatWatch
 from components.train_classifier.learning_rate import warm_up_epochs, warning_of_few_steps
 from components.train_classifier.rank.backbones import build_backbone, build_head, weights_digest
-from components.train_classifier.rank.callbacks import AfterEpoch, AverageOverRanks, ProgressRecorder
+from components.train_classifier.rank.callbacks import AfterEpoch, AverageOverRanks, ProgressRecorder, ReportSteps
 from components.train_classifier.rank.checkpoint import Checkpoint
 from components.train_classifier.rank.export import ExportedClassifier
 from components.train_classifier.rank.feature_files import features_folder
 from components.train_classifier.rank.features import FeatureFeed, FeatureSource
 from components.train_classifier.rank.feed import ImageFeed
 from components.train_classifier.rank.gpus import Gpu, RankDevices, arithmetic, assigned_gpus, check_gpus, read_driver
-from components.train_classifier.rank.liveness import Liveness, ReportSteps
+from components.train_classifier.rank.liveness import Liveness
 from components.train_classifier.rank.same_weights import SameWeights
 from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.state import TrainingState, WarmUp
