@@ -8,7 +8,7 @@ class AdoptedJobFailed(RuntimeError):  # noqa: N818 - the name states what happe
 
 
 class RankKilled(RuntimeError):  # noqa: N818 - the name states what happened
-    """A rank was ended from outside. The errors of the other ranks are consequences.
+    """A rank was ended from outside, e.g. by Kubernetes or for a stall. The errors of other ranks are consequences.
 
     Args:
         message: The reason.
@@ -35,8 +35,8 @@ class Launcher(Protocol):
 
         Raises:
             AdoptedJobFailed: The job of an earlier attempt failed.
-            RankKilled: A rank was ended from outside, e.g. by Kubernetes.
-            RuntimeError: A rank failed, or the training made no progress for the stall timeout.
+            RankKilled: A rank was ended from outside, or the training made no progress for the stall timeout.
+            RuntimeError: A rank failed.
         """
 
     def clean_up(self, request_uri: str) -> bool:

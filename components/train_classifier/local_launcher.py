@@ -63,7 +63,7 @@ class LocalLauncher:
                 output.add(line.rstrip("\n"))
             code = process.wait()
         if is_stalled():
-            raise RuntimeError(output.stall(self._stall_timeout))
+            raise RankKilled(output.stall(self._stall_timeout))
         if output.killed(code):
             raise RankKilled(output.failure(code))
         if code != 0:

@@ -301,7 +301,8 @@ def test_job_without_progress_ends_with_the_last_lines_of_its_ranks() -> None:
 
     error = failure_of((NONE, WORKERS, LAUNCHER, log), stalled=0.1)
 
-    assert type(error) is RuntimeError
+    assert isinstance(error, RankKilled)
+    assert not error.transient
     assert str(error).startswith(
         "the training made no step for 0.1 s, so its ranks were ended. rank 0 at epoch 1, step 3; rank 1 printed 'at"
         " work'. Run this step again to resume"

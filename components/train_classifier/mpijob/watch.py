@@ -77,8 +77,8 @@ def follow(jobs: TrainingJobs, name: str, deadlines: Deadlines) -> None:
     Raises:
         InputError: The operator or an image is missing, no node has room, or a rank needs more memory. The message
             names the cause.
-        RankKilled: Kubernetes ended a pod.
-        RuntimeError: A rank failed, the ranks made no progress in time, or the job was deleted.
+        RankKilled: Kubernetes ended a pod, or the ranks made no progress in time.
+        RuntimeError: A rank failed, or the job was deleted.
         TimeoutError: The job did not finish in time.
     """
     output = RankOutput()
@@ -111,7 +111,7 @@ def follow(jobs: TrainingJobs, name: str, deadlines: Deadlines) -> None:
             phase, since = reached, time.monotonic()
             output.restart_clock()
         if phase is Phase.FINISHED and output.seconds_without_progress > deadlines.stalled:
-            raise RuntimeError(output.stall(deadlines.stalled))
+            raise RankKilled(output.stall(deadlines.stalled))
         if time.monotonic() - since > deadlines.for_phase(phase):
             raise _timeout_error(phase, deadlines.for_phase(phase), job, [*workers, *launchers], jobs.warnings(name))
         time.sleep(POLL_SECONDS)
