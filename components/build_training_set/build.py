@@ -20,6 +20,7 @@ from components.lake.tables import CLASSES, FILES, LABELS
 from components.settings import Settings
 from components.spark.session import spark_session
 from components.storage import uri
+from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import (
     MANIFEST,
     MEMBERS,
@@ -97,7 +98,7 @@ def build_training_set(lake: Lake) -> BuildResult:
         counts, total = _count(members)
         print(f"progress: {total.images:,} images", flush=True)
         training_set_id = _hash_members(members, lake.split)
-        target = uri.join(lake.root, "training_sets", training_set_id)
+        target = uri.join(lake.root, TRAINING_SETS_FOLDER, training_set_id)
         with lake.writer(f"training_set-{training_set_id}"):
             if lake.files.exists(uri.join(target, MANIFEST)):
                 placement = None

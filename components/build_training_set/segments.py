@@ -25,7 +25,8 @@ from components.lake.content import read_content
 from components.lake.tables import SEGMENTS
 from components.spark.frames import frame
 from components.storage import uri
-from components.training_set.manifest import FEATURES_FOLDER, SEGMENTS_FOLDER, Segment, SplitName
+from components.training_set.features import FEATURES_FOLDER
+from components.training_set.manifest import SEGMENTS_FOLDER, Segment, SplitName
 
 # A task number, and a `Segment` as JSON.
 _RESULT = "_task INT, segment STRING"

@@ -29,8 +29,6 @@ MANIFEST = "manifest.json"
 MEMBERS = "members.parquet"
 # Not the folder of the Delta table `segments`: VACUUM removes files that a table does not name.
 SEGMENTS_FOLDER = "segment_files"
-# Features of frozen backbones: `<key>/<segment>/<row group, 5 digits>.npy`, of shape (rows of the row group, features).
-FEATURES_FOLDER = "features"
 
 # Label of a row of a segment that is no member of the training set.
 NO_MEMBER = -1

@@ -25,8 +25,8 @@ from components.lake.tables import CLASSES, LABELS, SEGMENTS
 from components.settings import Settings
 from components.spark.frames import frame
 from components.storage.files import Files
+from components.training_set.features import FEATURES_FOLDER
 from components.training_set.manifest import (
-    FEATURES_FOLDER,
     MANIFEST,
     MEMBERS,
     NO_MEMBER,
