@@ -121,7 +121,7 @@ class FeatureFeed:
         return dataset.with_options(reader_options(self._threads))
 
     def close(self) -> None:
-        """Free the disk."""
+        """Close the file of the features."""
         self._local.close()
 
     def _copy(

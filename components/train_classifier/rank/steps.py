@@ -26,7 +26,7 @@ class Feed(Protocol):
         """
 
     def close(self) -> None:
-        """Free files and threads."""
+        """Close files and end threads."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Feeds:
         return self._in_steps(self.feeds[SplitName.VALIDATION].dataset(), SplitName.VALIDATION)
 
     def close(self) -> None:
-        """Free files and threads."""
+        """Close files and end threads."""
         for feed in self.feeds.values():
             feed.close()
 
