@@ -30,6 +30,7 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     assert epoch(sizes, 3, 5) == epoch(sizes, 3, 5)
     assert epoch(sizes, 3, 5) != epoch(sizes, 3, 6)
     assert epoch(sizes, 3, 5) != epoch(sizes, 4, 5)
+    assert block_order(20, 3, 5).tolist() != block_order(20, 3, 6).tolist()
 
 
 def test_without_seed_images_keep_their_order() -> None:
