@@ -34,7 +34,8 @@ from components.train_classifier.request import (
     run_key,
 )
 from components.train_classifier.weights import lake_weights_uri
-from components.training_set.manifest import FEATURES_FOLDER, TrainingSet
+from components.training_set.features import FEATURES_FOLDER
+from components.training_set.manifest import TrainingSet
 
 logger = logging.getLogger(__name__)
 

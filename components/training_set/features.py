@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from components.errors import InputError
 from components.storage import uri as uris
 from components.storage.files import Files
-from components.training_set.manifest import FEATURES_FOLDER, MANIFEST, SplitName, TrainingSet
+from components.training_set.manifest import MANIFEST, SplitName, TrainingSet
 
+FEATURES_FOLDER = "features"
 TRAINING_SETS_FOLDER = "training_sets"
 
 # A training may still write features of a key that has new files. It then lacks those of other segments.

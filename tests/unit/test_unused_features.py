@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from components.storage.files import Files
-from components.training_set.features import TRAINING_SETS_FOLDER, unused_features
-from components.training_set.manifest import FEATURES_FOLDER, MANIFEST, Segment, SplitName, TrainingSet
+from components.training_set.features import FEATURES_FOLDER, TRAINING_SETS_FOLDER, unused_features
+from components.training_set.manifest import MANIFEST, Segment, SplitName, TrainingSet
 from pipelines.cli import app
 
 NOW = datetime(2024, 11, 30, tzinfo=UTC)
