@@ -22,7 +22,7 @@ Keep = Annotated[int, typer.Option(min=1, help="Number of the newest training se
 
 @app.command("list")
 def list_(keep: Keep = 10, lake: options.Lake = "") -> None:
-    """List the backbones whose features the lake stores, with the size of those that are not needed."""
+    """List backbones with the sizes of their features, stored and not needed."""
     from components.training_set.features import list_features, unused_features
 
     root, files = _open(lake)
