@@ -398,9 +398,9 @@ def test_features_of_xception_are_computed_once(root: Path) -> None:
     assert result.features_computed == 7
     assert result.history[0].images == 5
 
-    downloaded = mlflow.artifacts.download_artifacts(
-        result.model_uri, dst_path=str(root / "xception-model"), tracking_uri=training_request.mlflow_tracking_uri
-    )
+    # `download_artifacts` looks models up in the global tracking server, whatever its `tracking_uri` is.
+    mlflow.set_tracking_uri(training_request.mlflow_tracking_uri)
+    downloaded = mlflow.artifacts.download_artifacts(result.model_uri, dst_path=str(root / "xception-model"))
     scores = Classifier.load(Path(downloaded) / SAVED_MODEL_FOLDER).scores([content for content, _ in images])
     assert scores.shape == (7, 2)
     truth = [(label - 3) // 2 for _, label in images[5:]]
