@@ -21,6 +21,7 @@ from components.settings import Settings
 from components.spark.session import spark_session
 from components.storage import uri
 from components.training_set.features import TRAINING_SETS_FOLDER
+from components.training_set.groups import record_groups, with_groups
 from components.training_set.manifest import (
     MANIFEST,
     MEMBERS,
@@ -90,11 +91,13 @@ def build_training_set(lake: Lake) -> BuildResult:
     with ExitStack() as cached:
         labeled = labeled_images(lake, versions).persist(StorageLevel.MEMORY_AND_DISK)
         cached.callback(labeled.unpersist)
+        labeled = _group_near_duplicates(lake, add_split(labeled, lake.split)).persist(StorageLevel.MEMORY_AND_DISK)
+        cached.callback(labeled.unpersist)
         left_out = {
             row["reason"]: Amount.of(row)
             for row in labeled.where("reason IS NOT NULL").groupBy("reason").agg(*amounts()).collect()
         }
-        members = add_split(labeled.where("reason IS NULL").drop("reason"), lake.split)
+        members = labeled.where("reason IS NULL").drop("reason")
         counts, total = _count(members)
         print(f"progress: {total.images:,} images", flush=True)
         training_set_id = _hash_members(members, lake.split)
@@ -119,6 +122,18 @@ def build_training_set(lake: Lake) -> BuildResult:
             arrivals=count_arrivals(members, {label: sum(by_split.values()) for label, by_split in counts.items()}),
             seconds=monotonic() - started,
         )
+
+
+def _group_near_duplicates(lake: Lake, labeled: DataFrame) -> DataFrame:
+    """Replace the splits of near-duplicates by their common one, and complete the reasons for exclusion.
+
+    Args:
+        lake: The lake.
+        labeled: Labeled images with `split` and `reason`.
+    """
+    record_groups(lake, labeled.where("reason IS NULL"))
+    grouped = with_groups(lake, labeled)
+    return grouped.withColumn("split", F.coalesce("group_split", "split")).drop("group_split")
 
 
 def _count(members: DataFrame) -> tuple[dict[int, dict[SplitName, int]], Amount]:

@@ -24,6 +24,7 @@ from components.lake.tables import GROUPS
 from components.spark.frames import frame
 from components.spark.memory_budget import decoding_bytes
 from components.storage import uri
+from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import MEMBERS, SplitName
 from components.training_set.near_duplicates import (
     LEFT_OUT,
@@ -123,7 +124,7 @@ def _grouped(lake: Lake, hashed: DataFrame, recorded: DataFrame, cached: ExitSta
 
 def _earlier_members(lake: Lake) -> DataFrame | None:
     """Return the contents of training sets that a release without `groups` built; None without any."""
-    folder = uri.join(lake.root, "training_sets")
+    folder = uri.join(lake.root, TRAINING_SETS_FOLDER)
     members = [uri.join(folder, name, MEMBERS) for name in lake.files.list_names(folder)]
     members = [each for each in members if lake.files.exists(each)]
     return lake.spark.read.parquet(*members).select("content_sha256").distinct() if members else None

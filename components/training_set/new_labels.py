@@ -7,6 +7,7 @@ from components.lake import Lake
 from components.registry.model_registry import ModelRegistry, RegisteredVersion
 from components.registry.tags import TRAINING_SET_URI_TAG
 from components.storage import uri
+from components.training_set.groups import with_groups
 from components.training_set.manifest import MEMBERS
 from components.training_set.membership import labeled_images
 
@@ -27,7 +28,7 @@ def count_new_labels(lake: Lake, model: RegisteredVersion | None) -> int:
         InputError: The model's training set was deleted.
     """
     learned = _members(lake, model)
-    current = labeled_images(lake).where("reason IS NULL").select(*_LEARNED)
+    current = with_groups(lake, labeled_images(lake)).where("reason IS NULL").select(*_LEARNED)
     new = current if learned is None else current.join(learned.select(*_LEARNED), list(_LEARNED), "left_anti")
     return int(new.count())
 
