@@ -101,3 +101,16 @@ def test_a_merge_keeps_rows_in_order_and_features_that_are_complete(folder: Segm
     assert cached(folder, "incomplete", merged) == []
     # Earlier training sets still read the parts.
     assert [parquet(folder, part).metadata.num_rows for part in parts] == [5, 200, 30]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array"], ids=["empty", "cut off", "other content"])
+def test_a_damaged_file_of_features_does_not_stop_a_merge(folder: SegmentFolder, content: bytes) -> None:
+    parts = [write(folder, [name.encode()]) for name in ("a", "b")]
+    for start, part in enumerate(parts):
+        cache_features(folder, "damaged", part, start)
+    Files().write_bytes(f"{folder.features}/damaged/{parts[1].name}/00000.npy", content)
+
+    merged = folder.merge(parts)
+
+    assert parquet(folder, merged).metadata.num_rows == 2
+    assert cached(folder, "damaged", merged) == []

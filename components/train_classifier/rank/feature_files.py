@@ -5,10 +5,7 @@ features depend on, except the images. So trainings on other training sets and w
 """
 
 import hashlib
-from io import BytesIO
 
-import numpy as np
-import numpy.typing as npt
 from tensorflow import keras
 
 from components.preprocessing.version import PREPROCESSING_VERSION
@@ -16,8 +13,7 @@ from components.storage import uri
 from components.storage.files import Files
 from components.train_classifier.rank.backbones import weights_digest
 from components.train_classifier.rank.shards import RowGroup
-
-Features = npt.NDArray[np.float32]
+from components.training_set.feature_arrays import Features, decode, encode, file_name
 
 
 def features_folder(directory: str, backbone: keras.Model, size: int, arithmetic: str) -> str:
@@ -53,18 +49,12 @@ class FeatureFiles:
             content = self._files.read_bytes(self._uri(row_group))
         except FileNotFoundError:
             return None
-        try:
-            features: Features = np.load(BytesIO(content), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            return None
-        expected = (row_group.rows, self._width)
-        return features if features.shape == expected and features.dtype == np.float32 else None
+        features = decode(content, row_group.rows)
+        return features if features is not None and features.shape[1] == self._width else None
 
     def write(self, row_group: RowGroup, features: Features) -> None:
         """Write the features of a row group atomically."""
-        buffer = BytesIO()
-        np.save(buffer, features)
-        self._files.write_bytes(self._uri(row_group), buffer.getvalue())
+        self._files.write_bytes(self._uri(row_group), encode(features))
 
     def _uri(self, row_group: RowGroup) -> str:
-        return uri.join(self._folder, row_group.segment, f"{row_group.number:05}.npy")
+        return uri.join(self._folder, row_group.segment, file_name(row_group.number))

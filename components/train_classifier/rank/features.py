@@ -16,12 +16,13 @@ from tensorflow import keras
 
 from components.preprocessing.lone_image import pair_lone_image
 from components.preprocessing.preprocess import preprocess
-from components.train_classifier.rank.feature_files import FeatureFiles, Features
+from components.train_classifier.rank.feature_files import FeatureFiles
 from components.train_classifier.rank.feed import dense_indices, reader_options
 from components.train_classifier.rank.local_features import LocalFeatures
 from components.train_classifier.rank.order import Block, block_order, shuffled
 from components.train_classifier.rank.row_groups import RowGroupReader
 from components.train_classifier.rank.shards import RowGroup, Shard
+from components.training_set.feature_arrays import Features
 from components.training_set.manifest import NO_MEMBER
 
 # Number of feature files that are read at the same time. Remote stores answer after tens of milliseconds.

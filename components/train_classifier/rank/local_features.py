@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.errors import InputError
-from components.train_classifier.rank.feature_files import Features
 from components.train_classifier.rank.shards import RowGroup, Shard
+from components.training_set.feature_arrays import Features
 from components.training_set.manifest import NO_MEMBER
 
 _BYTES = np.dtype(np.float32).itemsize
