@@ -33,6 +33,24 @@ def count_new_labels(lake: Lake, model: RegisteredVersion | None) -> int:
     return int(new.count())
 
 
+def check_training_set(lake: Lake, model: RegisteredVersion | None) -> None:
+    """Check that new labels can be counted against a model's training set.
+
+    Args:
+        lake: The lake.
+        model: Model version; None needs no training set.
+
+    Raises:
+        InputError: The model's training set was deleted.
+    """
+    if model and _members_uri(model) and not _has_members(lake, model):
+        raise InputError(
+            f"training_set: '{model.tags[TRAINING_SET_URI_TAG]}', which version {model.version} of '{model.name}'"
+            " learned, is gone, so new labels can't be counted. Restore the folder, or run the pipeline training and"
+            " promote its model."
+        )
+
+
 def has_challenger_learned_all(lake: Lake, registry: ModelRegistry) -> bool:
     """Return whether a challenger other than the champion has learned all labels.
 
@@ -55,12 +73,7 @@ def count_trained_images(lake: Lake, model: RegisteredVersion) -> dict[int, int]
 def _members(lake: Lake, model: RegisteredVersion | None) -> DataFrame | None:
     if model is None or not _members_uri(model):
         return None
-    if not _has_members(lake, model):
-        raise InputError(
-            f"training_set: '{model.tags[TRAINING_SET_URI_TAG]}', which version {model.version} of '{model.name}'"
-            " learned, is gone, so new labels can't be counted. Restore the folder, or run the pipeline training and"
-            " promote its model."
-        )
+    check_training_set(lake, model)
     return lake.spark.read.parquet(_members_uri(model))
 
 

@@ -601,7 +601,7 @@ def test_a_deleted_training_set_of_the_champion_is_named_in_one_sentence(
     with pytest.raises(InputError, match=rf"^training_set: '{gone}', which version 1 .*, is gone.* Restore the folder"):
         run(filled, registry, exports)
 
-    assert labels(filled) == {path(0): 1}
+    assert labels(filled) == {}
 
 
 def test_report_lists_rejected_and_conflicting_annotations(
