@@ -84,7 +84,9 @@ def remove_features(lake: str, features: Collection[SegmentFeatures], files: Fil
         files: Access to the lake.
     """
     for each in features:
-        files.remove_folder(uris.join(lake, FEATURES_FOLDER, each.key, each.segment))
+        place = uris.join(lake, FEATURES_FOLDER, each.key, each.segment)
+        # Releases before 0.2 stored a file for each file of a training set.
+        (files.remove if each.segment.endswith(".npy") else files.remove_folder)(place)
 
 
 def _unused(stored: list[SegmentFeatures], needed: Collection[Collection[str]], now: datetime) -> list[SegmentFeatures]:

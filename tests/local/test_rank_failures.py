@@ -17,7 +17,7 @@ from components.storage.files import Files
 from components.train_classifier.launcher import RankKilled
 from components.train_classifier.request import FAILURE_FILE
 from components.train_classifier.train import RUNS_FOLDER, train
-from components.training_set.manifest import SplitName
+from components.training_set.manifest import SEGMENTS_FOLDER, SplitName
 from tests.support.paths import TRAINER_PYTHON
 from tests.support.rank_processes import rank_processes
 from tests.support.tracking import make_tracking
@@ -92,7 +92,10 @@ def test_end_of_a_rank_from_outside_comes_before_the_errors_of_other_ranks(
     ("deleted", "message"),
     [
         ("manifest.json", r"has no manifest\.json\. .*, or run it again if the training set was deleted\.$"),
-        ("segments/*", r"2 of the 2 segments of '.*' were deleted, e\.g\. '.*'\. Run build_training_set again\.$"),
+        (
+            f"{SEGMENTS_FOLDER}/*",
+            r"2 of the 2 segments of '.*' were deleted, e\.g\. '.*'\. Run build_training_set again\.$",
+        ),
     ],
 )
 def test_training_set_that_was_deleted_raises_error(tmp_path: Path, deleted: str, message: str) -> None:
@@ -113,8 +116,11 @@ def train_with(launcher: FailingRanks, folder: Path, deleted: str = "") -> None:
     images = digits(4)
     split = {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}
     training_set = make_training_set(folder / "set", split)
-    for file in (folder / "set").glob(deleted) if deleted else ():
-        file.unlink()
+    if deleted:
+        files = list((folder / "set").glob(deleted))
+        assert files
+        for file in files:
+            file.unlink()
     settings = Settings.load(lake=str(folder), mlflow_tracking_uri=make_tracking(folder), experiment="outages")
     train(settings, training_set.uri, launcher, backbone="small")
 

@@ -296,6 +296,14 @@ def test_image_that_can_not_be_pulled_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert f"{NAME}-worker-0: image 'image' could not be pulled: ImagePullBackOff (Back-off pulling" in str(error)
 
 
+def test_lost_worker_comes_before_the_stall_that_follows_from_it() -> None:
+    error = failure_of((NONE, WORKERS, LAUNCHER, ""), (NONE, [WORKERS[0]], LAUNCHER, ""), stalled=0.1)
+
+    assert isinstance(error, RankKilled)
+    assert error.transient
+    assert str(error).startswith(f"the pod '{NAME}-worker-1' of rank 1 no longer exists")
+
+
 def test_job_without_progress_ends_with_the_last_lines_of_its_ranks() -> None:
     log = "2026-01-01T00:00:01Z [1,0]<stdout>:liveness: epoch 1, step 3\n2026-01-01T00:00:01Z [1,1]<stdout>:at work\n"
 

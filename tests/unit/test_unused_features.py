@@ -89,6 +89,20 @@ def test_training_sets_of_an_earlier_release_need_no_features(lake: Path) -> Non
     assert unused(lake, newest=2) == [("key", "a")]
 
 
+def test_command_removes_features_of_an_earlier_release(lake: Path) -> None:
+    file = lake / FEATURES_FOLDER / "old" / "train-part-00000.parquet.npy"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"1234")
+    set_time(file, day=1)
+    add_features(lake, "key", "bcd")
+
+    removed = CliRunner().invoke(app, ["features", "remove", "--keep", "2", "--lake", str(lake)])
+
+    assert removed.exit_code == 0, removed.output
+    assert not file.exists()
+    assert sorted(each.name for each in (lake / FEATURES_FOLDER / "key").iterdir()) == ["b", "c", "d"]
+
+
 def test_command_removes_unused_features(lake: Path) -> None:
     add_features(lake, "key", "abcd")
 

@@ -77,7 +77,7 @@ class Terminations:
                 reason = "was deleted"
             else:
                 continue
-            self._deletion = RankKilled(f"the pod '{name}' of {_ranks(job, name)} {reason}. {_RESUMES}")
+            self._deletion = RankKilled(f"the pod '{name}' of {_ranks(job, name)} {reason}. {_RESUMES}", transient=True)
             return
 
 

@@ -111,9 +111,12 @@ def follow(jobs: TrainingJobs, name: str, deadlines: Deadlines) -> None:
             phase, since = reached, time.monotonic()
             output.restart_clock()
         if phase is Phase.FINISHED and output.seconds_without_progress > deadlines.stalled:
-            raise RankKilled(output.stall(deadlines.stalled))
+            raise terminations.error or RankKilled(output.stall(deadlines.stalled))
         if time.monotonic() - since > deadlines.for_phase(phase):
-            raise _timeout_error(phase, deadlines.for_phase(phase), job, [*workers, *launchers], jobs.warnings(name))
+            pods = [*workers, *launchers]
+            raise terminations.error or _timeout_error(
+                phase, deadlines.for_phase(phase), job, pods, jobs.warnings(name)
+            )
         time.sleep(POLL_SECONDS)
 
 
