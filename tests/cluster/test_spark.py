@@ -45,6 +45,7 @@ def test_executors_end_with_a_deleted_driver_and_the_next_attempt_ingests_each_i
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
 
 
+@pytest.mark.slow
 def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
     runs: TaskRuns, spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
     assert paths(Lake(spark, lake), IMAGES) == Counter([*landed[0], *landed[1]])
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_each_image_is_ingested_once_although_the_api_server_restarts(
     runs: TaskRuns, spark: SparkSession, restart_api_server: Callable[[], None]
