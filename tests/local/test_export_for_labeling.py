@@ -293,6 +293,7 @@ def test_replaced_file_is_exported_again(lake: Lake, run: Export, sent_to: Path)
     assert [(sent_to / line["batch"] / line["file"]).read_bytes() for line in lines] == [jpeg(1), jpeg(2)]
 
 
+@pytest.mark.slow
 def test_budget_takes_the_most_uncertain_first(lake: Lake, run: Export, sent_to: Path) -> None:
     insert_scored(lake, {1: 0.9, 2: 0.3, 3: 0.5, 4: 0.5, 5: 0.5, 6: 0.97})
     three = Choice(budget=3, audit_fraction=0)

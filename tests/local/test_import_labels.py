@@ -163,6 +163,7 @@ def test_annotations_become_labels_and_close_their_requests(
     assert (result.predicted, result.model_agreed, result.skipped) == (3, 2, 1)
 
 
+@pytest.mark.slow
 def test_annotations_of_copies_become_labels_of_their_images(
     filled: Lake, registry: ModelRegistry, exports: Path
 ) -> None:
@@ -360,6 +361,7 @@ def test_export_that_names_a_missing_image_is_read_again(filled: Lake, registry:
     assert (third.files, third.unchanged_files) == (0, 2)
 
 
+@pytest.mark.slow
 def test_path_with_parent_folders_is_rejected_once(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     upwards = path(0).replace("landing/", "landing/../landing/")
     write(exports / "a.jsonl", [{"path": upwards, "label": 1}])
@@ -511,6 +513,7 @@ def test_two_anonymous_annotations_of_one_image_conflict(filled: Lake, registry:
     assert labels(filled) == {}
 
 
+@pytest.mark.slow
 def test_latest_annotation_of_a_person_counts(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     write(
         exports / "a.jsonl",

@@ -298,6 +298,7 @@ def test_file_that_gets_an_earlier_content_again_points_to_its_newest_row(lake: 
     assert files(lake, IMAGE)[path.name]["ingested_at"] == newest
 
 
+@pytest.mark.slow
 def test_ingested_image_stays_after_limits_are_lowered(lake: Lake, landing: Path) -> None:
     run(lake, landing)
     for path in landing.rglob("*.[jJ]*"):

@@ -7,15 +7,11 @@ import pytest
 from components.lake import Lake
 from tests.support.kills.scenarios import SCENARIOS, Place
 
-# `make test` does not run these, because each starts many JVMs. It kills the export in
-# test_export_for_labeling.py.
-SLOW = ("score", "export", "import", "build")
 
-
+# These start many JVMs. `make test` kills an export and a migration.
+@pytest.mark.slow
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=pytest.mark.slow if step in SLOW else ()) for step in SCENARIOS]
-)
+@pytest.mark.parametrize("step", SCENARIOS)
 def test_killed_step_loses_and_duplicates_nothing_when_repeated(step: str, lake: Lake, tmp_path: Path) -> None:
     for name in ("landing", "annotations", "work"):
         (tmp_path / name).mkdir()

@@ -237,6 +237,7 @@ def test_scoring_interrupted_before_a_rollback_leaves_no_image_unscored(lake: La
     assert (score(lake, registry), current(lake, registry)) == (1, [3, 3])
 
 
+@pytest.mark.slow
 def test_table_of_promotions_has_a_row_for_each_champion(lake: Lake, register: Register) -> None:
     registry = register()
     promote(registry, "1", "", "the first", "ann")

@@ -274,6 +274,7 @@ def test_tampered_champion_scores_nothing(lake: Lake, models: Models, run: Calla
     assert not note(lake).exists()
 
 
+@pytest.mark.slow
 def test_rescoring_adds_predictions_and_keeps_the_old(
     lake: Lake, models: Models, run: Callable[..., ScoreResult]
 ) -> None:

@@ -271,6 +271,7 @@ def test_mlflow_run_has_parameters_metrics_and_tags_of_the_training(
         assert logged == {epoch.epoch - 1: pytest.approx(getattr(epoch, name)) for epoch in result.history}
 
 
+@pytest.mark.slow
 def test_complete_timeline_of_horovod_is_logged_on_request(
     root: Path, two_ranks: Trained, three_ranks: Trained
 ) -> None:
@@ -381,6 +382,7 @@ def test_segments_of_a_training_set_do_not_matter(root: Path) -> None:
     assert min(accuracies) > 0.7
 
 
+@pytest.mark.slow
 def test_loss_of_nan_raises_error_with_its_fix(root: Path, digit_set: TrainingSet) -> None:
     with pytest.raises(InputError, match=r"^learning_rate: the loss is NaN or infinite after epoch 1\. Use a smaller"):
         train(settings_for(root, "diverging"), digit_set.uri, **{**PARAMETERS, "learning_rate": 1e30})

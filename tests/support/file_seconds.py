@@ -18,7 +18,6 @@ FILE_SECONDS = {
     "tests/services/test_store_outages.py": 120,
     "tests/local/test_migration.py": 120,
     "tests/local/test_discovery.py": 120,
-    "tests/local/test_kills.py": 110,
 }
 
 _UNNAMED_SECONDS = 30
