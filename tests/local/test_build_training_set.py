@@ -141,6 +141,7 @@ def test_segments_are_of_one_split_in_hash_order_and_the_table_names_them(lake: 
     assert order == sorted(order)
 
 
+@pytest.mark.slow
 def test_a_split_above_the_size_of_a_segment_has_several(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(lake, numbered(range(100)))
     monkeypatch.setattr(segments, "SEGMENT", Limit(bytes=100, images=10**6))
@@ -153,6 +154,7 @@ def test_a_split_above_the_size_of_a_segment_has_several(lake: Lake, monkeypatch
     assert sum(map(len, stored(made).values())) == 100
 
 
+@pytest.mark.slow
 def test_members_are_sorted_by_segment_and_row(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
 
@@ -219,6 +221,7 @@ def test_a_new_label_of_a_person_and_a_merge_of_classes_change_only_the_members_
     assert len({first.id, relabeled.training_set.id, merged.training_set.id}) == 3
 
 
+@pytest.mark.slow
 def test_an_image_without_a_label_any_more_stays_in_its_segment_as_no_member(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
     first = build(lake)
@@ -241,6 +244,7 @@ def test_image_never_changes_its_split(lake: Lake) -> None:
     assert {path: later[path]["split"] for path in first} == {path: row["split"] for path, row in first.items()}
 
 
+@pytest.mark.slow
 def test_split_is_fixed_when_the_lake_is_created(lake: Lake, tmp_path: Path) -> None:
     place = {"lake": str(tmp_path / "other")}
     other = Lake.open_or_create(
@@ -281,6 +285,7 @@ def test_effective_label_is_the_persons_after_class_merges(lake: Lake) -> None:
     assert [(item.label, item.name) for item in made.classes] == [(5, "new"), (9, "other")]
 
 
+@pytest.mark.slow
 def test_replaced_content_is_a_member_without_the_label_of_the_earlier_one(lake: Lake) -> None:
     insert(lake, numbered(range(60)))
     label(lake, {"file:/landing/0.jpg": 5})
@@ -309,6 +314,7 @@ def test_duplicate_content_is_one_member_and_with_conflicting_labels_none(lake: 
     }
 
 
+@pytest.mark.slow
 def test_a_build_that_ends_between_a_segment_and_its_row_is_repeated(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +357,7 @@ def full_disk(*arguments: object) -> None:
     raise OSError("No space left on device")
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_store_each_image_once(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
 
@@ -372,6 +379,7 @@ def test_two_builds_at_once_store_each_image_once(lake: Lake) -> None:
     assert [len(members(result.training_set)) for result in results] in ([100, 110], [110, 110])
 
 
+@pytest.mark.slow
 def test_the_same_content_in_several_segments_is_one_member(lake: Lake) -> None:
     insert(lake, numbered(range(100)))
     first = build(lake)
@@ -390,6 +398,7 @@ def test_the_same_content_in_several_segments_is_one_member(lake: Lake) -> None:
     assert len(members(second)) == sum(second.counts.values()) == 101
 
 
+@pytest.mark.slow
 def test_many_small_segments_are_merged_with_their_features(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(lake, numbered(range(60)))
     sets = [build(lake)]
@@ -423,6 +432,7 @@ def test_many_small_segments_are_merged_with_their_features(lake: Lake, monkeypa
         assert np.array_equal(np.concatenate([np.load(file) for file in files]), expected)
 
 
+@pytest.mark.slow
 def test_a_merge_that_ends_before_its_row_is_repeated(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(lake, numbered(range(60)))
     build(lake)
