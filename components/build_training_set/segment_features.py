@@ -40,7 +40,7 @@ def _is_cached(files: Files, backbone: str, segment: Segment) -> bool:
 
 
 def _read(files: Files, backbone: str, segments: Sequence[Segment]) -> Iterator[Features]:
-    widths = set()
+    widths: set[int] = set()
     for segment in segments:
         for number, rows in enumerate(segment.row_groups):
             features = decode(files.read_bytes(_file(backbone, segment, number)), rows)
