@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -31,11 +32,9 @@ from components.training_set.near_duplicates import (
     TEST,
     TRAIN,
     VALIDATION,
-    Hashes,
-    SplitSets,
     assign_splits,
-    lowest_near_splits,
 )
+from components.training_set.near_hashes import join_near
 
 # Values of `groups.reason`, which manifests store too.
 NEAR_TWO_SPLITS = "near-duplicates in two splits"
@@ -132,14 +131,13 @@ def _earlier_members(lake: Lake) -> DataFrame | None:
 
 def _leave_higher_splits(trained: DataFrame) -> DataFrame:
     """Leave out the images that are near an image in a lower split. The others keep their split."""
-    hashes, splits = _collect_splits(trained)
-    lowest = lowest_near_splits(hashes, splits)
-    has_higher = splits > np.left_shift(1, lowest)
-    pairs = zip(hashes[has_higher].tolist(), lowest[has_higher].tolist(), strict=True)
-    exceptions = frame(trained.sparkSession, pairs, "perceptual_hash BIGINT, _lowest INT")
-    leaves = F.coalesce(_look_up(_CODES, "split") > F.col("_lowest"), F.lit(False))
+    splits = _split_sets(trained)
+    near = join_near(splits.select("perceptual_hash"), splits.withColumnRenamed("perceptual_hash", "near_hash"))
+    near = near.groupBy("perceptual_hash").agg(F.bit_or("splits").alias("_near"))
+    lower = F.col("_near").bitwiseAND(_look_up(_BITS, "split") - 1)
+    leaves = F.coalesce(lower != 0, F.lit(False))
     return (
-        trained.join(F.broadcast(exceptions), "perceptual_hash", "left")
+        trained.join(near, "perceptual_hash", "left")
         .withColumn("reason", F.when(leaves, NEAR_LOWER_SPLIT))
         .withColumn("split", F.when(~leaves, F.col("split")))
     )
@@ -148,18 +146,12 @@ def _leave_higher_splits(trained: DataFrame) -> DataFrame:
 def _assign(arrived: DataFrame, older: DataFrame, cached: ExitStack) -> DataFrame:
     """Give new contents the split of near ones, in the order of their content hashes.
 
-    The driver holds 9 bytes for each perceptual hash, and the near pairs. Contents with equal perceptual hashes have
-    one split: that of the first.
+    Contents with equal perceptual hashes have one split: that of the first.
     """
     first = arrived.where("perceptual_hash IS NOT NULL").groupBy("perceptual_hash")
     first = first.agg(F.min("content_sha256").alias("_first"), F.min_by("split", "content_sha256").alias("_own"))
     first = _persist(first, cached)
-    new = first.orderBy("_first").select("perceptual_hash", _look_up(_CODES, "_own").alias("own")).toArrow()
-    hashes, own = new["perceptual_hash"].to_numpy(), new["own"].to_numpy().astype(np.int8)
-    splits = assign_splits(hashes, own, *_collect_splits(older))
-    is_moved = splits != own
-    pairs = zip(hashes[is_moved].tolist(), splits[is_moved].tolist(), strict=True)
-    exceptions = frame(arrived.sparkSession, pairs, "perceptual_hash BIGINT, _near INT")
+    exceptions = frame(arrived.sparkSession, _moved(first, older), "perceptual_hash BIGINT, _near INT")
     return (
         arrived.join(first.drop("_first"), "perceptual_hash", "left")
         .join(F.broadcast(exceptions), "perceptual_hash", "left")
@@ -170,15 +162,57 @@ def _assign(arrived: DataFrame, older: DataFrame, cached: ExitStack) -> DataFram
     )
 
 
-def _collect_splits(images: DataFrame) -> tuple[Hashes, SplitSets]:
-    """Return the perceptual hashes of images that have one and a split, and the splits with each hash."""
-    found = (
+def _moved(first: DataFrame, older: DataFrame) -> Iterator[tuple[int, int]]:
+    """Yield the new hashes that do not keep their own split, with their split or `LEFT_OUT`.
+
+    The driver holds only new hashes that are near another one: about 100 bytes each, and 8 bytes for each near pair.
+    """
+    near = _near_hashes(first, older).sort_by("_first")
+    hashes, own = near["perceptual_hash"], near["own"].to_numpy().astype(np.int8)
+    earlier = near["earlier"].combine_chunks()
+    pairs = np.column_stack((pc.list_parent_indices(earlier), pc.index_in(earlier.flatten(), value_set=hashes)))
+    splits = assign_splits(own, near["older"].to_numpy().astype(np.uint8), pairs.astype(np.int64))
+    is_moved = splits != own
+    return zip(hashes.to_numpy()[is_moved].tolist(), splits[is_moved].tolist(), strict=True)
+
+
+def _near_hashes(first: DataFrame, older: DataFrame) -> pa.Table:
+    """Return the new hashes that are near another new or an older one.
+
+    Args:
+        first: New hashes as perceptual_hash, each once, with `_first`, their first content, and `_own`, its split.
+        older: Earlier rows of `groups`.
+
+    Returns:
+        Table of perceptual_hash, `_first`, `own` (the number of the split), `older` (the set of splits of near older
+        images) and `earlier` (near new hashes with a lower `_first`).
+    """
+    unknown = F.lit(None)
+    right = _split_sets(older).withColumn("_near_first", unknown.cast("string"))
+    right = right.unionByName(
+        first.select("perceptual_hash", unknown.cast("int").alias("splits"), F.col("_first").alias("_near_first"))
+    )
+    pairs = join_near(first, right.withColumnRenamed("perceptual_hash", "near_hash"))
+    is_itself = F.col("_near_first").eqNullSafe(F.col("_first"))
+    precedes = F.col("_near_first") < F.col("_first")
+    return (
+        pairs.where(~is_itself)
+        .groupBy("perceptual_hash", "_first", _look_up(_CODES, "_own").alias("own"))
+        .agg(
+            F.coalesce(F.bit_or("splits"), F.lit(0)).alias("older"),
+            F.collect_set(F.when(precedes, F.col("near_hash"))).alias("earlier"),
+        )
+        .toArrow()
+    )
+
+
+def _split_sets(images: DataFrame) -> DataFrame:
+    """Return the perceptual hashes of images that have one and a split, with `splits`, the set of their splits."""
+    return (
         images.where("perceptual_hash IS NOT NULL AND split IS NOT NULL")
         .groupBy("perceptual_hash")
         .agg(F.bit_or(_look_up(_BITS, "split")).alias("splits"))
-        .toArrow()
     )
-    return found["perceptual_hash"].to_numpy(), found["splits"].to_numpy().astype(np.uint8)
 
 
 def _look_up(values: Mapping[Any, Any], column: str) -> Column:

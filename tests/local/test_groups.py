@@ -4,7 +4,8 @@ import hashlib
 import io
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,12 +17,18 @@ from components.build_training_set.splits import add_split
 from components.lake import Lake
 from components.lake.tables import GROUPS
 from components.preprocessing.perceptual_hash import perceptual_hash
+from components.spark.frames import frame
 from components.storage.files import Files
 from components.training_set.groups import NEAR_LOWER_SPLIT, NEAR_TWO_SPLITS, record_groups
 from components.training_set.manifest import MEMBERS, SplitName, TrainingSet
 from components.training_set.membership import labeled_images
+from components.training_set.near_duplicates import MAXIMUM_DISTANCE
+from components.training_set.near_hashes import join_near
 from components.training_set.new_labels import count_new_labels
 from tests.support.lake_rows import append_images, append_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LABEL = 1
@@ -101,6 +108,37 @@ def insert_group(lake: Lake, content: bytes, bit: int, split: SplitName) -> None
     near = perceptual_hash(content)
     assert near is not None
     append_rows(lake, GROUPS, [(f"{bit:064}", near ^ 1 << bit, split.value, None, NOW)])
+
+
+def test_joined_hashes_are_exactly_the_near_ones(spark: "SparkSession") -> None:
+    random = Random(0)
+
+    def signed(value: int) -> int:
+        return (value + 2**63) % 2**64 - 2**63
+
+    def flip(value: int, bits: int) -> int:
+        for bit in random.sample(range(64), bits):
+            value ^= 1 << bit
+        return signed(value)
+
+    left = [signed(random.getrandbits(64)) for _ in range(100)] + [0, -1, -(2**63), 2**63 - 1]
+    near = [flip(value, random.randint(0, 5)) for value in left for _ in range(3)]
+    right = list(dict.fromkeys([*near, *(signed(random.getrandbits(64)) for _ in range(100))]))
+    expected = {
+        (first, second)
+        for first in left
+        for second in right
+        if ((first ^ second) & 2**64 - 1).bit_count() <= MAXIMUM_DISTANCE
+    }
+
+    found = join_near(
+        frame(spark, [(each,) for each in left], "perceptual_hash BIGINT"),
+        frame(spark, [(each,) for each in right], "near_hash BIGINT"),
+    ).collect()
+
+    assert {(row["perceptual_hash"], row["near_hash"]) for row in found} == expected
+    assert len(expected) > 150
+    assert any(first < 0 for first, _ in expected)
 
 
 def test_near_duplicates_of_one_build_are_members_of_one_split(lake: Lake) -> None:
