@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -45,38 +47,47 @@ _NAMES = {code: name for name, code in _CODES.items()}
 _BITS = {name: 1 << code for name, code in _CODES.items()}
 _NEW = ("path", "content_sha256", "load_date", "ingested_at", "split")
 _HASHED = "content_sha256 STRING, split STRING, perceptual_hash BIGINT"
+# Images of a commit, which are what a killed build repeats: up to a quarter of an hour of work. Each slice reads row
+# groups of `images` that other slices read too, so small slices would read them often.
+_IMAGES_PER_COMMIT = 2**18
+_IMAGES_PER_CORE = 2**16
 # Ingest accepts pictures of at most as many.
 _PIXELS = 100_000_000
 _SECONDS_PER_IMAGE = 60.0
 
 
-def record_groups(lake: Lake, members: DataFrame) -> int:
+def record_groups(lake: Lake, members: DataFrame, images_per_commit: int = 0) -> int:
     """Record perceptual hash and split of members whose content has none. Idempotent.
 
-    It reads the content of these members, once.
+    It reads the content of these members, once. They are recorded in slices in the order of their content hashes, so
+    the slices do not change a split, and a killed build goes on after its last commit.
 
     Args:
         lake: The lake.
         members: Frame of path, content_sha256, load_date, ingested_at and split (by a hash of the content), each
             content once. It is evaluated twice: persist it unless it is cheap.
+        images_per_commit: About as many contents are recorded by one commit; 0 chooses it by the number of cores.
 
     Returns:
         The number of new rows.
     """
     with ExitStack() as cached:
-        new = _persist(_without_row(members.select(*_NEW), lake.read(GROUPS)), cached)
+        recorded = lake.read(GROUPS)
+        new = _persist(_without_row(members.select(*_NEW), recorded), cached)
         count = int(new.count())
         if not count:
             return 0
         print(f"progress: perceptual hashes of {count:,} images", flush=True)
-        # Before the lock, since it may take hours.
-        hashed = _persist(map_content(lake, new, _hash_contents, _HASHED), cached)
-        hashed.count()
-        with lake.writer(GROUPS.name):
-            recorded = lake.read(GROUPS)
-            # Another build may have recorded some of them meanwhile.
-            rows = _grouped(lake, _without_row(hashed, recorded), recorded, cached)
-            lake.append(GROUPS, rows.withColumn("made_at", F.lit(datetime.now(UTC))))
+        earlier = _earlier_members(lake) if recorded.isEmpty() else None
+        if earlier is not None:
+            # By one commit: which of them are left out depends on all of them.
+            trained = _persist(new.join(earlier, "content_sha256", "left_semi"), cached)
+            _record(lake, trained, is_trained=True)
+            new = _persist(new.join(earlier, "content_sha256", "left_anti"), cached)
+        cores = lake.spark.sparkContext.defaultParallelism
+        size = images_per_commit or max(_IMAGES_PER_COMMIT, _IMAGES_PER_CORE * cores)
+        for images in _slices(new, ceil(count / size)):
+            _record(lake, images, is_trained=False)
         return count
 
 
@@ -107,18 +118,39 @@ def _persist(rows: DataFrame, cached: ExitStack) -> DataFrame:
     return persisted
 
 
-def _grouped(lake: Lake, hashed: DataFrame, recorded: DataFrame, cached: ExitStack) -> DataFrame:
-    """Return the rows of new contents without `made_at`."""
-    earlier = _earlier_members(lake) if recorded.isEmpty() else None
-    columns = ("content_sha256", "perceptual_hash", "split", "reason")
-    older = recorded.select(*columns)
-    if earlier is None:
-        return _assign(hashed, older, cached).select(*columns)
-    # Models were trained with these splits, so they stay.
-    trained = _leave_higher_splits(hashed.join(earlier, "content_sha256", "left_semi")).select(*columns)
-    trained = _persist(trained, cached)
-    arrived = hashed.join(earlier, "content_sha256", "left_anti")
-    return trained.unionByName(_assign(arrived, trained, cached).select(*columns))
+def _slices(images: DataFrame, slices: int) -> Iterator[DataFrame]:
+    """Yield the images in ranges of their content hashes, ascending. The ranges are equally long."""
+    if slices == 1:
+        yield images
+        return
+    starts = [f"{2**32 * number // slices:08x}" for number in range(slices)]
+    for start, end in pairwise([*starts, "g"]):
+        yield images.where((F.col("content_sha256") >= start) & (F.col("content_sha256") < end))
+
+
+def _record(lake: Lake, images: DataFrame, *, is_trained: bool) -> None:
+    """Append the rows of images by one commit.
+
+    Args:
+        lake: The lake.
+        images: Images without a row.
+        is_trained: Whether models may have been trained with their splits.
+    """
+    if images.isEmpty():
+        return
+    with ExitStack() as cached:
+        # Before the lock, since it may take hours.
+        hashed = _persist(map_content(lake, images, _hash_contents, _HASHED), cached)
+        hashed.count()
+        with lake.writer(GROUPS.name):
+            recorded = lake.read(GROUPS)
+            # Another build may have recorded some of them meanwhile.
+            rows = _without_row(hashed, recorded)
+            # Models were trained with these splits, so they stay.
+            stays = is_trained and recorded.isEmpty()
+            grouped = _leave_higher_splits(rows) if stays else _assign(rows, recorded, cached)
+            columns = ("content_sha256", "perceptual_hash", "split", "reason")
+            lake.append(GROUPS, grouped.select(*columns, F.lit(datetime.now(UTC)).alias("made_at")))
 
 
 def _earlier_members(lake: Lake) -> DataFrame | None:

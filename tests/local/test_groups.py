@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import shutil
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +80,9 @@ def insert(lake: Lake, contents: list[bytes]) -> None:
     append_images(lake, [(f"file:/landing/{sha256(each)}.jpg", each, LABEL) for each in contents], ingested_at=NOW)
 
 
-def record(lake: Lake) -> int:
-    return record_groups(lake, add_split(labeled_images(lake).where("reason IS NULL"), lake.split))
+def record(lake: Lake, images_per_commit: int = 0) -> int:
+    members = add_split(labeled_images(lake).where("reason IS NULL"), lake.split)
+    return record_groups(lake, members, images_per_commit)
 
 
 def groups(lake: Lake) -> dict[str, dict[str, Any]]:
@@ -216,6 +219,38 @@ def test_pair_across_splits_of_earlier_training_sets_leaves_the_test_set(lake: L
     assert splits(lake, earlier) == ["train", None] * 3
     assert [groups(lake)[sha256(higher)]["reason"] for _, higher in pairs] == [NEAR_LOWER_SPLIT] * 3
     assert splits(lake, [new]) == ["train"]
+
+
+def test_slices_do_not_change_the_splits(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(lake, [content for tile in TILES[:6] for content in variants(tile)])
+    insert_group(lake, jpeg(TILES[0]), 3, SplitName.VALIDATION)
+    insert_group(lake, jpeg(TILES[1]), 5, SplitName.TRAIN)
+    insert_group(lake, jpeg(TILES[1]), 60, SplitName.TEST)
+    shutil.copytree(lake.root.removeprefix("file://"), tmp_path / "other")
+    other = Lake(lake.spark, str(tmp_path / "other"))
+    before = lake.version(GROUPS)
+    commit = Lake.append
+    commits = count()
+
+    def limited(*arguments: Any, **options: Any) -> None:
+        if next(commits) == 2:
+            raise OSError("No space left on device")
+        commit(*arguments, **options)
+
+    record(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "append", limited)
+        with pytest.raises(OSError, match="No space"):
+            record(lake, images_per_commit=3)
+    assert lake.version(GROUPS) == before + 2
+    assert 0 < record(lake, images_per_commit=3) < 18
+
+    found, expected = groups(lake), groups(other)
+    assert other.version(GROUPS) == before + 1
+    assert len(found) == 21
+    assert {name: (row["split"], row["reason"]) for name, row in found.items()} == {
+        name: (row["split"], row["reason"]) for name, row in expected.items()
+    }
 
 
 def test_killed_build_is_repeated_with_the_same_splits(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
