@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.bench import Bench
 from benchmarks.results import Direction, Goal, Row
 from benchmarks.timing import Spread
-from components.training_set.near_duplicates import MAXIMUM_DISTANCE, near_pairs
+from components.training_set.near_duplicates import MAXIMUM_DISTANCE
 from tests.support import training_set_factory
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _precision_row(crops: Sequence[Crop]) -> Row:
     distinct, counts = np.array(list(crops_by_hash), np.int64), list(crops_by_hash.values())
     # Not each file with itself.
     near = right = -sum(count.total() for count in counts)
-    for first, second in near_pairs(distinct, distinct).tolist():
+    for first, second in _near_pairs(distinct).tolist():
         near += counts[first].total() * counts[second].total()
         right += sum(number * counts[second][crop] for crop, number in counts[first].items())
     precision = right / near
@@ -111,7 +112,7 @@ def _precision_row(crops: Sequence[Crop]) -> Row:
 def _near_digits() -> str:
     hashes = [value for file, _ in training_set_factory.digits(_DIGITS) if (value := _hash(file)) is not None]
     distinct = np.unique(np.array(hashes, np.int64))
-    pairs = near_pairs(distinct, distinct)
+    pairs = _near_pairs(distinct)
     near = int(np.count_nonzero(pairs[:, 0] < pairs[:, 1]))
     return f"{near} of {len(distinct) * (len(distinct) - 1) // 2:,}"
 
@@ -122,10 +123,17 @@ def _hash(file: bytes) -> int | None:
     return perceptual_hash(file)
 
 
+def _near_pairs(hashes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the indices of near hashes, shape (pairs, 2). Each hash is near itself."""
+    # Of a negative number, `bitwise_count` counts the bits of its absolute value.
+    unsigned = hashes.view(np.uint64)
+    return np.argwhere(np.bitwise_count(unsigned[:, None] ^ unsigned) <= MAXIMUM_DISTANCE)
+
+
 def _is_near(first: int | None, second: int | None) -> bool:
     if first is None or second is None:
         return False
-    return len(near_pairs(np.array([first], np.int64), np.array([second], np.int64))) > 0
+    return ((first ^ second) & 2**64 - 1).bit_count() <= MAXIMUM_DISTANCE
 
 
 def _photographs() -> Iterator["Image"]:

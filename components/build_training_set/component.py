@@ -19,7 +19,8 @@ def build_training_set(
 
     A training set names rows of segments, which are Parquet files that training sets share. So a build reads and writes
     only the content of images that no earlier training set has. A hash of the content assigns each image to train,
-    validation or test. The same images give the same training set: a second run returns the first one's.
+    validation or test, but near-duplicates share a split. The table `groups` keeps the splits, so they never change.
+    The same images give the same training set: a second run returns the first one's.
 
     Args:
         report: Page with the images by class, split and month of arrival, and what was reused, added and left out.

@@ -1,14 +1,14 @@
 """Find the segments that hold members, add segments for the others, and merge small ones.
 
-The table `segments` names the segments that exist. A segment's file is written first, and its row is the commit: a file
-without a row is written again under the same name.
+The table `segments` names the segments that exist. A segment's file is written first, and its row is the commit. After
+about 4 GiB there is a commit, so a killed build goes on after the last one. A later build removes files without a row.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Self
 
@@ -28,6 +28,11 @@ from components.storage import uri
 from components.training_set.features import FEATURES_FOLDER
 from components.training_set.manifest import SEGMENTS_FOLDER, Segment, SplitName
 
+# Images of a commit, which are what a killed build repeats: minutes of work. More cores write more at once.
+_BYTES_PER_COMMIT = 4 * 2**30
+_BYTES_PER_CORE = 2**30
+# A task whose build was killed may still write.
+_KEPT_WITHOUT_ROW = timedelta(days=1)
 # A task number, and a `Segment` as JSON.
 _RESULT = "_task INT, segment STRING"
 
@@ -78,7 +83,7 @@ class Placement:
 def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placement:
     """Find the segment and the row of each member, and write segments for members that have none.
 
-    The lock of the table is held from the read of the table to the commit, so two builds never add an image twice.
+    The lock of the table is held from the read of the table to the last commit, so two builds never add an image twice.
 
     Args:
         lake: The lake.
@@ -87,6 +92,7 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
         cached: Unpersists the frames that the placement needs.
     """
     with lake.writer(SEGMENTS.name):
+        _remove_unnamed(lake)
         existing, merged = _merge_small(lake, _read_segments(lake))
         located = _persist(members.join(_rows(lake, existing), ["content_sha256", "split"], "left"), cached)
         is_new = F.col("segment").isNull().alias("is_new")
@@ -95,8 +101,10 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
         if True in found:
             columns = [name for name in located.columns if name not in ("segment", "row")]
             planned = _persist(_plan(located.where("segment IS NULL").select(columns)), cached)
-            new = _write(lake, planned)
-            _commit(lake, new)
+            for sizes in _groups(planned, _bytes_per_commit(lake)):
+                written = _write(lake, planned, sizes)
+                _commit(lake, written)
+                new += written
             located = located.where("segment IS NOT NULL").unionByName(planned)
     used = {row["segment"] for row in located.select("segment").distinct().collect()}
     segments = [segment for segment in (*existing, *new) if segment.name in used]
@@ -108,6 +116,16 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
         new_segments=len(new),
         merged_segments=merged,
     )
+
+
+def _remove_unnamed(lake: Lake) -> None:
+    """Remove the files that killed builds left: older than a day, and without a row in the table."""
+    folder = uri.join(lake.root, SEGMENTS_FOLDER)
+    named = {f"{row['name']}.parquet" for row in lake.read(SEGMENTS).select("name").collect()}
+    before = datetime.now(UTC) - _KEPT_WITHOUT_ROW
+    for name, status in lake.files.find(folder).items():
+        if name not in named and status.modification_time < before:
+            lake.files.remove(uri.join(folder, name))
 
 
 def _read_segments(lake: Lake) -> list[Segment]:
@@ -185,13 +203,32 @@ def _runs(batches: Iterator[pa.RecordBatch], column: str) -> Iterator[tuple[str,
         yield value, run(value)
 
 
-def _write(lake: Lake, planned: DataFrame) -> list[Segment]:
-    """Write the files of planned segments. Only content of their images is read and shuffled."""
-    sizes = planned.groupBy("segment").agg(*amounts()).collect()
-    total = sum((Amount.of(row) for row in sizes), Amount())
+def _bytes_per_commit(lake: Lake) -> int:
+    return max(_BYTES_PER_COMMIT, _BYTES_PER_CORE * int(lake.spark.sparkContext.defaultParallelism))
+
+
+def _groups(planned: DataFrame, size: int) -> Iterator[dict[str, Amount]]:
+    """Yield the planned segments of each commit, with their images: at least `size` bytes, while there are as many.
+
+    They are in hash order. So after a killed build, the next one cuts the rest into the same segments.
+    """
+    rows = planned.groupBy("split", "segment").agg(*amounts(), F.min("order").alias("order")).collect()
+    group: dict[str, Amount] = {}
+    for row in sorted(rows, key=lambda row: (row["split"], row["order"])):
+        group[row["segment"]] = Amount.of(row)
+        if sum(amount.bytes for amount in group.values()) >= size:
+            yield group
+            group = {}
+    if group:
+        yield group
+
+
+def _write(lake: Lake, planned: DataFrame, sizes: Mapping[str, Amount]) -> list[Segment]:
+    """Write the files of some planned segments. Only content of their images is read and shuffled."""
+    total = sum(sizes.values(), Amount())
     print(f"progress: {total.images:,} new images of {total.bytes / 1e6:,.1f} MB", flush=True)
     # A task for each segment.
-    tasks = [(row["segment"], number) for number, row in enumerate(sorted(sizes, key=lambda row: row["segment"]))]
+    tasks = [(segment, number) for number, segment in enumerate(sorted(sizes))]
     numbered = planned.join(F.broadcast(frame(lake.spark, tasks, "segment STRING, _task INT")), "segment")
     columns = ("path", "content_sha256", "load_date", "ingested_at", "split", "segment", "row", "_task")
     folder = _folder(lake)

@@ -120,7 +120,7 @@ def _grouped(
         group = F.when(F.col("_trained_on"), _TRAINED_ON).otherwise(group)
     fresh: Column = F.lit(False)
     if since is not None:
-        images = images.join(_newer(lake, since), ["path", "content_sha256"], "left")
+        images = images.join(_newer(lake, since, test_images), ["path", "content_sha256"], "left")
         fresh = F.coalesce("_newer", fresh)
     return images.withColumns({"group": group, "fresh": fresh}).drop("_requested", "_trained_on", "_newer")
 
@@ -167,12 +167,15 @@ def _weeks_since(since: datetime | None) -> float | None:
     return None if since is None else (datetime.now(UTC) - since) / timedelta(weeks=1)
 
 
-def _newer(lake: Lake, since: datetime) -> DataFrame:
-    """Return the images that were ingested or labeled since a time, as path, content_sha256 and `_newer`."""
+def _newer(lake: Lake, since: datetime, test_images: DataFrame) -> DataFrame:
+    """Return the test images that were ingested or labeled since a time, as path, content_sha256 and `_newer`."""
     key = ["path", "content_sha256"]
+    wanted = test_images.select(*key)
     ingested = lake.read(FILES).where(F.col("ingested_at") >= F.lit(since)).select(*key)
     labeled = lake.read(LABELS).where(F.col("labeled_at") >= F.lit(since)).select(*key)
-    return ingested.union(labeled).distinct().withColumn("_newer", F.lit(True))
+    # Joined before the union, because only a few of all images that arrived since then are test images.
+    newer = ingested.join(wanted, key, "left_semi").union(labeled.join(wanted, key, "left_semi"))
+    return newer.distinct().withColumn("_newer", F.lit(True))
 
 
 def _predictions(lake: Lake, digest: str, merged: Mapping[int, int], model: str) -> DataFrame:

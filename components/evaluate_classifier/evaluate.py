@@ -1,6 +1,6 @@
 """Evaluate the challenger and the champion on the test images of one training set.
 
-A hash of its content assigns each image to a split permanently, so the champion was not trained on these images either.
+The table `groups` keeps the split of each image for ever, so the champion was not trained on these images either.
 Each model classifies each image once, ever: see `evaluations`.
 """
 

@@ -109,26 +109,27 @@ def evaluate_missing(
         "chunk", F.floor(F.col("row") / _ROWS_PER_CHUNK).cast("int")
     )
 
-    def missing() -> DataFrame:
-        done = read_evaluations(lake, model.digest).select("content_sha256")
-        return rows.join(done, "content_sha256", "left_anti")
-
-    # One row for 1,024 images or one segment.
-    chunks = [
-        _Chunk(*row) for row in missing().groupBy("segment", "chunk").count().orderBy("segment", "chunk").collect()
-    ]
-    total = sum(chunk.images for chunk in chunks)
-    if not total:
-        return 0
-    archive = _send(lake, registry, model)
-    evaluated = 0
-    for slice_ in _slices(chunks, lambda: images_per_commit or _images_per_commit(lake)):
-        chosen = frame(lake.spark, [chunk[:2] for chunk in slice_], "segment STRING, chunk INT")
-        images = missing().join(F.broadcast(chosen), ["segment", "chunk"], "left_semi")
-        locations = {chunk.segment: training_set.segment_uri(chunk.segment) for chunk in slice_}
-        evaluated += _append(lake, model.digest, _predict(lake, archive, images, locations, slice_))
-        print(f"progress: {evaluated:,} of {total:,} test images that are new to the {model.role}", flush=True)
-    return evaluated
+    done = read_evaluations(lake, model.digest).select("content_sha256")
+    # Each slice takes some of these narrow rows.
+    missing = rows.join(done, "content_sha256", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        # One row for 1,024 images or one segment.
+        counts = missing.groupBy("segment", "chunk").count().orderBy("segment", "chunk")
+        chunks = [_Chunk(*row) for row in counts.collect()]
+        total = sum(chunk.images for chunk in chunks)
+        if not total:
+            return 0
+        archive = _send(lake, registry, model)
+        evaluated = 0
+        for slice_ in _slices(chunks, lambda: images_per_commit or _images_per_commit(lake)):
+            chosen = frame(lake.spark, [chunk[:2] for chunk in slice_], "segment STRING, chunk INT")
+            images = missing.join(F.broadcast(chosen), ["segment", "chunk"], "left_semi")
+            locations = {chunk.segment: training_set.segment_uri(chunk.segment) for chunk in slice_}
+            evaluated += _append(lake, model.digest, _predict(lake, archive, images, locations, slice_))
+            print(f"progress: {evaluated:,} of {total:,} test images that are new to the {model.role}", flush=True)
+        return evaluated
+    finally:
+        missing.unpersist()
 
 
 def _images_per_commit(lake: Lake) -> int:

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -31,11 +34,9 @@ from components.training_set.near_duplicates import (
     TEST,
     TRAIN,
     VALIDATION,
-    Hashes,
-    SplitSets,
     assign_splits,
-    lowest_near_splits,
 )
+from components.training_set.near_hashes import join_near
 
 # Values of `groups.reason`, which manifests store too.
 NEAR_TWO_SPLITS = "near-duplicates in two splits"
@@ -46,38 +47,47 @@ _NAMES = {code: name for name, code in _CODES.items()}
 _BITS = {name: 1 << code for name, code in _CODES.items()}
 _NEW = ("path", "content_sha256", "load_date", "ingested_at", "split")
 _HASHED = "content_sha256 STRING, split STRING, perceptual_hash BIGINT"
+# Images of a commit, which are what a killed build repeats: up to a quarter of an hour of work. Each slice reads row
+# groups of `images` that other slices read too, so small slices would read them often.
+_IMAGES_PER_COMMIT = 2**18
+_IMAGES_PER_CORE = 2**16
 # Ingest accepts pictures of at most as many.
 _PIXELS = 100_000_000
 _SECONDS_PER_IMAGE = 60.0
 
 
-def record_groups(lake: Lake, members: DataFrame) -> int:
+def record_groups(lake: Lake, members: DataFrame, images_per_commit: int = 0) -> int:
     """Record perceptual hash and split of members whose content has none. Idempotent.
 
-    It reads the content of these members, once.
+    It reads the content of these members, once. They are recorded in slices in the order of their content hashes, so
+    the slices do not change a split, and a killed build goes on after its last commit.
 
     Args:
         lake: The lake.
         members: Frame of path, content_sha256, load_date, ingested_at and split (by a hash of the content), each
             content once. It is evaluated twice: persist it unless it is cheap.
+        images_per_commit: About as many contents are recorded by one commit; 0 chooses it by the number of cores.
 
     Returns:
         The number of new rows.
     """
     with ExitStack() as cached:
-        new = _persist(_without_row(members.select(*_NEW), lake.read(GROUPS)), cached)
+        recorded = lake.read(GROUPS)
+        new = _persist(_without_row(members.select(*_NEW), recorded), cached)
         count = int(new.count())
         if not count:
             return 0
         print(f"progress: perceptual hashes of {count:,} images", flush=True)
-        # Before the lock, since it may take hours.
-        hashed = _persist(map_content(lake, new, _hash_contents, _HASHED), cached)
-        hashed.count()
-        with lake.writer(GROUPS.name):
-            recorded = lake.read(GROUPS)
-            # Another build may have recorded some of them meanwhile.
-            rows = _grouped(lake, _without_row(hashed, recorded), recorded, cached)
-            lake.append(GROUPS, rows.withColumn("made_at", F.lit(datetime.now(UTC))))
+        earlier = _earlier_members(lake) if recorded.isEmpty() else None
+        if earlier is not None:
+            # By one commit: which of them are left out depends on all of them.
+            trained = _persist(new.join(earlier, "content_sha256", "left_semi"), cached)
+            _record(lake, trained, is_trained=True)
+            new = _persist(new.join(earlier, "content_sha256", "left_anti"), cached)
+        cores = lake.spark.sparkContext.defaultParallelism
+        size = images_per_commit or max(_IMAGES_PER_COMMIT, _IMAGES_PER_CORE * cores)
+        for images in _slices(new, ceil(count / size)):
+            _record(lake, images, is_trained=False)
         return count
 
 
@@ -108,18 +118,39 @@ def _persist(rows: DataFrame, cached: ExitStack) -> DataFrame:
     return persisted
 
 
-def _grouped(lake: Lake, hashed: DataFrame, recorded: DataFrame, cached: ExitStack) -> DataFrame:
-    """Return the rows of new contents without `made_at`."""
-    earlier = _earlier_members(lake) if recorded.isEmpty() else None
-    columns = ("content_sha256", "perceptual_hash", "split", "reason")
-    older = recorded.select(*columns)
-    if earlier is None:
-        return _assign(hashed, older, cached).select(*columns)
-    # Models were trained with these splits, so they stay.
-    trained = _leave_higher_splits(hashed.join(earlier, "content_sha256", "left_semi")).select(*columns)
-    trained = _persist(trained, cached)
-    arrived = hashed.join(earlier, "content_sha256", "left_anti")
-    return trained.unionByName(_assign(arrived, trained, cached).select(*columns))
+def _slices(images: DataFrame, slices: int) -> Iterator[DataFrame]:
+    """Yield the images in ranges of their content hashes, ascending. The ranges are equally long."""
+    if slices == 1:
+        yield images
+        return
+    starts = [f"{2**32 * number // slices:08x}" for number in range(slices)]
+    for start, end in pairwise([*starts, "g"]):
+        yield images.where((F.col("content_sha256") >= start) & (F.col("content_sha256") < end))
+
+
+def _record(lake: Lake, images: DataFrame, *, is_trained: bool) -> None:
+    """Append the rows of images by one commit.
+
+    Args:
+        lake: The lake.
+        images: Images without a row.
+        is_trained: Whether models may have been trained with their splits.
+    """
+    if images.isEmpty():
+        return
+    with ExitStack() as cached:
+        # Before the lock, since it may take hours.
+        hashed = _persist(map_content(lake, images, _hash_contents, _HASHED), cached)
+        hashed.count()
+        with lake.writer(GROUPS.name):
+            recorded = lake.read(GROUPS)
+            # Another build may have recorded some of them meanwhile.
+            rows = _without_row(hashed, recorded)
+            # Models were trained with these splits, so they stay.
+            stays = is_trained and recorded.isEmpty()
+            grouped = _leave_higher_splits(rows) if stays else _assign(rows, recorded, cached)
+            columns = ("content_sha256", "perceptual_hash", "split", "reason")
+            lake.append(GROUPS, grouped.select(*columns, F.lit(datetime.now(UTC)).alias("made_at")))
 
 
 def _earlier_members(lake: Lake) -> DataFrame | None:
@@ -132,14 +163,13 @@ def _earlier_members(lake: Lake) -> DataFrame | None:
 
 def _leave_higher_splits(trained: DataFrame) -> DataFrame:
     """Leave out the images that are near an image in a lower split. The others keep their split."""
-    hashes, splits = _collect_splits(trained)
-    lowest = lowest_near_splits(hashes, splits)
-    has_higher = splits > np.left_shift(1, lowest)
-    pairs = zip(hashes[has_higher].tolist(), lowest[has_higher].tolist(), strict=True)
-    exceptions = frame(trained.sparkSession, pairs, "perceptual_hash BIGINT, _lowest INT")
-    leaves = F.coalesce(_look_up(_CODES, "split") > F.col("_lowest"), F.lit(False))
+    splits = _split_sets(trained)
+    near = join_near(splits.select("perceptual_hash"), splits.withColumnRenamed("perceptual_hash", "near_hash"))
+    near = near.groupBy("perceptual_hash").agg(F.bit_or("splits").alias("_near"))
+    lower = F.col("_near").bitwiseAND(_look_up(_BITS, "split") - 1)
+    leaves = F.coalesce(lower != 0, F.lit(False))
     return (
-        trained.join(F.broadcast(exceptions), "perceptual_hash", "left")
+        trained.join(near, "perceptual_hash", "left")
         .withColumn("reason", F.when(leaves, NEAR_LOWER_SPLIT))
         .withColumn("split", F.when(~leaves, F.col("split")))
     )
@@ -148,18 +178,12 @@ def _leave_higher_splits(trained: DataFrame) -> DataFrame:
 def _assign(arrived: DataFrame, older: DataFrame, cached: ExitStack) -> DataFrame:
     """Give new contents the split of near ones, in the order of their content hashes.
 
-    The driver holds 9 bytes for each perceptual hash, and the near pairs. Contents with equal perceptual hashes have
-    one split: that of the first.
+    Contents with equal perceptual hashes have one split: that of the first.
     """
     first = arrived.where("perceptual_hash IS NOT NULL").groupBy("perceptual_hash")
     first = first.agg(F.min("content_sha256").alias("_first"), F.min_by("split", "content_sha256").alias("_own"))
     first = _persist(first, cached)
-    new = first.orderBy("_first").select("perceptual_hash", _look_up(_CODES, "_own").alias("own")).toArrow()
-    hashes, own = new["perceptual_hash"].to_numpy(), new["own"].to_numpy().astype(np.int8)
-    splits = assign_splits(hashes, own, *_collect_splits(older))
-    is_moved = splits != own
-    pairs = zip(hashes[is_moved].tolist(), splits[is_moved].tolist(), strict=True)
-    exceptions = frame(arrived.sparkSession, pairs, "perceptual_hash BIGINT, _near INT")
+    exceptions = frame(arrived.sparkSession, _moved(first, older), "perceptual_hash BIGINT, _near INT")
     return (
         arrived.join(first.drop("_first"), "perceptual_hash", "left")
         .join(F.broadcast(exceptions), "perceptual_hash", "left")
@@ -170,15 +194,57 @@ def _assign(arrived: DataFrame, older: DataFrame, cached: ExitStack) -> DataFram
     )
 
 
-def _collect_splits(images: DataFrame) -> tuple[Hashes, SplitSets]:
-    """Return the perceptual hashes of images that have one and a split, and the splits with each hash."""
-    found = (
+def _moved(first: DataFrame, older: DataFrame) -> Iterator[tuple[int, int]]:
+    """Yield the new hashes that do not keep their own split, with their split or `LEFT_OUT`.
+
+    The driver holds only new hashes that are near another one: about 100 bytes each, and 8 bytes for each near pair.
+    """
+    near = _near_hashes(first, older).sort_by("_first")
+    hashes, own = near["perceptual_hash"], near["own"].to_numpy().astype(np.int8)
+    earlier = near["earlier"].combine_chunks()
+    pairs = np.column_stack((pc.list_parent_indices(earlier), pc.index_in(earlier.flatten(), value_set=hashes)))
+    splits = assign_splits(own, near["older"].to_numpy().astype(np.uint8), pairs.astype(np.int64))
+    is_moved = splits != own
+    return zip(hashes.to_numpy()[is_moved].tolist(), splits[is_moved].tolist(), strict=True)
+
+
+def _near_hashes(first: DataFrame, older: DataFrame) -> pa.Table:
+    """Return the new hashes that are near another new or an older one.
+
+    Args:
+        first: New hashes as perceptual_hash, each once, with `_first`, their first content, and `_own`, its split.
+        older: Earlier rows of `groups`.
+
+    Returns:
+        Table of perceptual_hash, `_first`, `own` (the number of the split), `older` (the set of splits of near older
+        images) and `earlier` (near new hashes with a lower `_first`).
+    """
+    unknown = F.lit(None)
+    right = _split_sets(older).withColumn("_near_first", unknown.cast("string"))
+    right = right.unionByName(
+        first.select("perceptual_hash", unknown.cast("int").alias("splits"), F.col("_first").alias("_near_first"))
+    )
+    pairs = join_near(first, right.withColumnRenamed("perceptual_hash", "near_hash"))
+    is_itself = F.col("_near_first").eqNullSafe(F.col("_first"))
+    precedes = F.col("_near_first") < F.col("_first")
+    return (
+        pairs.where(~is_itself)
+        .groupBy("perceptual_hash", "_first", _look_up(_CODES, "_own").alias("own"))
+        .agg(
+            F.coalesce(F.bit_or("splits"), F.lit(0)).alias("older"),
+            F.collect_set(F.when(precedes, F.col("near_hash"))).alias("earlier"),
+        )
+        .toArrow()
+    )
+
+
+def _split_sets(images: DataFrame) -> DataFrame:
+    """Return the perceptual hashes of images that have one and a split, with `splits`, the set of their splits."""
+    return (
         images.where("perceptual_hash IS NOT NULL AND split IS NOT NULL")
         .groupBy("perceptual_hash")
         .agg(F.bit_or(_look_up(_BITS, "split")).alias("splits"))
-        .toArrow()
     )
-    return found["perceptual_hash"].to_numpy(), found["splits"].to_numpy().astype(np.uint8)
 
 
 def _look_up(values: Mapping[Any, Any], column: str) -> Column:

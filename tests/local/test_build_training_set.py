@@ -2,12 +2,15 @@
 
 import hashlib
 import io
+import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from time import time
 from typing import Any
 
 import numpy as np
@@ -351,6 +354,54 @@ def test_a_build_that_ends_between_segments_and_manifest_is_repeated(
     assert table_rows(lake) == rows
     assert (result.reused.images, result.new_segments) == (100, 0)
     assert sum(map(len, stored(result.training_set).values())) == 100
+
+
+def test_a_killed_build_goes_on_after_its_last_commit_with_the_same_segments(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(lake, numbered(range(200)))
+    monkeypatch.setattr(segments, "SEGMENT", Limit(bytes=2**20, images=40))
+    shutil.copytree(local(lake.root), tmp_path / "other")
+    other = Lake(lake.spark, str(tmp_path / "other"))
+    at_once = build(other)
+    monkeypatch.setattr(segments, "_bytes_per_commit", lambda lake: 1)
+    commits: list[str] = []
+    commit = segments._commit
+
+    def limited(lake: Lake, new: Sequence[Segment]) -> None:
+        if len(commits) == 3:
+            full_disk()
+        commits.extend(segment.name for segment in new)
+        commit(lake, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "_commit", limited)
+        with pytest.raises(OSError, match="No space"):
+            build_training_set(lake)
+    assert sorted(table_rows(lake)) == sorted(commits)
+
+    result = build_training_set(lake)
+
+    assert 0 < result.reused.images < 200
+    assert result.training_set.segments == at_once.segments
+    assert segment_files(lake) == segment_files(other)
+
+
+def test_files_that_a_killed_build_left_are_removed_after_a_day(lake: Lake) -> None:
+    insert(lake, numbered(range(100)))
+    build(lake)
+    left = [local(lake.root) / SEGMENTS_FOLDER / name for name in ("old.parquet", "new.parquet")]
+    for file in left:
+        file.write_bytes(b"any")
+    yesterday = time() - 25 * 3600
+    for file in [left[0], *(left[0].parent / f"{name}.parquet" for name in table_rows(lake))]:
+        os.utime(file, (yesterday, yesterday))
+    insert(lake, numbered(range(100, 101)))
+
+    made = build(lake)
+
+    assert [file.exists() for file in left] == [False, True]
+    assert sum(map(len, stored(made).values())) == 101
 
 
 def full_disk(*arguments: object) -> None:

@@ -2,9 +2,12 @@
 
 import hashlib
 import io
+import shutil
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,12 +19,18 @@ from components.build_training_set.splits import add_split
 from components.lake import Lake
 from components.lake.tables import GROUPS
 from components.preprocessing.perceptual_hash import perceptual_hash
+from components.spark.frames import frame
 from components.storage.files import Files
 from components.training_set.groups import NEAR_LOWER_SPLIT, NEAR_TWO_SPLITS, record_groups
 from components.training_set.manifest import MEMBERS, SplitName, TrainingSet
 from components.training_set.membership import labeled_images
+from components.training_set.near_duplicates import MAXIMUM_DISTANCE
+from components.training_set.near_hashes import join_near
 from components.training_set.new_labels import count_new_labels
 from tests.support.lake_rows import append_images, append_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LABEL = 1
@@ -71,8 +80,9 @@ def insert(lake: Lake, contents: list[bytes]) -> None:
     append_images(lake, [(f"file:/landing/{sha256(each)}.jpg", each, LABEL) for each in contents], ingested_at=NOW)
 
 
-def record(lake: Lake) -> int:
-    return record_groups(lake, add_split(labeled_images(lake).where("reason IS NULL"), lake.split))
+def record(lake: Lake, images_per_commit: int = 0) -> int:
+    members = add_split(labeled_images(lake).where("reason IS NULL"), lake.split)
+    return record_groups(lake, members, images_per_commit)
 
 
 def groups(lake: Lake) -> dict[str, dict[str, Any]]:
@@ -101,6 +111,37 @@ def insert_group(lake: Lake, content: bytes, bit: int, split: SplitName) -> None
     near = perceptual_hash(content)
     assert near is not None
     append_rows(lake, GROUPS, [(f"{bit:064}", near ^ 1 << bit, split.value, None, NOW)])
+
+
+def test_joined_hashes_are_exactly_the_near_ones(spark: "SparkSession") -> None:
+    random = Random(0)
+
+    def signed(value: int) -> int:
+        return (value + 2**63) % 2**64 - 2**63
+
+    def flip(value: int, bits: int) -> int:
+        for bit in random.sample(range(64), bits):
+            value ^= 1 << bit
+        return signed(value)
+
+    left = [signed(random.getrandbits(64)) for _ in range(100)] + [0, -1, -(2**63), 2**63 - 1]
+    near = [flip(value, random.randint(0, 5)) for value in left for _ in range(3)]
+    right = list(dict.fromkeys([*near, *(signed(random.getrandbits(64)) for _ in range(100))]))
+    expected = {
+        (first, second)
+        for first in left
+        for second in right
+        if ((first ^ second) & 2**64 - 1).bit_count() <= MAXIMUM_DISTANCE
+    }
+
+    found = join_near(
+        frame(spark, [(each,) for each in left], "perceptual_hash BIGINT"),
+        frame(spark, [(each,) for each in right], "near_hash BIGINT"),
+    ).collect()
+
+    assert {(row["perceptual_hash"], row["near_hash"]) for row in found} == expected
+    assert len(expected) > 150
+    assert any(first < 0 for first, _ in expected)
 
 
 def test_near_duplicates_of_one_build_are_members_of_one_split(lake: Lake) -> None:
@@ -178,6 +219,38 @@ def test_pair_across_splits_of_earlier_training_sets_leaves_the_test_set(lake: L
     assert splits(lake, earlier) == ["train", None] * 3
     assert [groups(lake)[sha256(higher)]["reason"] for _, higher in pairs] == [NEAR_LOWER_SPLIT] * 3
     assert splits(lake, [new]) == ["train"]
+
+
+def test_slices_do_not_change_the_splits(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(lake, [content for tile in TILES[:6] for content in variants(tile)])
+    insert_group(lake, jpeg(TILES[0]), 3, SplitName.VALIDATION)
+    insert_group(lake, jpeg(TILES[1]), 5, SplitName.TRAIN)
+    insert_group(lake, jpeg(TILES[1]), 60, SplitName.TEST)
+    shutil.copytree(lake.root.removeprefix("file://"), tmp_path / "other")
+    other = Lake(lake.spark, str(tmp_path / "other"))
+    before = lake.version(GROUPS)
+    commit = Lake.append
+    commits = count()
+
+    def limited(*arguments: Any, **options: Any) -> None:
+        if next(commits) == 2:
+            raise OSError("No space left on device")
+        commit(*arguments, **options)
+
+    record(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "append", limited)
+        with pytest.raises(OSError, match="No space"):
+            record(lake, images_per_commit=3)
+    assert lake.version(GROUPS) == before + 2
+    assert 0 < record(lake, images_per_commit=3) < 18
+
+    found, expected = groups(lake), groups(other)
+    assert other.version(GROUPS) == before + 1
+    assert len(found) == 21
+    assert {name: (row["split"], row["reason"]) for name, row in found.items()} == {
+        name: (row["split"], row["reason"]) for name, row in expected.items()
+    }
 
 
 def test_killed_build_is_repeated_with_the_same_splits(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

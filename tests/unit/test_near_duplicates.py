@@ -1,24 +1,19 @@
-"""Near-duplicates: each near pair is found, and members of one are never in two splits."""
+"""Near-duplicates: members of a near pair are never in two splits."""
 
 from collections.abc import Sequence
 from random import Random
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.training_set import near_duplicates
 from components.training_set.near_duplicates import (
     LEFT_OUT,
     MAXIMUM_DISTANCE,
     TEST,
     TRAIN,
     VALIDATION,
-    Hashes,
     assign_splits,
-    lowest_near_splits,
-    near_pairs,
 )
 
 _MASK = 2**64 - 1
@@ -54,46 +49,17 @@ def draw_splits(random: Random, hashes: Sequence[int]) -> dict[int, int]:
     return {value: random.choice(SPLITS) for value in hashes}
 
 
-def array(hashes: Sequence[int]) -> Hashes:
-    return np.array(hashes, np.int64)
-
-
 def assign(new: dict[int, int], older: dict[int, int]) -> dict[int, int]:
     """Return the splits of new hashes in their order; values are splits."""
+    near = [{1 << split for member, split in older.items() if is_near(value, member)} for value in new]
+    hashes = list(new)
+    pairs = [(i, j) for i in range(len(hashes)) for j in range(i) if is_near(hashes[i], hashes[j])]
     found = assign_splits(
-        array(list(new)),
         np.array(list(new.values()), np.int8),
-        array(list(older)),
-        np.array([1 << split for split in older.values()], np.uint8),
+        np.array([sum(bits) for bits in near], np.uint8),
+        np.array(pairs, np.int64).reshape(-1, 2),
     )
     return dict(zip(new, found.tolist(), strict=True))
-
-
-@given(RANDOM, st.integers(0, MAXIMUM_DISTANCE))
-def test_two_hashes_within_the_distance_are_a_pair(random: Random, bits: int) -> None:
-    value = flip(random.getrandbits(64), [])
-
-    assert near_pairs(array([value]), array([flip(value, random.sample(range(64), bits))])).tolist() == [[0, 0]]
-
-
-@given(RANDOM)
-def test_pairs_are_exactly_the_near_ones(random: Random) -> None:
-    left, right = draw_clusters(random), draw_clusters(random)
-    right += [flip(value, [random.randrange(64)]) for value in left]
-    right = list(dict.fromkeys(right))
-    expected = [[i, j] for i, first in enumerate(left) for j, second in enumerate(right) if is_near(first, second)]
-
-    assert near_pairs(array(left), array(right)).tolist() == expected
-
-
-def test_hashes_that_share_a_band_are_compared_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = array([flip(0, [bit]) for bit in range(16)] + [flip(0, [bit, 63]) for bit in range(40)])
-    expected = near_pairs(hashes, hashes).tolist()
-
-    monkeypatch.setattr(near_duplicates, "_CANDIDATES", 5)
-
-    assert len(expected) > 500
-    assert near_pairs(hashes, hashes).tolist() == expected
 
 
 @given(RANDOM)
@@ -129,15 +95,3 @@ def test_older_images_do_not_depend_on_their_order(random: Random) -> None:
     shuffled = dict(random.sample(list(older.items()), len(older)))
 
     assert assign(new, older) == assign(new, shuffled)
-
-
-@given(RANDOM)
-def test_lowest_split_is_that_of_all_near_images(random: Random) -> None:
-    hashes = draw_clusters(random)
-    sets = np.array([random.randint(1, 7) for _ in hashes], np.uint8)
-
-    found = lowest_near_splits(array(hashes), sets).tolist()
-
-    for value, lowest in zip(hashes, found, strict=True):
-        near = [int(splits) for other, splits in zip(hashes, sets, strict=True) if is_near(value, other)]
-        assert lowest == min(split for splits in near for split in SPLITS if splits & 1 << split)

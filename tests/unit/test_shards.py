@@ -56,6 +56,24 @@ def test_each_member_is_in_one_shard_for_any_number_of_ranks(layout: list[list[l
     assert [shard.image_count() for shard in made] == [len(images(shard)) for shard in made]
 
 
+def test_labels_of_other_splits_do_not_change_a_shard() -> None:
+    segments = [
+        Segment(name=split.value, split=split, row_groups=[5], bytes=1)
+        for split in (SplitName.TRAIN, SplitName.VALIDATION)
+    ]
+    training_set = TrainingSet(
+        id="t", uri="file:///t", segments_uri="file:///segments", classes=[], counts={}, segments=segments,
+        table_versions={}, validation_fraction=0.1, test_fraction=0.1, split_seed=0, left_out={},
+    )  # fmt: skip
+    labels = {segment.name: np.full(5, 7, np.int32) for segment in segments}
+
+    made = [Shard.of_labels(training_set, SplitName.VALIDATION, labels, rank, 2, Files()) for rank in range(2)]
+
+    # There are fewer row groups than ranks, so the images are divided one by one.
+    assert [images(shard) for shard in made] == [[("validation", row) for row in rows] for rows in ([0, 2, 4], [1, 3])]
+    assert [list(shard.labels) for shard in made] == [["validation"]] * 2
+
+
 @given(layout=LAYOUTS, ranks=st.integers(1, 9))
 def test_shards_differ_by_at_most_one_row_group(layout: list[list[list[bool]]], ranks: int) -> None:
     counts = [shard.image_count() for shard in shards(layout, ranks)]

@@ -82,12 +82,14 @@ class Shard:
         Args:
             training_set: The training set.
             split: The split.
-            labels: Class id of each row of the split's segments, and `NO_MEMBER` for rows that are no members.
+            labels: Class id of each row of the split's segments, and `NO_MEMBER` for rows that are no members. Other
+                splits' segments are ignored.
             rank: Number of the rank, from 0.
             ranks: Number of ranks.
             files: Access to the training set's files.
         """
         segments = training_set.segments_of(split)
+        labels = {segment.name: labels[segment.name] for segment in segments}
         row_groups = [each for each in _row_groups(segments) if _count(labels, each)]
         if len(row_groups) < ranks:
             labels = _slice(labels, rank, ranks)

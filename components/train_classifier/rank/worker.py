@@ -186,9 +186,13 @@ class Worker:
     def _feeds(self, backbone: keras.Model) -> tuple[Feeds, int]:
         """Return the rank's data, and the number of images whose features this rank computed."""
         request = self._request
+        splits = (SplitName.TRAIN, SplitName.VALIDATION)
+        # All members are read once, for both splits.
+        segments = [segment for split in splits for segment in self._training_set.segments_of(split)]
+        labels = self._training_set.read_labels(segments, self._files)
         shards = {
-            split: Shard.of(self._training_set, split, hvd.rank(), hvd.size(), self._files)
-            for split in (SplitName.TRAIN, SplitName.VALIDATION)
+            split: Shard.of_labels(self._training_set, split, labels, hvd.rank(), hvd.size(), self._files)
+            for split in splits
         }
         images = {split: shard.image_count() for split, shard in shards.items()}
         images_of_ranks = hvd.allgather_object(images)
