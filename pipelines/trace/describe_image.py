@@ -25,7 +25,7 @@ def describe_image(trace: ImageTrace) -> Document:
         for each in trace.arrivals
         if each.picture is not None
     ]
-    newest = next((pair for pair in pictures if _is_current(trace, pair[0])), None)
+    newest = next(((each, picture) for each, picture in pictures if _is_current(trace, each)), None)
     return Document(
         title=trace.path.rsplit("/", 1)[-1],
         subtitle=f"{trace.path} in the lake {trace.lake}",
@@ -40,7 +40,7 @@ def describe_image(trace: ImageTrace) -> Document:
         reasons=[_why_label(trace), _why_prediction(trace), *_why_split(trace)],
         tables=_tables(trace),
         picture=newest[1] if newest else None,
-        earlier=[picture for pair in pictures if pair != newest for picture in pair[1:]],
+        earlier=[picture for each, picture in pictures if newest is None or each is not newest[0]],
     )
 
 
@@ -62,7 +62,7 @@ def _why_label(trace: ImageTrace) -> str:
     if current is None or file is None:
         return "Label: none, because the path has no current image."
     people = next((each for each in trace.labels if each.content_sha256 == current.content_sha256), None)
-    given = people.label if people and people.label is not None else file.folder_label
+    given = people.label if people and current.label_source != "folder" else file.folder_label
     if current.label is None:
         if given is not None:
             return f"Label: none, because class {_class(trace, given, merged=False)} is retired."
@@ -75,7 +75,7 @@ def _why_label(trace: ImageTrace) -> str:
         why = f"people labeled it in '{current.label_source}'"
         if file.folder_label is not None:
             why += ", which takes precedence over the folder's class"
-    if current.label not in (given, None):
+    if given is not None and current.label != given:
         why += f". Class {_class(trace, given, merged=False)} was merged into {_class(trace, current.label)}"
     return f"Label: {_class(trace, current.label)}, because {why}."
 
@@ -106,8 +106,8 @@ def _why_prediction(trace: ImageTrace) -> str:
     )
     why = "could not decode the image" if failed else "has no prediction for it"
     return (
-        f"Prediction: version {current.version}, because the champion (version {champion}) {why}, and this is its newest"
-        " predecessor that has one."
+        f"Prediction: version {current.version}, because the champion (version {champion}) {why}, and this is its"
+        " newest predecessor that has one."
     )
 
 

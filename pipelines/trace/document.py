@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+import numpy as np
 from rich.cells import cell_len
 
 from components.report import Cell, Picture, Report, new_figure
-from components.report.numbers import format_value, is_number
+from components.report.numbers import format_column, format_value, is_number
 
 _GAP = "  "
 
@@ -80,7 +81,7 @@ def as_text(document: Document) -> str:
     lines += ["", *document.reasons]
     for table in document.tables:
         lines += ["", table.caption, "-" * cell_len(table.caption), *_table_lines(table)]
-    return "\n".join("".join(map(_inert, line)) for line in lines) + "\n"
+    return "\n".join(map(_inert, lines)) + "\n"
 
 
 def as_report(document: Document) -> Report:
@@ -108,13 +109,19 @@ def show_time(time: datetime | None) -> str | None:
 def _table_lines(table: Table) -> list[str]:
     if not table.rows:
         return ["None."]
-    rows = [[" ".join(format_value(cell).split()) for cell in row] for row in table.rows]
-    widths = [max(map(cell_len, column)) for column in zip(table.columns, *rows, strict=True)]
-    is_right = [any(map(is_number, column)) for column in zip(*table.rows, strict=True)]
-    return [
-        _GAP.join(_fill(cell, width, right) for cell, width, right in zip(row, widths, is_right, strict=True)).rstrip()
-        for row in (table.columns, *rows)
+    columns = [
+        [name, *_format(cells)] for name, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True)
     ]
+    widths = [max(map(cell_len, column)) for column in columns]
+    is_right = [any(map(is_number, cells)) for cells in zip(*table.rows, strict=True)]
+    return [_GAP.join(map(_fill, row, widths, is_right)).rstrip() for row in zip(*columns, strict=True)]
+
+
+def _format(cells: Sequence[Cell]) -> list[str]:
+    """Format the cells of a column in one line each, as the page does."""
+    is_numeric = all(cell is None or is_number(cell) for cell in cells)
+    texts = format_column(cells) if is_numeric else list(map(format_value, cells))
+    return [_inert(" ".join(text.split())) for text in texts]
 
 
 def _fill(text: str, width: int, is_right: bool = False) -> str:
@@ -123,13 +130,13 @@ def _fill(text: str, width: int, is_right: bool = False) -> str:
     return blanks + text if is_right else text + blanks
 
 
-def _inert(character: str) -> str:
-    return character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+def _inert(text: str) -> str:
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def _add_chart(report: Report, days: Days) -> None:
     with new_figure(height=2.6) as (figure, axes):
-        axes.bar(list(days.counts), list(days.counts.values()), width=0.9)  # type: ignore[arg-type]
+        axes.bar(np.array(list(days.counts), "datetime64[D]"), list(days.counts.values()), width=0.9)
         figure.autofmt_xdate(rotation=30)
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set_ylabel(days.unit)
