@@ -2,7 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+from typer.testing import CliRunner
+
+from components.errors import InputError
 from components.succession import Succession
+from pipelines.cli import app
 from pipelines.trace.describe_image import describe_image
 from pipelines.trace.describe_model import describe_model
 from pipelines.trace.document import Document, Table, as_report, as_text
@@ -184,3 +189,11 @@ def test_page_without_a_current_image_shows_the_earlier_pictures_only() -> None:
 
     assert document.picture is None
     assert len(document.earlier) == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["file:/a.jpg", "--model", "4"]])
+def test_trace_needs_either_a_path_or_a_version(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, ["trace", *arguments])
+
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).startswith("trace: name one thing to trace.")
