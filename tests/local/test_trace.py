@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -101,8 +102,10 @@ def insert_labeled(lake: Lake, prefix: str) -> dict[str, bytes]:
     return images
 
 
-def register(tracking: str, training_set: TrainingSet, promote: bool = True, **tags: str) -> str:
-    """Register a model version with an MLflow run, and return its number."""
+def register(
+    tracking: str, training_set: TrainingSet, promote: bool = True, tags: Mapping[str, str] | None = None
+) -> None:
+    """Register a model version with an MLflow run, and promote it."""
     client = MlflowClient(tracking, tracking)
     run = client.create_run("0", tags={TRAINING_SET_ID_TAG: training_set.id, "code.version": "0.2.0"})
     client.set_terminated(run.info.run_id)
@@ -111,12 +114,10 @@ def register(tracking: str, training_set: TrainingSet, promote: bool = True, **t
         client.create_registered_model(MODEL)
     number = str(1 + len(list(registry.versions())))
     origin = {TRAINING_SET_ID_TAG: training_set.id, TRAINING_SET_URI_TAG: training_set.uri}
-    client.create_model_version(
-        MODEL, "file:///nowhere", run.info.run_id, tags={DIGEST_TAG: digest_of(number), **origin, **tags}
-    )
+    all_tags = {DIGEST_TAG: digest_of(number), **origin, **(tags or {})}
+    client.create_model_version(MODEL, "file:///nowhere", run.info.run_id, tags=all_tags)
     if promote:
         replace_champion(registry, number)
-    return number
 
 
 @pytest.fixture
@@ -294,8 +295,8 @@ def test_trace_of_a_model_has_its_data_run_comparisons_promotions_and_days(lake:
     insert_classes(lake)
     images = insert_labeled(lake, "m")
     made = build_training_set(lake).training_set
-    register(tracking, made, **{ACCURACY_TAG: "0.9", DECISION_TAG: "promoted"})
-    register(tracking, made, **{COMPARED_WITH_TAG: "1", DECISION_TAG: "promoted"})
+    register(tracking, made, tags={ACCURACY_TAG: "0.9", DECISION_TAG: "promoted"})
+    register(tracking, made, tags={COMPARED_WITH_TAG: "1", DECISION_TAG: "promoted"})
     append_rows(
         lake,
         PROMOTIONS,
