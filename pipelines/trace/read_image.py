@@ -90,16 +90,12 @@ def read_image(lake: Lake, settings: Settings, path: str) -> ImageTrace:
     current = _read_current(tables, path, succession or NO_CHAMPION)
     annotations, labels = _read_annotations(tables, path), _read_labels(tables, path)
     requests = _read_requests(tables, path, Copies(settings), arrivals)
-    mentioned = {
-        label
-        for label in (
-            file.folder_label if file else None,
-            *((current.label, current.predicted_label) if current else ()),
-            *(each.label for each in (*annotations, *labels, *predictions, *requests, *memberships)),
-        )
-        if label is not None
-    }
-    names, merges = _read_classes(tables, mentioned)
+    mentioned: set[int | None] = {each.label for each in annotations}
+    mentioned |= {each.label for each in labels} | {each.label for each in predictions}
+    mentioned |= {each.label for each in requests} | {each.label for each in memberships}
+    mentioned |= {file.folder_label} if file else set()
+    mentioned |= {current.label, current.predicted_label} if current else set()
+    names, merges = _read_classes(tables, {label for label in mentioned if label is not None})
     return ImageTrace(
         path=path,
         lake=lake.root,
