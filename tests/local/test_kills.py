@@ -9,7 +9,7 @@ from tests.support.kills.scenarios import SCENARIOS, Place
 
 # `make test` does not run these, because each starts many JVMs. It kills the export in
 # test_export_for_labeling.py.
-SLOW = ("score", "export", "import", "build")
+SLOW = ("score", "export", "import", "build", "maintain")
 
 
 @pytest.mark.timeout(0)
