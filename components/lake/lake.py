@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -426,7 +426,7 @@ class Lake:
             table: The table.
             condition: Condition on the table's columns. One on the partition column only rewrites no file.
         """
-        with self.writer(table.name):
+        with self.writer(table.name), small_row_groups(self.spark) if table is IMAGES else nullcontext():
             self.check_held()
             self.delta(table).delete(condition)
 

@@ -208,7 +208,9 @@ def test_a_finished_day_is_compacted_once_and_keeps_its_rows_and_small_row_group
 
     assert small_files(lake, IMAGES, date(2026, 5, 2)) == []
     assert Counter(tuple(row) for row in lake.read(IMAGES).drop("content").collect()) == before
-    stored = {row["path"]: bytes(row["content"]) for row in lake.read(IMAGES).where("load_date = '2026-05-01'").collect()}
+    stored = {
+        row["path"]: bytes(row["content"]) for row in lake.read(IMAGES).where("load_date = '2026-05-01'").collect()
+    }
     assert stored == content
     assert lake.version(IMAGES) == version + 1
     (added,) = lake.delta(IMAGES).history(1).collect()
@@ -223,7 +225,9 @@ def _largest_row_group(lake: Lake) -> int:
     """Return the bytes of the largest row group in the newest file of a finished day."""
     import pyarrow.parquet as pq
 
-    newest = max(folder(lake, IMAGES.name, "load_date=2026-05-01").glob("*.parquet"), key=lambda file: file.stat().st_mtime)
+    newest = max(
+        folder(lake, IMAGES.name, "load_date=2026-05-01").glob("*.parquet"), key=lambda file: file.stat().st_mtime
+    )
     metadata = pq.read_metadata(newest)
     return max(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
 
