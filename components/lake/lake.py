@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -235,7 +235,7 @@ class Lake:
             if not self.is_current():
                 migration = self.migration()
                 print(f"progress: {migration.cost()}", flush=True)
-                migration.run(self._check_held)
+                migration.run(self.check_held)
 
     def _create_missing(self, split: Split) -> None:
         # `images` last: it makes the folder a lake, so creation goes on where it was killed.
@@ -334,8 +334,11 @@ class Lake:
             finally:
                 del self._held[holder]
 
-    def _check_held(self) -> None:
-        """Raise `LockLost` if any lock of this lake was lost: of a table, or of the step that writes it."""
+    def check_held(self) -> None:
+        """Raise `LockLost` if any lock of this lake was lost: of a table, or of the step that writes it.
+
+        Call it before each commit.
+        """
         for check in list(self._held.values()):
             check()
 
@@ -387,7 +390,7 @@ class Lake:
             metadata: Text for the table's history.
         """
         with self.writer(table.name):
-            self._check_held()
+            self.check_held()
             writer = (rows if table is IMAGES else rows.repartition(1)).write.format("delta").mode("append")
             if metadata:
                 writer = writer.option("userMetadata", metadata)
@@ -420,6 +423,17 @@ class Lake:
             condition = _condition(table, rows)
             return 0 if condition is None else self._merge(table, rows, condition, clauses)
 
+    def delete(self, table: Table, condition: Column) -> None:
+        """Delete the rows of a table that match a condition, under the writer lock.
+
+        Args:
+            table: The table.
+            condition: Condition on the table's columns. One on the partition column only rewrites no file.
+        """
+        with self.writer(table.name), small_row_groups(self.spark) if table is IMAGES else nullcontext():
+            self.check_held()
+            self.delta(table).delete(condition)
+
     @retry(
         retry=retry_if_exception_type(CONFLICTS),
         stop=stop_after_attempt(5),
@@ -428,7 +442,7 @@ class Lake:
     )
     def _merge(self, table: Table, rows: DataFrame, condition: Column, clauses: MergeClauses) -> int:
         builder = self.delta(table).alias("target").merge(rows.alias("source"), condition)
-        self._check_held()
+        self.check_held()
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])

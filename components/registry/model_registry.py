@@ -1,8 +1,9 @@
 """Access to a registered model in MLflow: versions, aliases, tags and files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -117,13 +118,8 @@ class ModelRegistry:
 
     def versions(self) -> Iterator[RegisteredVersion]:
         """Yield all versions; none if the model is not registered. They are read page by page."""
-        token: str | None = None
-        while True:
-            page = self._client.search_model_versions(f"name = '{self.model_name}'", page_token=token)
-            yield from map(_version, page)
-            token = page.token
-            if not token:
-                return
+        search = partial(self._client.search_model_versions, f"name = '{self.model_name}'")
+        return map(_version, _pages(search))
 
     def find_version(self, run_id: str, digest: str) -> RegisteredVersion | None:
         """Return the version of a run's model, or None if the model is not registered."""
@@ -267,6 +263,27 @@ class ModelRegistry:
             raise InputError(
                 f"model_uri: '{model_uri}' not found in the registry. Give the URI that train_classifier returned."
             ) from error
+
+
+def registered_models(tracking_uri: str) -> list[str]:
+    """Return the names of all registered models.
+
+    Args:
+        tracking_uri: URI of the MLflow server or database.
+    """
+    client = MlflowClient(tracking_uri, tracking_uri)
+    return [model.name for model in _pages(client.search_registered_models)]
+
+
+def _pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """Yield what a search of MLflow finds, page by page."""
+    token: str | None = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def _version(found: Any) -> RegisteredVersion:

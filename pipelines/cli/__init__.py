@@ -14,6 +14,7 @@ from pipelines.cli import (
     compile,
     demo,
     features,
+    forget,
     labels,
     lake,
     query,
@@ -55,6 +56,7 @@ app.command(rich_help_panel=_LAKE)(requeue.requeue)
 app.add_typer(classes.app, name="classes", rich_help_panel=_LAKE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LAKE)
 app.command(rich_help_panel=_LAKE)(relabel.relabel)
+app.command(rich_help_panel=_LAKE)(forget.forget)
 app.add_typer(lake.app, name="lake", rich_help_panel=_LAKE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_LAKE)
 app.add_typer(features.app, name="features", rich_help_panel=_LAKE)
