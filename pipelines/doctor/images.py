@@ -16,7 +16,7 @@ from components.train_classifier.mpijob.watch import waiting_reasons
 from pipelines.doctor.cluster_errors import cluster_errors
 from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, error, guarded, ok, warning
-from pipelines.doctor.pools import Pool, pools_of
+from pipelines.doctor.pools import Pool, pools_of, task_images
 
 # The account of tasks in Kubeflow Pipelines.
 _ACCOUNT = "pipeline-runner"
@@ -33,7 +33,7 @@ def check_images(context: Context) -> Iterator[Finding]:
         yield ok("no image is needed: the settings are those of this machine.")
         return
     core = client.CoreV1Api(api_client())
-    yield from names(ContainerImages())
+    yield from names(task_images())
     yield from guarded(partial(_waiting, core, context.namespace), "pods")
     if context.write:
         for pool in pools_of(context):

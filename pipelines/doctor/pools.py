@@ -33,6 +33,20 @@ class Pool:
     requests: Mapping[str, str]
 
 
+def task_images() -> ContainerImages:
+    """Return the images of tasks and ranks.
+
+    The environment of the doctor's pod names the image of the tasks only, because kustomize replaces no other image
+    there. The trainer images are in the same registry and have the same tag.
+    """
+    images, committed = ContainerImages(), ContainerImages.committed()
+    name, _, version = committed.spark_image.partition(":")
+    registry, found, tag = images.spark_image.rpartition(f"/{name}:")
+    if not found or images.trainer_image != committed.trainer_image:
+        return images
+    return ContainerImages.in_registry(registry, "" if tag == version else tag)
+
+
 def pools_of(context: Context) -> list[Pool]:
     """Return the pools of the recurring runs, each once; without recurring runs, those of the defaults.
 
@@ -49,7 +63,7 @@ def pools_of(context: Context) -> list[Pool]:
 
 
 def _pools(context: Context, prefix: str, form: Form) -> list[Pool]:
-    images = ContainerImages()
+    images = task_images()
     tolerations = [each.model_dump() for each in form.cpu_tolerations]
     pools = [
         Pool(
