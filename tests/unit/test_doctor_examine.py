@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_part_that_fails_does_not_stop_the_other_parts() -> None:
 
     def parts() -> Iterator[Finding]:
         for name in ("good", "bad", "better"):
-            yield from guarded(lambda: check(name), name)
+            yield from guarded(partial(check, name), name)
 
     assert run_check(parts, 60, "any") == [ok("good"), error("bad: wrong.", "Correct it."), ok("better")]
 

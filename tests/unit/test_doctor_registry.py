@@ -73,7 +73,7 @@ def test_champion_without_a_digest_or_training_set_is_an_error(context: Context,
 class _Refusing(BaseHTTPRequestHandler):
     """MLflow as it responds to an unknown host name."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         self.send_error(403, "Invalid Host header")
 
 

@@ -122,7 +122,7 @@ def test_difference_of_clocks_is_a_warning_from_a_minute_and_an_error_from_a_qua
 class _LateServer(BaseHTTPRequestHandler):
     """A server whose clock is an hour behind, and which refuses access."""
 
-    def do_HEAD(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_HEAD(self) -> None:
         self.send_response_only(403)
         self.send_header("Date", f"{datetime.now(UTC) - timedelta(hours=1):%a, %d %b %Y %H:%M:%S} GMT")
         self.end_headers()
