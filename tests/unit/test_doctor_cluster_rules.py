@@ -54,7 +54,7 @@ def test_node_with_labels_tolerated_taint_and_room_takes_the_pods() -> None:
             "'node-1' has the taint sku=present:NoSchedule",
         ),
         (node({"pool": "gpu"}, cpu="1500m"), Level.ERROR, "'node-1' offers 1500m of cpu, but a pod requests 2"),
-        (node({"pool": "gpu"}, **{"nvidia.com/gpu": "0"}), Level.ERROR, "'node-1' offers 0 of nvidia.com/gpu"),
+        (node({"pool": "gpu"}, None, **{"nvidia.com/gpu": "0"}), Level.ERROR, "'node-1' offers 0 of nvidia.com/gpu"),
     ],
 )
 def test_node_that_never_takes_the_pods_is_named(existing: dict[str, Any], level: Level, sentence: str) -> None:
@@ -100,7 +100,7 @@ def test_key_that_tasks_do_not_read_is_named(kind: str, key: str, sentence: str)
 
 
 def test_secret_with_a_line_break_is_named_without_its_value() -> None:
-    settings = Settings(s3_access_key="id", s3_secret_key="hidden\n")  # type: ignore[arg-type]
+    settings = Settings(s3_access_key="id", s3_secret_key="hidden\n")
 
     found = list(values_of(settings))
 
@@ -109,7 +109,7 @@ def test_secret_with_a_line_break_is_named_without_its_value() -> None:
 
 
 def test_access_key_without_its_secret_is_an_error() -> None:
-    (found,) = levels(list(values_of(Settings(s3_access_key="id"))))  # type: ignore[arg-type]
+    (found,) = levels(list(values_of(Settings(s3_access_key="id"))))
 
     assert found == "s3_secret_key: not set, but s3_access_key is, so neither is used."
 
