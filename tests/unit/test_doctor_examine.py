@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components.errors import InputError, TransientError
-from components.settings import Settings
+from components.settings import Settings, variable
 from pipelines.cli import app
 from pipelines.doctor.context import Context
 from pipelines.doctor.examine import Checked, examine, run_check
@@ -71,12 +71,12 @@ def test_check_that_does_not_end_is_a_finding() -> None:
 
 
 def test_invalid_setting_is_the_only_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMAGE_PIPELINES_LAKKE", "/data/lake")
+    monkeypatch.setenv(variable("lakke"), "/data/lake")
 
     (checked,) = examine("", Context)
 
     assert checked.name is CheckName.SETTINGS
-    assert checked.findings == (error("IMAGE_PIPELINES_LAKKE: unknown setting.", "Did you mean IMAGE_PIPELINES_LAKE?"),)
+    assert checked.findings == (error(f"{variable('lakke')}: unknown setting.", "Did you mean IMAGE_PIPELINES_LAKE?"),)
 
 
 RESULTS = [
