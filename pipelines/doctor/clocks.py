@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from components.errors import TransientError
 from components.storage import uri
 from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, error, guarded, ok, warning
@@ -65,7 +66,12 @@ def difference(subject: str, seconds: float) -> Finding:
 def _of_server(url: str) -> Iterator[Finding]:
     before = datetime.now(UTC)
     # Any response has a date, also one that refuses access.
-    response = requests.head(url, timeout=_TIMEOUTS_SECONDS, allow_redirects=False)
+    try:
+        response = requests.head(url, timeout=_TIMEOUTS_SECONDS, allow_redirects=False)
+    except requests.exceptions.RequestException as exception:
+        raise TransientError(
+            f"does not respond ({type(exception).__name__}). Check that the server is up, the URL and the network."
+        ) from exception
     yield from _of_date(url, response.headers.get("Date"), before)
 
 

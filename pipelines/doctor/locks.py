@@ -33,11 +33,20 @@ def check_locks(context: Context) -> Iterator[Finding]:
     if not held:
         yield ok("lock: nobody holds a lock of the lake.")
     if context.write:
-        with writer_lock(context.root, _PROBE, _PROBE_SECONDS, lock) as check:
-            check()
-        if lock != LEASE:
-            (lock_folder(context.root, lock) / f"{_PROBE}.lock").unlink()
-        yield ok("lock: a lock was taken and released.")
+        yield from _probe(context.root, lock)
+
+
+def _probe(root: str, lock: str) -> Iterator[Finding]:
+    """Take a lock and release it. A lock file is removed."""
+    if lock != LEASE and not lock_folder(root, lock).exists():
+        # A lock would leave the folder.
+        yield ok("lock: no lock was taken, because the folder of the lock files does not exist yet.")
+        return
+    with writer_lock(root, _PROBE, _PROBE_SECONDS, lock) as check:
+        check()
+    if lock != LEASE:
+        (lock_folder(root, lock) / f"{_PROBE}.lock").unlink()
+    yield ok("lock: a lock was taken and released.")
 
 
 def names_of(context: Context) -> list[str]:

@@ -101,7 +101,11 @@ def _destination(context: Context, place: Place) -> Iterator[Finding]:
 def _probe(context: Context, folder: Folder) -> Iterator[Finding]:
     if not context.write:
         return
-    if isinstance(folder, StoreFolder):
+    path = uri.local_path(folder.uri)
+    if path is not None and not path.exists():
+        # A probe would leave the folder.
+        yield ok(f"{folder.field}: '{folder.uri}' was not written, because the folder does not exist yet.")
+    elif isinstance(folder, StoreFolder):
         yield from probe(folder.field, folder.uri, context.files)
     else:
         # The export never deletes blobs, so its access need not include deletion.

@@ -102,7 +102,7 @@ def test_probe_of_a_writable_folder_finds_nothing_and_is_removed(tmp_path: Path)
     make_lake(tmp_path / "lake")
     before = everything(tmp_path)
 
-    found = list(check_stores(context(tmp_path, write=True, lake="lake")))
+    found = list(check_stores(context(tmp_path, write=True, lake="lake", labeling_destination="to")))
 
     assert serious(found) == []
     assert any("was written, listed, replaced, read and deleted" in each.what for each in found)

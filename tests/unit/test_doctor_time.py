@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -146,6 +147,15 @@ def test_clock_of_a_server_that_refuses_access_is_compared() -> None:
     assert found.what.endswith(" s behind the clock of this machine.")
 
 
+def test_server_that_does_not_respond_is_named_in_one_sentence() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        (found,) = check_clocks(Context(Settings(mlflow_tracking_uri=url)))
+
+    assert found.what == f"{url}: does not respond (ConnectionError)."
+
+
 def test_held_lock_names_its_holder_and_stays_held(context: Context, tmp_path: Path) -> None:
     with writer_lock(context.root, "images", 0):
         (found,) = check_locks(context)
@@ -159,6 +169,9 @@ def test_held_lock_names_its_holder_and_stays_held(context: Context, tmp_path: P
 
 def test_lock_is_taken_and_its_file_removed_with_the_option(tmp_path: Path) -> None:
     context = Context(Settings(lake=str(tmp_path / "lake")), write=True)
+    assert "does not exist yet" in [each.what for each in check_locks(context)][-1]
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "lake" / "_locks").mkdir(parents=True)
 
     found = [each.what for each in check_locks(context)]
 
