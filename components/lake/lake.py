@@ -304,7 +304,9 @@ class Lake:
     def register_views(self, succession: Succession) -> None:
         """Register the tables, `quarantine` and `image_data` as views of the session."""
         for table in TABLES:
-            self.read(table).createOrReplaceTempView(table.name)
+            # A query creates no table, and an earlier release may lack one.
+            rows = self.read(table) if self._has(table) else self.spark.createDataFrame([], table.schema)
+            rows.createOrReplaceTempView(table.name)
         quarantine(self.read(FILES)).createOrReplaceTempView("quarantine")
         self.image_data(succession).createOrReplaceTempView("image_data")
 
