@@ -228,6 +228,7 @@ def test_annotation_of_a_batch_labels_the_content_that_was_sent(
     assert outcomes(filled) == {path(0): LABELED}
 
 
+@pytest.mark.slow
 def test_rereading_an_export_changes_no_table(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     given_annotations: list[dict[str, Any]] = [
         {"path": path(0), "label": 1},
