@@ -27,13 +27,17 @@ from benchmarks.results import Figure, Machine, Results, Row, format_spread
 FIGURES = (
     "merge_bytes",
     "growing_lake",
+    "training_set_growth",
     "feed",
     "frozen_backbone",
     "scoring",
+    "evaluation",
     "ranks",
     "more_ranks",
     "ingest",
+    "near_duplicates",
     "full_loop",
+    "gate_simulation",
 )
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -33,7 +33,7 @@ def make_champion(
     folder = bench.make_folder(settings.model_name)
     images = digits(4)
     members = make_training_set(
-        folder / "classes", {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}, files=1
+        folder / "classes", {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}, rows=2
     )
     registry = ModelRegistry.open(settings)
     measure = bench.trainer_contenders(

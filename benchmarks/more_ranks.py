@@ -23,7 +23,7 @@ def measure(bench: Bench) -> Iterable[Row]:
     members = training_set_factory.make_training_set(
         bench.make_folder("more-ranks"),
         {SplitName.TRAIN: images[:_TRAINING_IMAGES], SplitName.VALIDATION: images[_TRAINING_IMAGES:]},
-        files=8,
+        segments=8,
     )
     run = bench.trainer_contenders("more_ranks", training_set=members.uri, ranks=[1, *_RANKS], seeds=_SEEDS)
     accuracies = {ranks: [100 * float(run(f"{ranks} {seed}")) for seed in range(_SEEDS)] for ranks in (1, *_RANKS)}

@@ -21,6 +21,8 @@ from components.training_set.manifest import SplitName, TrainingSet
 # Side of the input, training images.
 _SIZES = ((96, 512), (224, 256))
 _VALIDATION = 64
+# Number of rows in a row group. It divides the numbers of images, so that both ranks have the same number of images.
+_ROWS = 32
 # Only the last epoch counts: the first one also builds the graph.
 _EPOCHS = 2
 _ROUNDS = 2
@@ -90,7 +92,7 @@ class _Trainings:
 def _make_members(bench: Bench, side: int, number: int) -> TrainingSet:
     images = photographs(number + _VALIDATION, side, side)
     splits = {SplitName.TRAIN: images[_VALIDATION:], SplitName.VALIDATION: images[:_VALIDATION]}
-    return make_training_set(bench.folder / f"ranks-{side}", splits, files=2)
+    return make_training_set(bench.folder / f"ranks-{side}", splits, rows=_ROWS)
 
 
 @contextmanager

@@ -21,9 +21,6 @@ from pipelines.demo import people
 from pipelines.demo.scenario import SCORING, TRAINING
 from pipelines.samples.digits import make_digits
 
-# The default of the component.
-_FILES = 16
-
 
 class WarmLoop:
     """The demo's loop over a separate lake.
@@ -61,7 +58,7 @@ class WarmLoop:
         ingest_folder(self._lake, uri.normalize(str(folder), "source"), labeled=labeled)
 
     def _train(self) -> None:
-        members = build_training_set(self._lake, _FILES).training_set
+        members = build_training_set(self._lake).training_set
         _, trained = train(self._settings, members.uri, **TRAINING)
         model = trained.run_id, trained.model_uri, trained.model_digest
         evaluation = evaluate(self._settings, members.uri, Challenger(*model))

@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     job_finished_timeout_seconds: float = Field(
         47 * 3600, gt=0, description="Seconds in which a job has to end; less than the task's own limit of 48 hours."
     )
+    stall_timeout_seconds: float = Field(
+        1800,
+        gt=0,
+        description="Seconds without a step of a training, or progress before its first step, after which its ranks"
+        " end. Raise it if a step takes longer.",
+    )
     heartbeat_timeout_seconds: float = Field(
         120, gt=0, description="Seconds without a heartbeat of the training's task after which its ranks end."
     )

@@ -30,6 +30,7 @@ TERMINATION_LOG_BYTES = 4096
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 # Spark passes on the errors of Python workers as text.
 _SENTENCE = re.compile(r"components\.errors\.(?:InputError|TransientError): (.+)")
+_JAVA_CAUSE = re.compile(r"^Caused by: (.+)", re.MULTILINE)
 
 Outputs = TypeVar("Outputs")
 
@@ -77,14 +78,17 @@ def describe(error: BaseException) -> str:
     """Return an error in one line.
 
     The line of an InputError or a TransientError is its message. The line of another error is its type and the first
-    line of its message.
+    line of its message. If it is an exception of Java with causes, the first cause follows, i.e. the last one in its
+    trace.
     """
     if isinstance(error, InputError | TransientError):
         return str(error)
     last = "".join(traceback.format_exception_only(error)).strip()
     if match := _SENTENCE.search(last):
         return match[1].strip()
-    return last.splitlines()[0]
+    lines = last.splitlines()
+    java = _JAVA_CAUSE.findall(last)
+    return f"{lines[0].rstrip('.')}, because of {java[-1].strip()}" if java else lines[0]
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -66,6 +66,9 @@ _SPARK_TEXT = re.compile(
     r"|software\.amazon\.awssdk\.\S+Exception: .*Status Code: (?:429|50[0234])\b"
     r"|AbfsRestOperationException: Operation failed: \"[^\"]*\", (?:429|50[0234]),"
     r"|components\.errors\.TransientError: "
+    # Spark's client of the Kubernetes API: no answer in time, no connection, or an overloaded server.
+    r"|KubernetesClientException(?:\n|: Operation: \[)"
+    r"|KubernetesClientException: Failure executing: .*\bcode=(?:429|50[0234])\b"
     # py4j's message if the JVM ends during a call. After the message of a Java exception comes its trace.
     r"|\AAn error occurred while calling \S+\Z"
     r"|\A\S+ does not exist in the JVM\Z"

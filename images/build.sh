@@ -59,12 +59,12 @@ make_image() {
     echo "built $name"
 }
 
-# base_hash IMAGE: hash of the files that the stage `base` of an image is made of
+# base_hash IMAGE: hash of the Dockerfile of an image and of the files that it names
 base_hash() {
-    local requirements
-    mapfile -t requirements < <(grep --only-matching 'requirements/[a-z-]*\.txt' "images/$1/Dockerfile" | sort -u)
-    find "images/$1" images/shrink.sh "${requirements[@]}" -type f ! -name README.md ! -name '*.pyc' -print0 |
-        sort -z | xargs -0 sha256sum | { cat && echo "${BASE_IMAGE:-}"; } | sha256sum | cut -c1-16
+    local sources
+    mapfile -t sources < <(grep --invert-match '^#' "images/$1/Dockerfile" |
+        grep --only-matching --extended-regexp '\b(requirements|images)/[a-z/_-]+\.[a-z]+' | sort -u)
+    sha256sum "images/$1/Dockerfile" "${sources[@]}" | { cat && echo "${BASE_IMAGE:-}"; } | sha256sum | cut -c1-16
 }
 
 (($#)) || set -- spark trainer

@@ -47,7 +47,6 @@ class Size:
 # The size of check_parameters. It depends on its inputs only, so a retry would fail, too.
 CHECK = Size(cpu="250m", memory="512Mi", timeout_seconds=600, retries=0)
 SMALL = Size(cpu="500m", memory="1Gi", timeout_seconds=600)
-MODEL = Size(cpu="2", memory="6Gi", timeout_seconds=4 * 3600)
 SPARK = Size(cpu="2", memory="6Gi", timeout_seconds=12 * 3600)
 # The size of train_classifier, which submits the ranks and watches them. The size of the ranks is a parameter of the
 # component. It can't be the size of the task: KFP's compiler does not pass pipeline parameters for a task's resources

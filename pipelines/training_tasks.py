@@ -51,12 +51,13 @@ def add_training_tasks(
     model = {name: trained.outputs[name] for name in ("run_id", "model_uri", "model_digest")}
     evaluated = evaluate_classifier(
         training_set=built.outputs["training_set"],
+        lake=lake,
         promote=promote,
         gate_options=gate_options,
         model_name=model_name,
         **model,
     )
-    platform.configure(evaluated, platform.MODEL, *pool)
+    platform.configure(evaluated, platform.SPARK, *pool)
 
     registered = register_model(
         training_set=built.outputs["training_set"],

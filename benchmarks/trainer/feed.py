@@ -16,7 +16,10 @@ from PIL import Image
 from benchmarks.timing import seconds
 from components.preprocessing.preprocess import preprocess
 from components.storage.files import Files
-from components.train_classifier.rank.feed import ImageFeed, Shard, reader_options
+from components.train_classifier.rank.feed import ImageFeed, reader_options
+from components.train_classifier.rank.order import block_order
+from components.train_classifier.rank.row_groups import RowGroupReader
+from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.steps import in_steps
 from components.training_set.manifest import SplitName, TrainingSet
 
@@ -55,14 +58,16 @@ def _image_feed(members: TrainingSet, size: int) -> Callable[[], int]:
     shard = Shard.of(members, SplitName.TRAIN, rank=0, ranks=1, files=Files())
     feed = ImageFeed(shard, size, [image_class.label for image_class in members.classes], _cores())
     images = members.counts[SplitName.TRAIN]
-    batches = in_steps(feed.dataset(lambda: 0), images, -(-images // _BATCH), _BATCH)
+    batches = in_steps(feed.dataset(seed=0), images, -(-images // _BATCH), _BATCH)
     return lambda: int(sum(tf.reduce_sum(weights).numpy() for _, _, weights in batches))
 
 
 def _decode_and_resize(members: TrainingSet, size: int) -> Callable[[], int]:
     """Return a pass over images in memory, without reading and without labels."""
     shard = Shard.of(members, SplitName.TRAIN, rank=0, ranks=1, files=Files())
-    contents = tf.constant(np.concatenate([contents for contents, _ in shard.rows()]).tolist(), tf.string)
+    reader = RowGroupReader(shard, shard.row_groups, lambda epoch: block_order(len(shard.row_groups), None, epoch))
+    contents = tf.constant(np.concatenate([rows.contents for rows in reader.read(0)]).tolist(), tf.string)
+    reader.close()
     batches = (
         tf.data.Dataset.from_tensor_slices(contents)
         .map(lambda content: preprocess(content, size), num_parallel_calls=_cores(), deterministic=True)
@@ -77,11 +82,11 @@ def _transform_spec(members: TrainingSet, size: int) -> int:
     spec = TransformSpec(
         lambda frame: _transform(frame, size),
         edit_fields=[("features", np.float32, (size, size, 3), False)],
-        selected_fields=["features", "label"],
+        selected_fields=["features", "row"],
     )
     with make_batch_reader(
-        members.file_urls(SplitName.TRAIN),
-        schema_fields=["content", "label"],
+        [members.segment_uri(segment.name) for segment in members.segments_of(SplitName.TRAIN)],
+        schema_fields=["content$", "row$"],
         transform_spec=spec,
         shuffle_row_groups=True,
         seed=0,

@@ -1,6 +1,7 @@
 """Contenders that train the head of a frozen Xception.
 
-Ours trains on features that are computed once. The reference evaluates the whole network in each epoch.
+Ours trains on features that are computed once. The reference evaluates the whole network in each epoch. The retraining
+finds the features of an earlier, smaller training set.
 """
 
 import os
@@ -19,7 +20,8 @@ from components.train_classifier.rank.backbones import build_backbone, build_hea
 from components.train_classifier.rank.callbacks import AverageOverRanks, ProgressRecorder
 from components.train_classifier.rank.checkpoint import Checkpoint, Progress
 from components.train_classifier.rank.features import FeatureFeed, FeatureSource
-from components.train_classifier.rank.feed import ImageFeed, Shard
+from components.train_classifier.rank.feed import ImageFeed
+from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.state import TrainingState, WarmUp
 from components.train_classifier.rank.steps import in_steps
 from components.train_classifier.request import TrainingRequest
@@ -31,7 +33,7 @@ _REFERENCE_EPOCHS = 2
 _SPLITS = (SplitName.TRAIN, SplitName.VALIDATION)
 
 
-def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[], dict[str, Any]]]:
+def contenders(training_set: str, grown: str, size: int, batch: int) -> dict[str, Callable[[], dict[str, Any]]]:
     """Return the contenders, each as a function that trains from the same start.
 
     A contender returns its duration in seconds and its losses by epoch. It trains without dropout and in the order of
@@ -39,6 +41,7 @@ def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[
 
     Args:
         training_set: URI of the training set.
+        grown: URI of a training set with the same images and some more.
         size: Side of the model's input, in pixels.
         batch: Number of images in a step.
     """
@@ -57,11 +60,23 @@ def contenders(training_set: str, size: int, batch: int) -> dict[str, Callable[[
     whole.layers[-1].set_weights(head.get_weights())
     steps = _EPOCHS * -(-members.counts[SplitName.TRAIN] // batch)
     schedule = WarmUp(steps, request.ranks, request.learning_rate)
-    ours = _Training(head, schedule, lambda: _features(members, backbone, request))
-    reference = _Training(whole, schedule, lambda: _images(members, request))
+    ours = _Training(head, schedule, lambda folder: _features(members, backbone, request, folder))
+    reference = _Training(whole, schedule, lambda _: _images(members, request))
     for training in (ours, reference):
         training.run(epochs=1, steps=1)
-    return {"ours": partial(ours.run, _EPOCHS), "reference": partial(reference.run, _REFERENCE_EPOCHS)}
+    more = TrainingSet.read(grown, Files())
+    retraining = _Training(head, schedule, lambda folder: _features(more, backbone, request, folder))
+
+    def retrain() -> dict[str, Any]:
+        with TemporaryDirectory() as folder:
+            _features(members, backbone, request, folder)
+            return retraining.run(_EPOCHS, folder=folder)
+
+    return {
+        "ours": partial(ours.run, _EPOCHS),
+        "reference": partial(reference.run, _REFERENCE_EPOCHS),
+        "retraining": retrain,
+    }
 
 
 def _normalize(backbone: keras.Model, members: TrainingSet, request: TrainingRequest) -> None:
@@ -84,18 +99,36 @@ def _normalize(backbone: keras.Model, members: TrainingSet, request: TrainingReq
 
 
 class _Training:
-    def __init__(self, model: keras.Model, schedule: WarmUp, feeds: Callable[[], Mapping[SplitName, Any]]) -> None:
+    """A training that can be run several times from the same start.
+
+    Args:
+        model: The model.
+        schedule: Learning rate by step.
+        feeds: Function that returns the data by split. It gets the folder of the features.
+    """
+
+    def __init__(self, model: keras.Model, schedule: WarmUp, feeds: Callable[[str], Mapping[SplitName, Any]]) -> None:
         self._model = model
         self._state = TrainingState(model, schedule)
         self._start = Checkpoint(variables=self._state.values())
         self._feeds = feeds
 
-    def run(self, epochs: int, steps: int | None = None) -> dict[str, Any]:
+    def run(self, epochs: int, steps: int | None = None, folder: str = "") -> dict[str, Any]:
+        """Train, and return the duration in seconds and the losses by epoch.
+
+        Args:
+            epochs: Number of epochs.
+            steps: Number of steps of an epoch; None trains on all images.
+            folder: Folder of the features; an empty one if it is empty.
+        """
+        if not folder:
+            with TemporaryDirectory() as empty:
+                return self.run(epochs, steps, empty)
         progress = Progress()
         self._state.restore(self._start)
 
         def train() -> None:
-            feeds = self._feeds()
+            feeds = self._feeds(folder)
             self._model.fit(
                 feeds[SplitName.TRAIN],
                 validation_data=feeds[SplitName.VALIDATION],
@@ -110,23 +143,27 @@ class _Training:
         return {"seconds": duration, "losses": [epoch.loss for epoch in progress.history]}
 
 
-def _features(members: TrainingSet, backbone: keras.Model, request: TrainingRequest) -> Mapping[SplitName, Any]:
-    """Compute all features with an empty cache, and return the feeds."""
-    with TemporaryDirectory() as folder:
-        source = FeatureSource(
-            backbone,
-            uri.normalize(folder, "features"),
-            request.image_size,
-            [image_class.label for image_class in members.classes],
-            request.batch_size,
-            _cores(),
+def _features(
+    members: TrainingSet, backbone: keras.Model, request: TrainingRequest, folder: str
+) -> Mapping[SplitName, Any]:
+    """Compute the features that a folder lacks, and return the feeds."""
+    source = FeatureSource(
+        backbone,
+        uri.normalize(folder, "features"),
+        request.image_size,
+        [image_class.label for image_class in members.classes],
+        request.batch_size,
+        _cores(),
+    )
+    return {
+        split: _in_steps(
+            FeatureFeed(Shard.of(members, split, 0, 1, Files()), source, lambda: None).dataset(),
+            members,
+            split,
+            request,
         )
-        return {
-            split: _in_steps(
-                FeatureFeed(Shard.of(members, split, 0, 1, Files()), source).dataset(), members, split, request
-            )
-            for split in _SPLITS
-        }
+        for split in _SPLITS
+    }
 
 
 def _images(members: TrainingSet, request: TrainingRequest) -> Mapping[SplitName, Any]:

@@ -5,6 +5,7 @@ They have the batches and the learning rate of several ranks.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import count
 
 import horovod.tensorflow as hvd
 import numpy as np
@@ -16,7 +17,9 @@ from components.storage.files import Files
 from components.train_classifier.rank.backbones import build_backbone, build_head
 from components.train_classifier.rank.callbacks import AverageOverRanks, ProgressRecorder
 from components.train_classifier.rank.checkpoint import Progress
-from components.train_classifier.rank.feed import ImageFeed, Shard
+from components.train_classifier.rank.feed import ImageFeed
+from components.train_classifier.rank.order import Block
+from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.state import TrainingState, WarmUp
 from components.train_classifier.rank.steps import Feeds
 from components.train_classifier.request import TrainingRequest
@@ -57,23 +60,29 @@ class _DecodedImages:
         shard = Shard.of(members, split, rank=0, ranks=1, files=Files())
         class_ids = [image_class.label for image_class in members.classes]
         rows = list(ImageFeed(shard, size, class_ids, threads=1).dataset().as_numpy_iterator())
-        self._images: npt.NDArray[np.float32] = np.stack([image for image, _ in rows])
-        self._indices: npt.NDArray[np.int32] = np.stack([index for _, index in rows])
+        self._images: npt.NDArray[np.float32] = np.stack([image for image, *_ in rows])
+        self._indices: npt.NDArray[np.int32] = np.stack([index for _, index, _ in rows])
 
-    def dataset(self, seed: Callable[[], int] | None = None) -> tf.data.Dataset:
+    def dataset(self, seed: int | None = None, first_epoch: int = 0) -> tf.data.Dataset:
         """Return the images like `ImageFeed.dataset`.
 
-        A seed shuffles all images together, not the images of each file.
+        A seed shuffles all images together, not the images of a few row groups.
         """
+        epochs = count(first_epoch)
 
-        def rows() -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
+        def rows() -> Iterator[Block]:
+            epoch = next(epochs)
             order = np.arange(len(self._indices))
             if seed is not None:
-                order = np.random.default_rng(seed()).permutation(order)
-            yield self._images[order], self._indices[order]
+                order = np.random.default_rng((seed, epoch)).permutation(order)
+            yield self._images[order], self._indices[order], np.ones(len(order), np.float32)
 
-        signature = tf.TensorSpec((None, *self._images.shape[1:])), tf.TensorSpec((None,), tf.int32)
+        images = tf.TensorSpec((None, *self._images.shape[1:]))
+        signature = images, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,), tf.float32)
         return tf.data.Dataset.from_generator(rows, output_signature=signature).unbatch()
+
+    def close(self) -> None:
+        """Keep the images for the next training."""
 
 
 def _accuracy(

@@ -14,17 +14,16 @@ from components.parameters import TrainingForm, describe
 def build_training_set(
     report: Output[HTML],
     lake: str = "",
-    files: int = 16,
 ) -> NamedTuple("Outputs", [("training_set", str), ("training_set_id", str), ("images", int)]):
-    """Write the labeled images of the lake as an immutable training set with a split.
+    """Freeze the labeled images of the lake as an immutable training set with a split.
 
-    The training set consists of Parquet files. A hash of the content assigns each image to train, validation or test.
+    A training set names rows of segments, which are Parquet files that training sets share. So a build reads and writes
+    only the content of images that no earlier training set has. A hash of the content assigns each image to train,
+    validation or test, but near-duplicates share a split. The table `groups` keeps the splits, so they never change.
     The same images give the same training set: a second run returns the first one's.
 
     Args:
-        report: Page with the images by class and split, and the images that were left out.
-        files: Parquet files in each split, at least one per rank. Fewer images give fewer files; a file that would
-            exceed 128 MiB is divided.
+        report: Page with the images by class, split and month of arrival, and what was reused, added and left out.
 
     Returns:
         training_set: URI of the training set.
@@ -37,7 +36,7 @@ def build_training_set(
     from components.task import run_task
 
     def step() -> tuple[str, str, int]:
-        result = build(Settings.load(lake=lake), files)
+        result = build(Settings.load(lake=lake))
         write_report(result, report.path)
         made = result.training_set
         return made.uri, made.id, sum(made.counts.values())

@@ -19,6 +19,7 @@ def evaluate_classifier(
     metrics: Output[Metrics],
     confusion_matrix: Output[ClassificationMetrics],
     report: Output[HTML],
+    lake: str = "",
     promote: str = "auto",
     gate_options: dict = {},  # noqa: B006 - KFP copies this function's source, without any constant outside
     model_name: str = "",
@@ -27,6 +28,8 @@ def evaluate_classifier(
     [("promote", bool), ("reason", str), ("accuracy", float), ("champion_accuracy", float), ("compared_with", str)],
 ):
     """Compare a challenger with the champion on the same test images, and decide about its promotion.
+
+    Each model classifies each test image once, ever. The lake's table `evaluations` keeps the predictions.
 
     A first model must be more accurate than always predicting the most frequent class. A later model must be more
     accurate than the champion, and no class may be significantly worse than under the champion. The significance tests
@@ -57,7 +60,7 @@ def evaluate_classifier(
 
     def step() -> tuple[bool, str, float, float, str]:
         gate = parse_inputs(Gate, promote=promote, gate_options=gate_options)
-        settings = Settings.load(model_name=model_name)
+        settings = Settings.load(lake=lake, model_name=model_name)
         result = evaluate(settings, training_set, Challenger(run_id, model_uri, model_digest), gate)
         log_metrics(result, metrics, confusion_matrix)
         write_report(result, report.path)

@@ -1,34 +1,37 @@
 """Evaluate the challenger and the champion on the test images of one training set.
 
-A hash of its content assigns each image to a split permanently, so the champion was not trained on these images either.
+The table `groups` keeps the split of each image for ever, so the champion was not trained on these images either.
+Each model classifies each image once, ever: see `evaluations`.
 """
 
-import heapq
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
+from pyspark.sql import Row
 
 from components.errors import InputError
-from components.evaluate_classifier.gate import Decision, EvaluatedChampion, decide
+from components.evaluate_classifier.compare import compare, read_test_images
+from components.evaluate_classifier.comparison import Comparison, summary_metrics
+from components.evaluate_classifier.evaluations import Evaluated, evaluate_missing
+from components.evaluate_classifier.gate import Decision, decide
+from components.evaluate_classifier.segment_rows import SegmentRow, read_contents
 from components.evaluate_classifier.tally import Paired, Tally
+from components.lake import Lake
 from components.parameters import Gate
-from components.preprocessing.classifier_process import ClassifierProcess
-from components.preprocessing.prediction import Prediction
 from components.registry.model_registry import ModelRegistry
+from components.registry.promotions import record_promotion
 from components.settings import Settings
-from components.storage.files import Files
+from components.spark.session import spark_session
 from components.training_set.manifest import SplitName, TrainingSet
 
-_BATCH_ROWS = 32
-_BUFFER_BYTES = 2**20
-_MAXIMUM_MISTAKES = 24
-_MAXIMUM_FAILURES = 24
+# Keys of `EvaluationResult.new_images`.
+CHALLENGER = "challenger"
+CHAMPION = "champion"
+
+# Maximum number of mistakes, and of failures, in a result.
+_EXAMPLES = 24
 
 
 @dataclass(frozen=True)
@@ -64,29 +67,48 @@ class Mistake(NamedTuple):
     content: bytes
 
 
-@dataclass
+@dataclass(frozen=True)
 class EvaluationResult:
     """Predictions of both models, and the gate's decision.
 
     Attributes:
         training_set: The training set whose test images were used.
         decision: The gate's decision.
-        challenger: The challenger's predictions.
-        champion: The champion's predictions; None without a champion.
-        paired: Images that only one of the models predicts correctly; None without a champion.
-        compared_with: Version of the champion; empty without a champion.
+        comparison: Predictions of both models by group of images.
+        new_images: Number of test images that each model classified in this run, by `CHALLENGER` and `CHAMPION`. The
+            predictions for all other test images are from earlier evaluations.
         mistakes: The challenger's mistakes with the highest scores, highest first, at most 24.
-        failures: Path and error of images that the challenger could not score, at most 24.
+        failures: Path and error of images that the challenger could not classify, at most 24.
+        left_out: Number of test images that do not count, because the champion was trained on them.
     """
 
     training_set: TrainingSet
     decision: Decision
-    challenger: Tally
-    champion: Tally | None
-    paired: Paired | None
-    compared_with: str
+    comparison: Comparison
+    new_images: Mapping[str, int]
     mistakes: list[Mistake] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    left_out: int = 0
+
+    @property
+    def challenger(self) -> Tally:
+        """The challenger's predictions of the images that decide."""
+        return self.comparison.measured.challenger
+
+    @property
+    def champion(self) -> Tally | None:
+        """The champion's predictions of the same images; None without a champion."""
+        return self.comparison.measured.champion
+
+    @property
+    def paired(self) -> Paired | None:
+        """Images that only one of the models predicts correctly; None without a champion."""
+        return self.comparison.measured.paired
+
+    @property
+    def compared_with(self) -> str:
+        """Version of the champion; empty without a champion."""
+        return self.comparison.champion_version
 
     @property
     def champion_accuracy(self) -> float:
@@ -110,12 +132,6 @@ def class_names(training_set: TrainingSet) -> dict[int, str]:
     }
 
 
-class _TestImage(NamedTuple):
-    path: str
-    content: bytes
-    label: int
-
-
 def evaluate(
     settings: Settings,
     training_set: str,
@@ -125,115 +141,72 @@ def evaluate(
     """Compare a new model with the champion, and decide about its promotion.
 
     Args:
-        settings: Settings that name the registry and the model.
+        settings: Settings that name the lake, the registry and the model.
         training_set: URI of the training set with the test images.
         challenger: The new model.
         gate: Thresholds of the decision.
 
     Raises:
-        InputError: The training set has no test images, or a model's files differ from the registered ones.
+        InputError: There is no lake, no test image counts, or a model's files differ from the registered ones.
     """
-    files = Files.of(settings)
-    members = TrainingSet.read(training_set, files)
-    return evaluate_challenger(ModelRegistry.open(settings), members, challenger, gate, files)
+    registry = ModelRegistry.open(settings)
+    lake = Lake.open(spark_session(settings), settings)
+    return evaluate_challenger(lake, registry, TrainingSet.read(training_set, lake.files), challenger, gate)
 
 
 def evaluate_challenger(
-    registry: ModelRegistry, training_set: TrainingSet, challenger: Challenger, gate: Gate, files: Files
+    lake: Lake,
+    registry: ModelRegistry,
+    training_set: TrainingSet,
+    challenger: Challenger,
+    gate: Gate = Gate(),  # noqa: B008 - frozen
+    images_per_commit: int = 0,
 ) -> EvaluationResult:
-    """Compare a new model with the champion as `evaluate` does, in an open registry."""
+    """Compare a new model with the champion as `evaluate` does, in an open lake and registry.
+
+    Predictions are committed after each `images_per_commit` images; 0 chooses that number.
+    """
     if training_set.counts.get(SplitName.TEST, 0) == 0:
         raise InputError(
             f"training_set: '{training_set.uri}' has no test images to compare models on. Ingest more labeled images."
         )
+    # Images that arrived after it are counted apart.
+    record_promotion(lake, registry)
     champion = registry.champion()
-    is_challenger = champion is not None and champion.digest == challenger.digest
-    with ExitStack() as stack:
-        challenger_model = _start(registry, challenger.model_uri, challenger.digest, stack)
-        champion_model = None
-        if champion and not is_challenger:
-            champion_model = _start(registry, champion.model_uri, champion.digest, stack)
-        predictions = _predict_test_images(training_set, challenger_model, champion_model, files)
-    evaluated_champion = None
-    if champion is not None:
-        evaluated_champion = EvaluatedChampion(
-            champion.version, predictions.champion, predictions.paired, is_challenger
+    models = [Evaluated(CHALLENGER, challenger.model_uri, challenger.digest)]
+    if champion and champion.digest != challenger.digest:
+        models.append(Evaluated(CHAMPION, champion.model_uri, champion.digest))
+    test_images = read_test_images(lake, training_set)
+    new_images = {
+        model.role: evaluate_missing(lake, registry, training_set, test_images, model, images_per_commit)
+        for model in models
+    }
+    compared = compare(lake, training_set, test_images, challenger.digest, champion, _EXAMPLES)
+    measured = compared.comparison.measured
+    if not measured.challenger.total:
+        raise InputError(
+            f"training_set: no test image of '{training_set.uri}' was labeled by a folder or in an audit, so models"
+            " can't be compared. Ingest more labeled images, or raise audit_fraction of the export."
         )
-    decision = decide(gate, predictions.challenger, evaluated_champion, class_names(training_set))
-    registry.log_metrics(
-        challenger.run_id,
-        {"test_accuracy": predictions.challenger.accuracy, "test_images": predictions.challenger.total},
-    )
+    decision = decide(gate, compared.comparison, class_names(training_set))
+    registry.log_metrics(challenger.run_id, summary_metrics(measured))
     return EvaluationResult(
         training_set,
         decision,
-        predictions.challenger,
-        predictions.champion if champion else None,
-        predictions.paired if champion else None,
-        champion.version if champion else "",
-        sorted(predictions.mistakes, reverse=True),
-        predictions.failures,
+        compared.comparison,
+        new_images,
+        _with_contents(lake, training_set, compared.mistakes),
+        [(row["path"], row["error"]) for row in compared.failures],
+        compared.left_out,
     )
 
 
-def _start(registry: ModelRegistry, model_uri: str, digest: str, stack: ExitStack) -> ClassifierProcess:
-    """Download a model, and return its process. Both are removed when the stack is closed."""
-    folder = Path(stack.enter_context(TemporaryDirectory()))
-    saved_model = registry.download(model_uri, digest, folder)
-    # A new interpreter, since this process may have used TensorFlow.
-    return stack.enter_context(ClassifierProcess.of(saved_model, fork=False))
-
-
-@dataclass
-class _TestPredictions:
-    """Predictions for the test images.
-
-    Without a separate champion model, `champion` repeats the challenger's predictions.
-    """
-
-    challenger: Tally = field(default_factory=Tally)
-    champion: Tally = field(default_factory=Tally)
-    paired: Paired = field(default_factory=Paired)
-    mistakes: list[Mistake] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-
-
-def _predict_test_images(
-    training_set: TrainingSet, challenger: ClassifierProcess, champion: ClassifierProcess | None, files: Files
-) -> _TestPredictions:
-    """Predict the classes of the test images with both models."""
-    predictions = _TestPredictions()
-    for images in _read_images(training_set, files):
-        contents = [image.content for image in images]
-        challenger_predictions = challenger.predict(contents)
-        champion_predictions = champion.predict(contents) if champion is not None else challenger_predictions
-        for image, ours, theirs in zip(images, challenger_predictions, champion_predictions, strict=True):
-            # The champion may know classes that were merged since.
-            by_champion = None if theirs.label is None else training_set.merged.get(theirs.label, theirs.label)
-            predictions.challenger.add(image.label, ours.label)
-            predictions.champion.add(image.label, by_champion)
-            predictions.paired.add(image.label, ours.label, by_champion)
-            if (mistake := _mistake(image, ours)) is not None:
-                push = heapq.heappush if len(predictions.mistakes) < _MAXIMUM_MISTAKES else heapq.heappushpop
-                push(predictions.mistakes, mistake)
-            if ours.error is not None and len(predictions.failures) < _MAXIMUM_FAILURES:
-                predictions.failures.append((image.path, ours.error))
-        print(f"progress: {predictions.challenger.total:,} test images", flush=True)
-    return predictions
-
-
-def _mistake(image: _TestImage, prediction: Prediction) -> Mistake | None:
-    if prediction.label is None or prediction.score is None or prediction.label == image.label:
-        return None
-    return Mistake(prediction.score, image.path, image.label, prediction.label, image.content)
-
-
-def _read_images(training_set: TrainingSet, files: Files) -> Iterator[list[_TestImage]]:
-    for url in training_set.file_urls(SplitName.TEST):
-        # Each file is one row group. Without these two options, PyArrow would read a whole file into memory.
-        with (
-            files.open_file(url) as source,
-            pq.ParquetFile(source, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file,
-        ):
-            for batch in file.iter_batches(_BATCH_ROWS, columns=["path", "content", "label"]):
-                yield [_TestImage(**row) for row in batch.to_pylist()]
+def _with_contents(lake: Lake, training_set: TrainingSet, mistakes: list[Row]) -> list[Mistake]:
+    """Read the images of mistakes from their segments."""
+    rows = sorted(SegmentRow(row["segment"], row["row"], row["content_sha256"]) for row in mistakes)
+    locations = {row.segment: training_set.segment_uri(row.segment) for row in rows}
+    contents = dict(read_contents(rows, locations, lake.files.access))
+    return [
+        Mistake(row["score"], row["path"], row["label"], row["predicted"], contents[row["content_sha256"]])
+        for row in mistakes
+    ]

@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import PercentFormatter
 
+from components.evaluate_classifier.comparison import ImageGroup
 from components.evaluate_classifier.evaluate import EvaluationResult
+from components.evaluate_classifier.evidence import GROUP_COLUMNS, describe_power, describe_shortage, group_rows
 from components.evaluate_classifier.gate import CLASS_SIGNIFICANCE
 from components.evaluate_classifier.tally import UNSEEN, Tally
 from components.intervals import fraction_interval
@@ -33,10 +35,12 @@ class ConfusionArtifact(Protocol):
 
 def log_metrics(result: EvaluationResult, metrics: MetricsArtifact, confusion: ConfusionArtifact) -> None:
     """Log the metrics and the challenger's confusion matrix as KFP artifacts."""
-    metrics.log_metric("accuracy", result.challenger.accuracy)
     metrics.log_metric("test_images", result.challenger.total)
-    if result.champion is not None:
-        metrics.log_metric("champion_accuracy", result.champion.accuracy)
+    for prefix, tally in (("", result.challenger), ("champion_", result.champion)):
+        if tally is not None:
+            metrics.log_metric(f"{prefix}accuracy", tally.accuracy)
+            metrics.log_metric(f"{prefix}balanced_accuracy", tally.balanced_accuracy)
+            metrics.log_metric(f"{prefix}macro_f1", tally.macro_f1)
     if result.paired is not None:
         metrics.log_metric("gain", result.paired.gain)
     confusion.log_confusion_matrix(*confusion_matrix(result))
@@ -50,7 +54,7 @@ def confusion_matrix(result: EvaluationResult) -> tuple[list[str], list[list[int
     """
     tally = result.challenger
     labels = tally.most_confused(MAXIMUM_CLASSES)
-    others = len(labels) < len(tally.labels())
+    others = len(labels) < len(tally.labels)
     names = [result.class_name(label) for label in labels] + ([_OTHERS] if others else [])
     return names, tally.matrix(labels, others)
 
@@ -67,7 +71,7 @@ def write_report(result: EvaluationResult, path: str) -> None:
             f"Accuracy of the champion{_version(result)}": f"{result.champion.accuracy:.2%}"
             if result.champion
             else None,
-            "Test images": result.challenger.total,
+            "Measured test images": result.challenger.total,
             "Promoted": "yes" if decision.promote else "no",
         }
     )
@@ -78,19 +82,28 @@ def write_report(result: EvaluationResult, path: str) -> None:
             ("Rule", "Required", "Measured", "Passed"),
             [(check.rule, check.required, check.measured, check.passed) for check in decision.checks],
         )
-    if result.paired is not None:
-        same = result.paired.total - result.paired.won - result.paired.lost
-        report.text(
-            f"Only the challenger is right on {result.paired.won:,} images, only the champion on"
-            f" {result.paired.lost:,}. On the other {same:,} images, both are right or both are wrong."
-        )
+    _add_evidence(report, result)
     models: list[tuple[str, Tally]] = [("challenger", result.challenger)]
     if result.champion is not None:
         models.append((f"champion{_version(result)}", result.champion))
     report.table(
         "Both models on the same images" if result.champion is not None else "The model on the test images",
-        ("Model", "Images", "Right", "Wrong", "Not scored", "Accuracy, %", "95% interval"),
+        (
+            "Model",
+            "Images",
+            "Right",
+            "Wrong",
+            "Not scored",
+            "Accuracy, %",
+            "95% interval",
+            "Balanced accuracy, %",
+            "Macro F1, %",
+        ),
         [(name, *_counts(tally)) for name, tally in models],
+    )
+    report.text(
+        "Balanced accuracy is the mean recall of the classes, and macro F1 the mean of their F1, the harmonic mean of"
+        " precision and recall. Each class counts equally, so that rare classes are visible."
     )
     if result.failures:
         report.text(f"Images that could not be scored count as wrong. The challenger's first {len(result.failures)}:")
@@ -119,7 +132,7 @@ def _summary(result: EvaluationResult) -> str:
         comparison = f"the champion{_version(result)} reaches {result.champion.accuracy:.2%}"
     return (
         f"The challenger {outcome}: its accuracy is {result.challenger.accuracy:.2%} on"
-        f" {result.challenger.total:,} test images, and {comparison}."
+        f" {result.challenger.total:,} measured test images, and {comparison}."
     )
 
 
@@ -135,6 +148,32 @@ def _counts(tally: Tally) -> tuple[Cell, ...]:
         tally.unscored,
         100 * tally.accuracy,
         percent_range(fraction_interval(tally.correct, tally.total)),
+        100 * tally.balanced_accuracy,
+        100 * tally.macro_f1,
+    )
+
+
+def _add_evidence(report: Report, result: EvaluationResult) -> None:
+    """Add the groups of test images, the power of the test, and the origin of the predictions."""
+    comparison = result.comparison
+    report.table("Groups of test images", GROUP_COLUMNS, group_rows(comparison))
+    report.text(
+        "Only measured images decide. Requested images favor any challenger, because people were asked to label them"
+        " where the champion was uncertain. Fresh images did not influence the champion's promotion, so its accuracy on"
+        " them is not the result of luck."
+    )
+    if result.decision.gain_level is not None:
+        report.text(describe_power(comparison.measured, result.decision.gain_level))
+    if shortage := describe_shortage(comparison):
+        report.text(shortage)
+    images = sum(comparison.groups[group].challenger.total for group in (ImageGroup.MEASURED, ImageGroup.REQUESTED))
+    if result.left_out:
+        report.text(f"{result.left_out:,} other test images do not count, because the champion was trained on them.")
+        images += result.left_out
+    report.table(
+        "Predictions of test images",
+        ("Model", "Test images", "Predicted in this run", "From earlier evaluations"),
+        [(model, images, new, images - new) for model, new in result.new_images.items()],
     )
 
 
@@ -162,7 +201,7 @@ def _add_matrix(report: Report, result: EvaluationResult) -> None:
         bar = figure.colorbar(image, shrink=0.6, label="fraction of the true class", format=PercentFormatter(1))
         bar.outline.set_visible(False)
     tally = result.challenger
-    total = len(tally.labels())
+    total = len(tally.labels)
     extent = f": the {MAXIMUM_CLASSES} of {total:,} classes with the most mistakes" if len(names) < total else ""
     report.chart(
         f"Confusion matrix of the challenger{extent}",
@@ -174,7 +213,7 @@ def _add_matrix(report: Report, result: EvaluationResult) -> None:
 
 def _add_confusions(report: Report, result: EvaluationResult) -> None:
     tally = result.challenger
-    scores = tally.scores_by_class()
+    scores = tally.scores
     mistakes = [
         (true, predicted, count)
         for (true, predicted), count in tally.pairs.most_common()
@@ -196,9 +235,9 @@ def _add_confusions(report: Report, result: EvaluationResult) -> None:
 
 
 def _add_classes(report: Report, result: EvaluationResult) -> None:
-    scores = result.challenger.scores_by_class()
-    champion_scores = result.champion.scores_by_class() if result.champion is not None else {}
-    paired = result.paired.by_class() if result.paired is not None else {}
+    scores = result.challenger.scores
+    champion_scores = result.champion.scores if result.champion is not None else {}
+    paired = result.paired.classes if result.paired is not None else {}
     columns = ["Label", "Class", "Images", "Precision, %", "Recall, %"]
     if result.champion is not None:
         columns += ["Champion's precision, %", "Champion's recall, %", "Only challenger right", "Only champion right"]

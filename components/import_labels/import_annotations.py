@@ -35,7 +35,7 @@ from components.spark.frames import frame
 from components.spark.session import spark_session
 from components.storage.notes import read_note, write_note
 from components.storage.overlaps import check_overlaps
-from components.training_set.new_labels import count_new_labels, has_challenger_learned_all
+from components.training_set.new_labels import check_training_set, count_new_labels, has_challenger_learned_all
 
 _IMAGE = ["path", "content_sha256"]
 _MAXIMUM_CONFLICTS = 1000
@@ -129,7 +129,7 @@ def import_annotations(
         rule: Rule for images that people label differently.
 
     Raises:
-        InputError: The source does not exist or can't be read.
+        InputError: The source does not exist or can't be read, or the champion's training set was deleted.
         TimeoutError: Another run imports labels.
     """
     source = source or settings.required("annotations_source")
@@ -160,6 +160,7 @@ def import_into(
 ) -> ImportResult:
     """Import annotations into an open lake. `import_annotations` describes the arguments."""
     started = monotonic()
+    check_training_set(lake, registry.champion())
     result = ImportResult(source.uri, rule)
     with lake.writer("import_labels"):
         status = read_note(lake.root, NAME, ImportStatus, lake.files) or ImportStatus()

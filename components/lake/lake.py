@@ -235,7 +235,7 @@ class Lake:
             if not self.is_current():
                 migration = self.migration()
                 print(f"progress: {migration.cost()}", flush=True)
-                migration.run(self._check_held)
+                migration.run(self.check_held)
 
     def _create_missing(self, split: Split) -> None:
         # `images` last: it makes the folder a lake, so creation goes on where it was killed.
@@ -304,7 +304,9 @@ class Lake:
     def register_views(self, succession: Succession) -> None:
         """Register the tables, `quarantine` and `image_data` as views of the session."""
         for table in TABLES:
-            self.read(table).createOrReplaceTempView(table.name)
+            # A query creates no table, and an earlier release may lack one.
+            rows = self.read(table) if self._has(table) else self.spark.createDataFrame([], table.schema)
+            rows.createOrReplaceTempView(table.name)
         quarantine(self.read(FILES)).createOrReplaceTempView("quarantine")
         self.image_data(succession).createOrReplaceTempView("image_data")
 
@@ -328,8 +330,12 @@ class Lake:
             finally:
                 del self._held[holder]
 
-    def _check_held(self) -> None:
-        """Raise `LockLost` if any lock of this lake was lost: of a table, or of the step that writes it."""
+    def check_held(self) -> None:
+        """Check the locks that are held on this lake: of tables, and of the step that writes it.
+
+        Raises:
+            LockLost: One of them was lost.
+        """
         for check in list(self._held.values()):
             check()
 
@@ -381,7 +387,7 @@ class Lake:
             metadata: Text for the table's history.
         """
         with self.writer(table.name):
-            self._check_held()
+            self.check_held()
             writer = (rows if table is IMAGES else rows.repartition(1)).write.format("delta").mode("append")
             if metadata:
                 writer = writer.option("userMetadata", metadata)
@@ -422,7 +428,7 @@ class Lake:
     )
     def _merge(self, table: Table, rows: DataFrame, condition: Column, clauses: MergeClauses) -> int:
         builder = self.delta(table).alias("target").merge(rows.alias("source"), condition)
-        self._check_held()
+        self.check_held()
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])

@@ -99,5 +99,35 @@ LABELING_REQUESTS = Table(
     outcome STRING, completed_at TIMESTAMP""",
     ("path", "content_sha256", "batch"),
 )
+SEGMENTS = Table(
+    "segments",
+    """name STRING NOT NULL, split STRING NOT NULL, row_groups ARRAY<INT>, rows BIGINT, bytes BIGINT,
+    replaced_by STRING, made_at TIMESTAMP""",
+    ("name",),
+)
+EVALUATIONS = Table(
+    "evaluations",
+    """content_sha256 STRING NOT NULL, model_digest STRING NOT NULL, predicted_label INT, predicted_score FLOAT,
+    error STRING, evaluated_at TIMESTAMP""",
+    ("content_sha256", "model_digest"),
+    partition="model_digest",
+)
+GROUPS = Table(
+    "groups",
+    """content_sha256 STRING NOT NULL, perceptual_hash BIGINT, split STRING, reason STRING, made_at TIMESTAMP""",
+    ("content_sha256",),
+)
 
-TABLES = (FILES, IMAGES, CLASSES, ANNOTATIONS, LABELS, PREDICTIONS, PROMOTIONS, LABELING_REQUESTS)
+TABLES = (
+    FILES,
+    IMAGES,
+    CLASSES,
+    ANNOTATIONS,
+    LABELS,
+    PREDICTIONS,
+    PROMOTIONS,
+    LABELING_REQUESTS,
+    SEGMENTS,
+    EVALUATIONS,
+    GROUPS,
+)

@@ -49,13 +49,14 @@ class GateOptions(Options):
         " cost.",
     )
     gain_confidence: Number = Field(
-        0.8,
+        0.95,
         ge=0.5,
         lt=1,
-        description="Required confidence that the challenger's gain exceeds `minimum_gain`: 0.8 is 80 %. A higher"
-        " value makes promotions by chance rarer, but needs a larger gain or more test images. 0.5 compares the"
-        " accuracies as measured. A first model has no champion to beat. Instead, it must be more accurate than always"
-        " predicting the most frequent class, with the same confidence.",
+        description="Required confidence that the challenger's gain exceeds `minimum_gain`: 0.95 is 95 %, a one-sided"
+        " exact test at a level of 5 %. A higher value makes promotions by chance rarer, but needs a larger gain or"
+        " more test images. A lower value promotes equal models more often, and their luck on the test images then"
+        " blocks better ones. 0.5 compares the accuracies as measured. A first model has no champion to beat. Instead,"
+        " it must be more accurate than always predicting the most frequent class, with the same confidence.",
     )
     minimum_class_recall: Number = Field(
         0.0,

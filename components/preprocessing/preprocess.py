@@ -10,10 +10,6 @@ many as `lanczos3` (200 images/s), and its result is as close to that of Pillow'
 from components.preprocessing.tensorflow_without_keras import tf
 from components.preprocessing.upright import orientation, turn
 
-# Part of the key of cached features. Increment it when the output changes. A model contains the graph of its version.
-# Version 1 ignored the orientation in EXIF.
-PREPROCESSING_VERSION = 2
-
 WHITE = 255.0
 
 

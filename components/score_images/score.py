@@ -42,11 +42,11 @@ from components.run_notes import ScoreNote, write_run_note
 from components.score_images.class_fractions import ClassFractions
 from components.score_images.field_accuracy import FieldAccuracy, read_field_accuracy
 from components.score_images.predict import PREDICTED_COLUMNS, predict
-from components.score_images.send import send
 from components.score_images.state import advance, begin, finish, read_state
 from components.settings import Settings
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
+from components.spark.send import send
 from components.spark.session import spark_session
 from components.succession import Succession
 from components.training_set.new_labels import count_trained_images

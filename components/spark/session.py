@@ -81,8 +81,11 @@ def _discard_dead_session() -> None:
         if context is not None and context._jsc.sc().isStopped():
             SparkSession._instantiatedSession.stop()
         gateway.jvm.java.lang.System.nanoTime()
+        has_failed = context is None
     except (Py4JError, OSError):
-        # The JVM is dead or does not respond.
+        has_failed = True
+    if has_failed:
+        # The JVM is dead, does not respond, or could not start a context: tasks of its next one may wait for ever.
         gateway.proc.kill()
         gateway.proc.wait()
         with suppress(Py4JError, OSError):

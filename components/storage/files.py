@@ -103,6 +103,10 @@ class Files:
         """Write or replace a UTF-8 file atomically."""
         self.write_bytes(uri, text.encode())
 
+    def open_replacement(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file of any size for writing. It replaces `uri` at the end of a block that raises no error."""
+        return self._store(uri).open_replacement(uri)
+
     def copy_from(self, uri: str, path: Path) -> None:
         """Copy a local file to a URI atomically, without loading it into memory.
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO, Protocol, Self
+from tempfile import NamedTemporaryFile
+from typing import Any, BinaryIO, Protocol, Self, cast
 
 import fsspec
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -108,6 +109,9 @@ class Store(Protocol):
     def create(self, uri: str, content: bytes) -> None:
         """Write a new file atomically, or raise a FileExistsError if the file exists."""
 
+    def open_replacement(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file for writing, which replaces the URI at the end of a block without an error."""
+
     def copy_from(self, uri: str, path: Path) -> None:
         """Copy a local file to the URI atomically."""
 
@@ -181,6 +185,9 @@ class LocalStore:
 
     def create(self, uri: str, content: bytes) -> None:  # noqa: D102
         atomic_create(_path(uri), content)
+
+    def open_replacement(self, uri: str) -> AbstractContextManager[BinaryIO]:  # noqa: D102
+        return atomic_write(_path(uri))
 
     def copy_from(self, uri: str, path: Path) -> None:  # noqa: D102
         with path.open("rb") as source, atomic_write(_path(uri)) as file:
@@ -261,6 +268,14 @@ class RemoteStore:
     def create(self, uri: str, content: bytes) -> None:  # noqa: D102
         with _errors(uri), _bucket_errors(uri):
             self.filesystem.pipe_file(uri, content, mode="create")
+
+    @contextmanager
+    def open_replacement(self, uri: str) -> Iterator[BinaryIO]:  # noqa: D102
+        # An upload while the file is written would become an object even if the block raised an error.
+        with NamedTemporaryFile() as file:
+            yield cast(BinaryIO, file)
+            file.flush()
+            self.copy_from(uri, Path(file.name))
 
     def copy_from(self, uri: str, path: Path) -> None:  # noqa: D102
         with _errors(uri), _bucket_errors(uri):

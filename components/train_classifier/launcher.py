@@ -7,6 +7,19 @@ class AdoptedJobFailed(RuntimeError):  # noqa: N818 - the name states what happe
     """The job of an earlier attempt failed. A new job may succeed."""
 
 
+class RankKilled(RuntimeError):  # noqa: N818 - the name states what happened
+    """A rank was ended from outside, e.g. by Kubernetes or for a stall. The errors of other ranks are consequences.
+
+    Args:
+        message: The reason.
+        transient: Whether a retry may succeed, e.g. on another node.
+    """
+
+    def __init__(self, message: str, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
 class Launcher(Protocol):
     """Starts the ranks of a training, and waits until they end.
 
@@ -22,6 +35,7 @@ class Launcher(Protocol):
 
         Raises:
             AdoptedJobFailed: The job of an earlier attempt failed.
+            RankKilled: A rank was ended from outside, or the training made no progress for the stall timeout.
             RuntimeError: A rank failed.
         """
 

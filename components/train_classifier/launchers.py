@@ -23,7 +23,11 @@ def make_launcher(settings: Settings, options: JobOptions | None = None) -> Laun
     """
     match settings.launcher:
         case "local":
-            return LocalLauncher(_trainer_python(settings), Files.of(settings))
+            return LocalLauncher(
+                _trainer_python(settings),
+                Files.of(settings),
+                stall_timeout_seconds=settings.stall_timeout_seconds,
+            )
         case "mpijob":
             # Importing the Kubernetes client takes a second.
             from components.train_classifier.mpijob.launcher import MPIJobLauncher

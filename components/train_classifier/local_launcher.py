@@ -1,11 +1,12 @@
 """A launcher that starts the ranks of a training as processes on this machine."""
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,11 +14,13 @@ from types import FrameType
 from components.storage.files import Files
 from components.train_classifier.environment import THREADS, WORKER, rank_environment
 from components.train_classifier.job_record import write_job_record
+from components.train_classifier.launcher import RankKilled
 from components.train_classifier.rank_output import RankOutput
 
 HOROVODRUN = "components.train_classifier.rank.horovodrun"
 
 _GRACE_SECONDS = 15
+_STALL_POLL_SECONDS = 1.0
 _SET_PARENT_DEATH_SIGNAL = 1
 
 
@@ -28,12 +31,20 @@ class LocalLauncher:
         trainer_python: Python of the trainer environment.
         files: Access to the trainings' folders.
         worker: Module that each rank runs.
+        stall_timeout_seconds: Time without progress of the ranks, in seconds, after which they end.
     """
 
-    def __init__(self, trainer_python: Path, files: Files, worker: str = WORKER) -> None:
+    def __init__(
+        self,
+        trainer_python: Path,
+        files: Files,
+        worker: str = WORKER,
+        stall_timeout_seconds: float = math.inf,
+    ) -> None:
         self._python = trainer_python
         self._files = files
         self._worker = worker
+        self._stall_timeout = stall_timeout_seconds
 
     def launch(self, request_uri: str, ranks: int) -> None:
         """Run a training to its end; see `Launcher`. The ranks end with this process."""
@@ -43,11 +54,18 @@ class LocalLauncher:
             command = [*horovodrun, "-np", str(ranks), "-H", f"localhost:{ranks}", *command]
         write_job_record(request_uri, {"command": command}, self._files)
         output = RankOutput()
-        with _process_group(command, self._environment(ranks)) as process:
+        with (
+            _process_group(command, self._environment(ranks)) as process,
+            _ended_at_stall(process, output, self._stall_timeout) as is_stalled,
+        ):
             assert process.stdout is not None
             for line in process.stdout:
                 output.add(line.rstrip("\n"))
             code = process.wait()
+        if is_stalled():
+            raise RankKilled(output.stall(self._stall_timeout))
+        if output.killed(code):
+            raise RankKilled(output.failure(code))
         if code != 0:
             raise RuntimeError(output.failure(code))
 
@@ -85,6 +103,35 @@ def _process_group(command: list[str], environment: dict[str, str]) -> "Iterator
             yield process
         finally:
             _end(process)
+
+
+@contextmanager
+def _ended_at_stall(
+    process: "subprocess.Popen[str]", output: RankOutput, timeout_seconds: float
+) -> Iterator[Callable[[], bool]]:
+    """End the ranks if they make no progress while the block runs.
+
+    A thread does it, because the main thread waits for the next line.
+
+    Yields:
+        A function that returns whether the ranks were ended.
+    """
+    ended, stalled = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_STALL_POLL_SECONDS):
+            if output.seconds_without_progress > timeout_seconds:
+                stalled.set()
+                _end(process)
+                return
+
+    thread = threading.Thread(target=watch, name="stall", daemon=True)
+    thread.start()
+    try:
+        yield stalled.is_set
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

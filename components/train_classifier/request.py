@@ -18,6 +18,7 @@ from components.parameters.training import (
     RANDOM,
     BackboneName,
 )
+from components.preprocessing.version import PREPROCESSING_VERSION
 from components.storage import uri
 from components.storage.files import Files
 from components.train_classifier import weights as weights_files
@@ -28,10 +29,11 @@ RUN_FILE = "run.json"
 FAILURE_FILE = "failure.json"
 TIMELINE_FILE = "timeline.json"
 
-# Version of the code that turns hyperparameters into a model: preprocessing, learning rate, networks. Raise it with
-# each change of that code. Otherwise trainings by earlier code count as finished. Version 1 divided the epochs by the
-# number of ranks, and its learning rate was constant. Version 2 ignored the orientation in EXIF.
-_RECIPE = 3
+# Version of the code that turns a training set and hyperparameters into a model: networks, learning rate, order of the
+# images. Increment it with each change of that code, or trainings by earlier code count as finished. Version 1 divided
+# the epochs by the number of ranks, and its learning rate was constant. Version 3 shuffled whole files, and its
+# keys did not contain the version of the preprocessing.
+TRAINING_VERSION = 4
 
 
 class TrainingRequest(Training):
@@ -231,7 +233,8 @@ class TrainingResult(BaseModel):
 def run_key(training_set_id: str, request: TrainingRequest) -> str:
     """Return the key of a training: 16 hexadecimal digits.
 
-    A retry of a training has the same key. Another training has another key.
+    A retry of a training has the same key. Another training has another key, and so has the same training by other
+    code: a release with another version of the preprocessing or of the training trains anew.
 
     Args:
         training_set_id: Id of the training set.
@@ -240,7 +243,8 @@ def run_key(training_set_id: str, request: TrainingRequest) -> str:
     """
     hyperparameters = sorted(request.hyperparameters.items())
     parts = (
-        _RECIPE,
+        TRAINING_VERSION,
+        PREPROCESSING_VERSION,
         training_set_id,
         hyperparameters,
         request.mlflow_tracking_uri,

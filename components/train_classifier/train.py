@@ -22,7 +22,7 @@ from components.settings import Settings
 from components.storage import uri
 from components.storage.files import Files
 from components.train_classifier.heartbeat import renew_heartbeat
-from components.train_classifier.launcher import AdoptedJobFailed, Launcher
+from components.train_classifier.launcher import AdoptedJobFailed, Launcher, RankKilled
 from components.train_classifier.launchers import make_launcher
 from components.train_classifier.mlflow_context import MLflowContext
 from components.train_classifier.request import (
@@ -34,12 +34,12 @@ from components.train_classifier.request import (
     run_key,
 )
 from components.train_classifier.weights import lake_weights_uri
-from components.training_set.manifest import SplitName, TrainingSet
+from components.training_set.features import FEATURES_FOLDER
+from components.training_set.manifest import TrainingSet
 
 logger = logging.getLogger(__name__)
 
 RUNS_FOLDER = "training_runs"
-FEATURES_FOLDER = "features"
 
 
 def train(
@@ -60,9 +60,10 @@ def train(
         The request with all defaults filled in, and the result.
 
     Raises:
-        InputError: A parameter is invalid, or does not fit the training set.
-        RuntimeError: A rank failed. A retry resumes from the last checkpoint.
-        TransientError: A rank failed because a server is unavailable. A retry resumes from the last checkpoint.
+        InputError: A parameter is invalid, or does not fit the training set, or a rank needs more memory.
+        RuntimeError: A rank failed, or the training made no progress. A retry resumes from the last checkpoint.
+        TransientError: A rank failed because a server is unavailable, or Kubernetes ended its pod. A retry resumes
+            from the last checkpoint.
         TimeoutError: Another task runs the same training, or the job of an earlier attempt does not end.
         LockLost: Another task took over the training. Its job keeps running.
     """
@@ -82,7 +83,6 @@ def train(
     resolved = _with_lake_weights(TrainingRequest.make(files, **values, run_directory=root), root, files)
     key = run_key(manifest.id, resolved)
     request = resolved.model_copy(update={"run_directory": uri.join(root, RUNS_FOLDER, key)})
-    _check_files(manifest, request.ranks)
     request_uri = uri.join(request.run_directory, REQUEST_FILE)
     with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock) as check_lock:
 
@@ -94,6 +94,7 @@ def train(
         try:
             result = _read_finished(request, clean_up, files)
             if result is None:
+                _check_segments(manifest, files)
                 with renew_heartbeat(request.run_directory, settings.heartbeat_timeout_seconds, files):
                     result = _run(request, launcher, request_uri, files)
         finally:
@@ -107,15 +108,15 @@ def _with_lake_weights(request: TrainingRequest, lake: str, files: Files) -> Tra
     return request.with_weights_of(weights, files) if request.weights == IMAGENET and files.exists(weights) else request
 
 
-def _check_files(training_set: TrainingSet, ranks: int) -> None:
-    """Raise an error if a split has fewer files than ranks: each rank needs a file."""
-    for split in (SplitName.TRAIN, SplitName.VALIDATION):
-        count = len(training_set.files[split])
-        if count < ranks:
-            raise InputError(
-                f"ranks: {ranks} exceeds the {count} {split.value} files of '{training_set.uri}'. Use at most {count},"
-                " or build the training set again with more files or more images."
-            )
+def _check_segments(training_set: TrainingSet, files: Files) -> None:
+    """Raise an error if segments of the training set were deleted. Ranks would fail in the middle of an epoch."""
+    existing = set(files.list_names(training_set.segments_uri))
+    missing = [each.name for each in training_set.segments if f"{each.name}.parquet" not in existing]
+    if missing:
+        raise InputError(
+            f"training_set: {len(missing)} of the {len(training_set.segments)} segments of '{training_set.uri}' were"
+            f" deleted, e.g. '{training_set.segment_uri(missing[0])}'. Run build_training_set again."
+        )
 
 
 def _read_finished(request: TrainingRequest, clean_up: Callable[[], bool], files: Files) -> TrainingResult | None:
@@ -165,6 +166,9 @@ def _run(request: TrainingRequest, launcher: Launcher, request_uri: str, files: 
             logger.warning("%s. A new job resumes the training from its last checkpoint.", error)
             files.remove(failure)
             launcher.launch(request_uri, request.ranks)
+    except RankKilled as error:
+        kind = TransientError if error.transient else RuntimeError
+        raise kind(str(error)) from error
     except RuntimeError as error:
         if files.exists(failure):
             _raise_failure(json.loads(files.read_text(failure)), error)

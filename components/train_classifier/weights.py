@@ -41,7 +41,7 @@ def content_sha256(weights: str, files: Files) -> str:
     return _stream(weights, lambda block: None, files)
 
 
-def fetch(weights: str, sha256: str, to: Path, files: Files) -> None:
+def fetch(weights: str, sha256: str, to: Path, files: Files, report: Callable[[str], None] = lambda _: None) -> None:
     """Copy a file of weights to this machine, and verify its content.
 
     Args:
@@ -49,12 +49,18 @@ def fetch(weights: str, sha256: str, to: Path, files: Files) -> None:
         sha256: Expected SHA-256 of the content.
         to: Path of the copy.
         files: Access to the file of weights.
+        report: Function that is called with the position after each block.
 
     Raises:
         InputError: The file does not exist, can't be read, or has another SHA-256.
     """
     with to.open("wb") as file:
-        found = _stream(weights, file.write, files)
+
+        def write(block: bytes) -> None:
+            file.write(block)
+            report(f"weights, {file.tell() // _BLOCK_BYTES} MiB")
+
+        found = _stream(weights, write, files)
     if found != sha256:
         raise InputError(
             f"weights: the content of '{weights}' changed after the training was submitted (SHA-256 {found[:16]}...,"

@@ -1,16 +1,24 @@
-"""Read the manifest of a training set. Both environments import this module.
+"""Read the manifest of a training set, and the labels of its rows. Both environments import this module.
 
-Layout under `<lake>/training_sets/<id>/`:
+Layout below the lake's root:
 
-    manifest.json            `TrainingSet` as JSON
-    members.parquet          path, content_sha256, label, label_source, split; never deleted
-    train/part-00000.parquet ... validation/... test/...
-                             path, content, label (class id), in hash order, one row group per file
+    training_sets/<id>/manifest.json      `TrainingSet` as JSON
+    training_sets/<id>/members.parquet    path, content_sha256, label, label_source, split, segment, row; never deleted
+    segment_files/<name>.parquet          segment, row, content_sha256, content, in the order of `row`
+
+A segment is an immutable file of images of one split. Training sets share segments: a new one adds segments with its
+new images, and its members say which rows of which segments count and with which label.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from components.errors import InputError
@@ -19,6 +27,11 @@ from components.storage.files import Files
 
 MANIFEST = "manifest.json"
 MEMBERS = "members.parquet"
+# Not the folder of the Delta table `segments`: VACUUM removes files that a table does not name.
+SEGMENTS_FOLDER = "segment_files"
+
+# Label of a row of a segment that is no member of the training set.
+NO_MEMBER = -1
 
 
 class SplitName(StrEnum):
@@ -45,15 +58,39 @@ class ImageClass(BaseModel):
     name: str
 
 
+class Segment(BaseModel):
+    """An immutable Parquet file of images of one split.
+
+    Attributes:
+        name: Hash of its images and their order, which is also the name of its file.
+        split: Split of all its images.
+        row_groups: Number of rows of each row group, in their order.
+        bytes: Length of its file in bytes.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    split: SplitName
+    row_groups: list[int]
+    bytes: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(self.row_groups)
+
+
 class TrainingSet(BaseModel):
     """Manifest of a training set.
 
     Attributes:
-        id: Hash of the members, the split and the number of files. Equal training sets have equal ids.
+        id: Hash of the members and the split. Equal training sets have equal ids.
         uri: Folder of the training set.
+        segments_uri: Folder of the segments.
         classes: Classes in the order of their index.
         counts: Number of images by split.
-        files: Paths of the Parquet files by split, relative to `uri`, in hash order.
+        segments: Segments with at least one member, sorted by split and name.
         table_versions: Versions of the source tables by name.
         validation_fraction: Fraction of the images in the validation split, 0 to 1.
         test_fraction: Fraction of the images in the test split, 0 to 1.
@@ -67,9 +104,10 @@ class TrainingSet(BaseModel):
 
     id: str
     uri: str
+    segments_uri: str
     classes: list[ImageClass]
     counts: dict[SplitName, int]
-    files: dict[SplitName, list[str]]
+    segments: list[Segment]
     table_versions: dict[str, int]
     validation_fraction: float
     test_fraction: float
@@ -77,9 +115,39 @@ class TrainingSet(BaseModel):
     left_out: dict[str, int]
     merged: dict[int, int] = {}
 
-    def file_urls(self, split: SplitName) -> list[str]:
-        """Return the URIs of a split's Parquet files, in hash order."""
-        return [uris.join(self.uri, name) for name in self.files[split]]
+    def segments_of(self, split: SplitName) -> list[Segment]:
+        """Return the segments of a split, sorted by name."""
+        return [segment for segment in self.segments if segment.split is split]
+
+    def segment_uri(self, name: str) -> str:
+        """Return the URI of a segment's file."""
+        return uris.join(self.segments_uri, f"{name}.parquet")
+
+    def read_labels(self, segments: Sequence[Segment], files: Files) -> dict[str, npt.NDArray[np.int32]]:
+        """Return the class id of each row of some segments.
+
+        Args:
+            segments: The segments.
+            files: Access to the training set's files.
+
+        Returns:
+            For each segment's name an array of shape (rows,): class ids, and `NO_MEMBER` for rows that are no members.
+        """
+        names = pa.array([segment.name for segment in segments], pa.string())
+        ends = np.cumsum([segment.rows for segment in segments], dtype=np.int64)
+        starts = ends - [segment.rows for segment in segments]
+        labels = np.full(ends[-1] if len(ends) else 0, NO_MEMBER, np.int32)
+        folder = uris.join(self.uri, MEMBERS)
+        for name in files.list_names(folder):
+            if not name.endswith(".parquet"):
+                continue
+            with files.open_file(uris.join(folder, name)) as source:
+                table = pq.read_table(
+                    source, columns=["segment", "row", "label"], filters=[("segment", "in", names.to_pylist())]
+                )
+            places = starts[pc.index_in(table["segment"], value_set=names).to_numpy()] + table["row"].to_numpy()
+            labels[places] = table["label"].to_numpy()
+        return {segment.name: labels[start:end] for segment, start, end in zip(segments, starts, ends, strict=True)}
 
     @classmethod
     def read(cls, uri: str, files: Files) -> Self:
@@ -90,11 +158,15 @@ class TrainingSet(BaseModel):
             files: Access to its files.
 
         Raises:
-            InputError: The folder has no manifest.
+            InputError: The folder has no manifest, or one of an earlier release.
         """
         try:
-            return cls.model_validate_json(files.read_text(uris.join(uri, MANIFEST)))
+            text = files.read_text(uris.join(uri, MANIFEST))
         except FileNotFoundError as error:
             raise InputError(
-                f"training_set: '{uri}' has no {MANIFEST}. Use the URI that build_training_set returned."
+                f"training_set: '{uri}' has no {MANIFEST}. Use the URI that build_training_set returned, or run it"
+                " again if the training set was deleted."
             ) from error
+        if '"segments"' not in text:
+            raise InputError(f"training_set: '{uri}' is of an earlier release. Run build_training_set again.")
+        return cls.model_validate_json(text)

@@ -13,6 +13,7 @@ from pipelines.cli import (
     classes,
     compile,
     demo,
+    features,
     labels,
     lake,
     query,
@@ -54,6 +55,7 @@ app.add_typer(labels.app, name="labels", rich_help_panel=_LAKE)
 app.command(rich_help_panel=_LAKE)(relabel.relabel)
 app.add_typer(lake.app, name="lake", rich_help_panel=_LAKE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_LAKE)
+app.add_typer(features.app, name="features", rich_help_panel=_LAKE)
 
 _EXAMPLES = "Examples"
 app.command(rich_help_panel=_EXAMPLES)(demo.demo)

@@ -9,7 +9,7 @@ from components.lake.tables import Table
 from components.settings import Settings
 from components.storage import uri
 from components.storage.files import Files
-from components.training_set.manifest import MANIFEST, SplitName
+from components.training_set.manifest import MANIFEST, MEMBERS, SEGMENTS_FOLDER, SplitName
 from tests.support.training_set_factory import LabeledImage, make_training_set
 
 BUCKET = "mlpipeline"
@@ -44,12 +44,14 @@ def land_training_set(folder: Path, lake: str, images: Sequence[LabeledImage]) -
         images: Members. The last 20 are for validation.
     """
     split = {SplitName.TRAIN: images[:-20], SplitName.VALIDATION: images[-20:]}
-    made = make_training_set(folder, split, files=2)
-    target = uri.join(lake, "training_sets", made.id)
+    made = make_training_set(folder, split, segments=2)
+    target, segments_uri = uri.join(lake, "training_sets", made.id), uri.join(lake, SEGMENTS_FOLDER)
     files = store_files()
-    for path in (path for paths in made.files.values() for path in paths):
-        files.write_bytes(uri.join(target, path), (folder / path).read_bytes())
-    files.write_text(uri.join(target, MANIFEST), made.model_copy(update={"uri": target}).model_dump_json())
+    for source, copy in ((folder / MEMBERS, uri.join(target, MEMBERS)), (folder / SEGMENTS_FOLDER, segments_uri)):
+        for path in source.iterdir():
+            files.write_bytes(uri.join(copy, path.name), path.read_bytes())
+    moved = made.model_copy(update={"uri": target, "segments_uri": segments_uri})
+    files.write_text(uri.join(target, MANIFEST), moved.model_dump_json())
     return target
 
 

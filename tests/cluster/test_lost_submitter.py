@@ -141,7 +141,7 @@ def trainings(
             namespace=namespace,
             image=trainer_image,
             root=folder,
-            training_set=make_training_set(folder / "set", split, files=1).uri,
+            training_set=make_training_set(folder / "set", split).uri,
             tracking_uri=f"http://127.0.0.1:{proxy.port}",
             pods={run: namespace.task_environment(run) for run in (RUN, OTHER_RUN)},
         )

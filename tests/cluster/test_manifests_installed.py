@@ -197,6 +197,7 @@ def test_trainer_image_is_pulled_to_all_gpu_nodes_and_no_others(team: str) -> No
     assert {pod["spec"]["nodeName"] for pod in pods} == gpu_nodes
 
 
+@pytest.mark.slow
 def test_streams_ingest_and_score_new_images_and_release_their_locks(team: str, store: Store) -> None:
     with mlflow_of(team) as url:
         model = log_classifier(url, None, constant_classifier((3, 5, 7), 5))

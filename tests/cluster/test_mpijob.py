@@ -274,7 +274,10 @@ def test_stuck_job_raises_error_and_no_second_job_is_created(
 @pytest.mark.parametrize(
     ("role", "reason"),
     [
-        ("worker", r"the training ended with exit code \d+: .*(closed by remote host|lost communication .*)\."),
+        (
+            "worker",
+            r"the pod '.*-worker-[01]' of rank [01] (was deleted|no longer exists: .*)\. The next start .*\.",
+        ),
         (
             "launcher",
             r"the MPIJob failed: .* Its launcher pod no longer exists: it was deleted, or its node was lost\.",
@@ -290,7 +293,7 @@ def test_deleted_pod_raises_error(role: str, reason: str, namespace: Namespace, 
         output = process.stdout.read()
         assert process.wait() != 0
 
-    assert re.fullmatch(f"RuntimeError: {reason}", output.splitlines()[-1]), output
+    assert re.fullmatch(rf"[\w.]+: {reason}", output.splitlines()[-1]), output
     assert nothing_is_left(namespace)
 
 
@@ -301,7 +304,7 @@ def test_request_of_too_many_gpus_raises_error_with_what_the_nodes_lack(
     with pytest.raises(
         InputError,
         match=r"^gpu_node_selector: the nodes with pool=gpu had no room for 2 of 2 workers within 3 s\."
-        r" Each worker requests 10m cpu, 256Mi memory, 50 nvidia\.com/gpu\."
+        r" Each worker requests 10m cpu, 2Gi ephemeral-storage, 256Mi memory, 50 nvidia\.com/gpu\."
         r" 0/\d+ nodes are available: .*Insufficient nvidia\.com/gpu.*"
         r" Add such nodes, or request fewer resources\.$",
     ):
@@ -338,6 +341,14 @@ def test_launcher_without_room_raises_error(namespace: Namespace, launch: Callab
 def test_training_that_takes_too_long_is_stopped(namespace: Namespace, launch: Callable[..., None]) -> None:
     with pytest.raises(TimeoutError, match=r"^the training did not finish within 1 s\."):
         launch(RUNNING_RANKS, Deadlines(created=120, scheduled=120, running=120, finished=1))
+    assert nothing_is_left(namespace)
+
+
+def test_training_without_progress_is_stopped(namespace: Namespace, launch: Callable[..., None]) -> None:
+    with pytest.raises(
+        RuntimeError, match=r"^the training made no step for 5 s, so .*rank [01] printed 'progress: rank [01] at work'"
+    ):
+        launch(RUNNING_RANKS, Deadlines(created=120, scheduled=120, running=120, finished=600, stalled=5))
     assert nothing_is_left(namespace)
 
 

@@ -46,6 +46,7 @@ def test_executors_end_with_a_deleted_driver_and_the_next_attempt_ingests_each_i
     assert paths(Lake(spark, lake), IMAGES) == Counter(landed)
 
 
+@pytest.mark.slow
 def test_two_drivers_write_all_their_rows_to_one_table_on_s3(
     runs: TaskRuns, spark: SparkSession, tmp_path: Path
 ) -> None:

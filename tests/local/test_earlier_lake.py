@@ -4,10 +4,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from components.build_training_set.build import build_training_set
+from components.errors import InputError
 from components.export_for_labeling.export import export_batch
 from components.import_labels.import_annotations import import_into
 from components.ingest_images.ingest import ingest_folder
@@ -16,14 +18,15 @@ from components.lake import Lake
 from components.lake.tables import CLASSES, IMAGES, LABELING_REQUESTS, LABELS, PREDICTIONS, TABLES, Table
 from components.parameters import Choice
 from components.registry.champion import read_succession, replace_champion, require_champion
-from components.registry.model_registry import ModelRegistry
-from components.registry.tags import DIGEST_TAG
+from components.registry.model_registry import ModelRegistry, RegisteredVersion
+from components.registry.tags import DIGEST_TAG, TRAINING_SET_URI_TAG
 from components.score_images.score import score_lake
 from components.settings import Settings
 from components.storage.files import Files
 from components.storage.open_folder import open_folder
 from components.succession import ModelVersion, Succession
 from components.training_set.manifest import TrainingSet
+from components.training_set.new_labels import count_new_labels
 from tests.support.earlier_lake import unpack_lake_of_0_1_0
 from tests.support.saved_model_factory import log_classifier, random_classifier
 from tests.support.scored_lake import jpeg
@@ -54,6 +57,9 @@ def test_each_table_of_the_earlier_lake_has_its_rows(unchanged: Lake) -> None:
         "predictions": 54,
         "promotions": 0,
         "labeling_requests": 32,
+        "segments": 0,
+        "evaluations": 0,
+        "groups": 0,
     }
     assert count_values(unchanged, IMAGES, "reason") == {
         None: 82,
@@ -86,12 +92,24 @@ def test_the_view_of_the_earlier_lake_has_effective_labels_and_current_predictio
     }
 
 
-def test_a_training_set_of_the_earlier_lake_is_read_and_built_again(unchanged: Lake) -> None:
+def test_a_training_set_of_the_earlier_lake_is_built_again_and_its_labels_count_as_learned(unchanged: Lake) -> None:
     manifests = sorted(Path(unchanged.root.removeprefix("file://")).glob("training_sets/*/manifest.json"))
-    sets = [TrainingSet.read(f"file://{manifest.parent}", Files()) for manifest in manifests]
-    assert len(sets) == 2
-    built = build_training_set(unchanged, 2).training_set
-    assert built in sets
+    earlier = [f"file://{manifest.parent}" for manifest in manifests]
+    assert len(earlier) == 2
+    for training_set in earlier:
+        with pytest.raises(InputError, match=r"is of an earlier release\. Run build_training_set again\.$"):
+            TrainingSet.read(training_set, Files())
+
+    built = build_training_set(unchanged).training_set
+
+    columns = ["path", "content_sha256", "label", "label_source", "split"]
+    sets = [
+        sorted(tuple(row.values()) for row in pq.read_table(f"{uri}/members.parquet", columns=columns).to_pylist())
+        for uri in [each.removeprefix("file://") for each in (built.uri, *earlier)]
+    ]
+    assert sets[0] in sets[1:]
+    models = [RegisteredVersion(MODEL, "1", "", "", "", {TRAINING_SET_URI_TAG: uri}) for uri in earlier]
+    assert min(count_new_labels(unchanged, model) for model in models) == 0
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_scoring_report_compares_with_the_training_set_and_the_test_accuracy(lak
 
     insert_images(lake, {f"file:/labeled/{number}.jpg": contents[number][0] for number in range(30)}, label=3)
     insert_images(lake, {path(number): contents[number][0] for number in range(30, 60)})
-    training_set = build_training_set(lake, 1).training_set
+    training_set = build_training_set(lake).training_set
     tracking = make_tracking(tmp_path)
     model = log_classifier(tracking, tmp_path / "artifacts", constant_classifier((3, 5), 5))
     registry = ModelRegistry(tracking, "model")

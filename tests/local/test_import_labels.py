@@ -228,6 +228,7 @@ def test_annotation_of_a_batch_labels_the_content_that_was_sent(
     assert outcomes(filled) == {path(0): LABELED}
 
 
+@pytest.mark.slow
 def test_rereading_an_export_changes_no_table(filled: Lake, registry: ModelRegistry, exports: Path) -> None:
     given_annotations: list[dict[str, Any]] = [
         {"path": path(0), "label": 1},
@@ -405,7 +406,7 @@ def test_unknown_class_is_reported_before_it_enters_the_next_training_set(
     write(file, [*given_annotations[:-1], {"path": path(8), "name": "newt", "annotation_id": "8"}])
     result = run(filled, registry, exports)
     again = run(filled, registry, write(exports / "b.jsonl", [{"path": path(4), "name": "newt"}]))
-    training_set = build_training_set(filled, 1).training_set
+    training_set = build_training_set(filled).training_set
 
     newt, zebra = FOLDER_LABELS_END, FOLDER_LABELS_END + 1
     waiting = {"newt": 2, "zebra & co": 1, "400": 1, "cta": 1}
@@ -575,7 +576,7 @@ def test_interrupted_import_is_completed_by_the_next(filled: Lake, registry: Mod
 def test_new_labels_are_counted_against_the_champions_training_set(
     filled: Lake, registry: ModelRegistry, exports: Path, tracking: str, tmp_path: Path
 ) -> None:
-    built = build_training_set(filled, 1).training_set
+    built = build_training_set(filled).training_set
     before = run(filled, registry, exports)
     model = log_classifier(tracking, tmp_path / "artifacts", random_classifier([1, 2]))
     version = registry.create_version(model.run_id, model.model_uri, {TRAINING_SET_URI_TAG: built.uri})
@@ -591,6 +592,21 @@ def test_new_labels_are_counted_against_the_champions_training_set(
     # One image had no label, and the folder of the other gives another class.
     assert (two.new_labels, two.retrain) == (2, False)
     assert (three.new_labels, three.retrain) == (3, True)
+
+
+def test_a_deleted_training_set_of_the_champion_is_named_in_one_sentence(
+    filled: Lake, registry: ModelRegistry, exports: Path, tracking: str, tmp_path: Path
+) -> None:
+    gone = f"{filled.root}/training_sets/gone"
+    model = log_classifier(tracking, tmp_path / "artifacts", random_classifier([1, 2]))
+    version = registry.create_version(model.run_id, model.model_uri, {TRAINING_SET_URI_TAG: gone})
+    registry.set_alias(CHAMPION, version.version)
+    write(exports / "a.jsonl", [{"path": path(0), "label": 1}])
+
+    with pytest.raises(InputError, match=rf"^training_set: '{gone}', which version 1 .*, is gone.* Restore the folder"):
+        run(filled, registry, exports)
+
+    assert labels(filled) == {}
 
 
 def test_report_lists_rejected_and_conflicting_annotations(

@@ -483,10 +483,25 @@ def kill(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, after: bool)
     monkeypatch.setattr(owner, name, end)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    ("owner", "name"),
-    [(PlanFolder, "write"), (Lake, "append"), (Lake, "insert_new"), (batch, "record_files"), (PlanFolder, "remove")],
+    ("owner", "name", "after"),
+    [
+        (PlanFolder, "write", True),
+        (Lake, "append", True),
+        (batch, "record_files", False),
+        *(
+            pytest.param(*point, marks=pytest.mark.slow)
+            for point in [
+                (PlanFolder, "write", False),
+                (Lake, "append", False),
+                (Lake, "insert_new", False),
+                (Lake, "insert_new", True),
+                (batch, "record_files", True),
+                (PlanFolder, "remove", False),
+                (PlanFolder, "remove", True),
+            ]
+        ),
+    ],
 )
 def test_interrupted_batch_is_finished_exactly_once(
     lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, after: bool

@@ -12,6 +12,7 @@ import pytest
 from components.errors import InputError
 from components.settings import Settings
 from components.storage.files import Files
+from components.train_classifier.launcher import RankKilled
 from components.train_classifier.launchers import make_launcher
 from components.train_classifier.local_launcher import LocalLauncher
 from tests.support.paths import RANK_PROGRAMS, TRAINER_PYTHON
@@ -75,6 +76,13 @@ def test_failed_rank_ends_the_others_and_is_the_reason(tmp_path: Path) -> None:
     assert wait_for(0, uri)
 
 
+def test_ranks_end_when_one_of_them_is_stopped(tmp_path: Path) -> None:
+    uri = request(tmp_path, "stop")
+    with pytest.raises(RuntimeError, match=r"^the training made no step for 8 s, so its ranks were ended\. "):
+        LocalLauncher(TRAINER_PYTHON, Files(), WORKER, stall_timeout_seconds=8).launch(uri, 2)
+    assert wait_for(0, uri)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT], ids=lambda end: end.name)
 def test_ranks_end_with_the_task_that_started_them(tmp_path: Path, end: signal.Signals, ranks: int) -> None:
@@ -83,6 +91,13 @@ def test_ranks_end_with_the_task_that_started_them(tmp_path: Path, end: signal.S
         assert wait_for(ranks, uri)
         os.kill(task.pid, end)
         assert task.wait(30) != 0
+    assert wait_for(0, uri)
+
+
+def test_rank_that_is_killed_is_the_reason(tmp_path: Path) -> None:
+    uri = request(tmp_path, "killed")
+    with pytest.raises(RankKilled, match=r"^rank 1 of the training was ended by SIGKILL\. Its last line: progress: "):
+        LocalLauncher(TRAINER_PYTHON, Files(), WORKER).launch(uri, 2)
     assert wait_for(0, uri)
 
 

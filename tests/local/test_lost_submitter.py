@@ -64,7 +64,7 @@ Attempt = Callable[[RecordingLauncher], TrainingResult]
 def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     images = digits(4)
     split = {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}
-    return make_training_set(tmp_path_factory.mktemp("set"), split, files=1)
+    return make_training_set(tmp_path_factory.mktemp("set"), split)
 
 
 @pytest.fixture(scope="module")

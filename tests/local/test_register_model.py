@@ -33,7 +33,7 @@ def models(tracking: str, tmp_path_factory: pytest.TempPathFactory) -> list[Logg
 
 @pytest.fixture(scope="module")
 def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(3)}, files=1)
+    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(3)})
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_new_labels_accumulate_until_a_champion_has_learned_them(lake: Lake, tmp
     insert_images(lake, {path(number): jpeg(number) for number in range(4 * A_DAY)})
 
     def train(digest: str, promote: bool) -> None:
-        training_set = build_training_set(lake, 1).training_set.uri
+        training_set = build_training_set(lake).training_set.uri
         champion = registry.champion()
         compared_with = champion.version if champion else ""
         register_candidate(

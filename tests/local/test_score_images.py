@@ -23,13 +23,14 @@ from components.registry.champion import require_champion
 from components.registry.model_registry import CHAMPION, ModelRegistry
 from components.registry.tags import DIGEST_TAG
 from components.run_notes import ScoreNote, read_run_note, write_run_note
-from components.score_images.predict import MAXIMUM_ROWS, classifier, predict, split
+from components.score_images.predict import predict
 from components.score_images.report import write_report
 from components.score_images.score import ScoreResult, score, score_lake
-from components.score_images.send import send
 from components.settings import Settings
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
+from components.spark.send import send
+from components.spark.worker_classifier import MAXIMUM_ROWS, classifier, split
 from tests.support.lake_rows import append_images, append_rows, replace_image
 from tests.support.saved_model_factory import LoggedModel, log_classifier, nearest_mean_classifier, random_classifier
 from tests.support.spark_io import SparkIO

@@ -21,7 +21,8 @@ from components.errors import InputError
 from components.preprocessing.classifier import Classifier
 from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
 from components.preprocessing.prediction import Prediction
-from components.preprocessing.preprocess import PREPROCESSING_VERSION, decode, preprocess
+from components.preprocessing.preprocess import decode, preprocess
+from components.preprocessing.version import PREPROCESSING_VERSION
 from components.settings import Settings
 from components.storage import uri
 from components.storage.files import Files
@@ -31,6 +32,7 @@ from components.train_classifier.request import TrainingRequest, TrainingResult
 from components.train_classifier.train import train
 from components.training_set.manifest import SplitName, TrainingSet
 from tests.support.paths import RANK_PROGRAMS, TRAINER_PYTHON
+from tests.support.rank_processes import rank_processes
 from tests.support.tracking import make_tracking
 from tests.support.training_set_factory import SEVERAL_SIZES, LabeledImage, digits, make_training_set, photographs
 
@@ -60,7 +62,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def digit_set(root: Path) -> TrainingSet:
-    return make_training_set(root / "digits", SPLIT, files=5)
+    return make_training_set(root / "digits", SPLIT, segments=5)
 
 
 def settings_for(root: Path, lake: str) -> Settings:
@@ -320,15 +322,21 @@ def test_retry_after_a_killed_rank_ends_like_an_uninterrupted_training(
     killer = _Killer(root / "killed")
     with pytest.raises(RuntimeError, match="rank 1"), killer:
         train_recorded(root, "killed", digit_set, ranks=2)
-    assert _worker_processes(root / "killed") == []
+    assert rank_processes(root / "killed") == {}
 
-    _, result = train_recorded(root, "killed", digit_set, ranks=2)
+    training_request, result = train_recorded(root, "killed", digit_set, ranks=2)
     uninterrupted = two_ranks[1]
     assert 1 < result.first_epoch <= result.history[-1].epoch
     assert [epoch.epoch for epoch in result.history] == [1, 2, 3, 4, 5]
     for ours, theirs in zip(result.history, uninterrupted.history, strict=True):
         assert ours.loss == pytest.approx(theirs.loss, rel=1e-3)
         assert ours.val_accuracy == pytest.approx(theirs.val_accuracy, abs=0.02)
+    steps_of_retry = (5 - result.first_epoch + 1) * result.steps // 5
+    retried, whole = (
+        [batches[-steps_of_retry:] for batches in recorded_batches(each, SplitName.TRAIN)]
+        for each in (training_request, two_ranks[0])
+    )
+    assert retried == whole, "the retry saw another order"
     client = MlflowClient(two_ranks[0].mlflow_tracking_uri)
     assert client.get_run(result.run_id).info.status == "FINISHED"
     steps = [metric.step for metric in client.get_metric_history(result.run_id, "val_accuracy")]
@@ -349,9 +357,30 @@ def test_wrong_number_of_processes_raises_error_before_training(root: Path, digi
     assert {file.name for file in folder.iterdir()} == {"request.json", "failure.json", "heartbeat", "job.yaml"}
 
 
-def test_more_ranks_than_files_raise_error(root: Path, digit_set: TrainingSet) -> None:
-    with pytest.raises(InputError, match=r"^ranks: 6 exceeds the 5 train files"):
-        train(settings_for(root, "many"), digit_set.uri, **PARAMETERS, ranks=6)
+@pytest.mark.slow
+def test_more_ranks_than_row_groups_train_on_each_image_once(root: Path) -> None:
+    split = {SplitName.TRAIN: IMAGES[:40], SplitName.VALIDATION: IMAGES[40:43]}
+    training_set = make_training_set(root / "two-row-groups", split, rows=20)
+
+    training_request, result = train_recorded(root, "five", training_set, ranks=5, epochs=1, batch_size=4)
+
+    for name, members in split.items():
+        rows = [row for batches in recorded_batches(training_request, name) for batch in batches for row in batch]
+        assert Counter(digest for digest, weight in rows if weight == 1) == tensor_digests(members)
+    assert len(set(result.weights_digests)) == 1
+
+
+@pytest.mark.slow
+def test_segments_of_a_training_set_do_not_matter(root: Path) -> None:
+    accuracies = []
+    for segments, rows in ((1, 128), (25, 8)):
+        training_set = make_training_set(root / f"segments-{segments}", SPLIT, segments=segments, rows=rows)
+        _, result = train(settings_for(root, "segments"), training_set.uri, **PARAMETERS)
+        accuracies.append(result.history[-1].val_accuracy)
+
+    # Row groups determine the order of the images, so the weights differ like those of two seeds.
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=0.05)
+    assert min(accuracies) > 0.7
 
 
 @pytest.mark.slow
@@ -364,7 +393,7 @@ def test_loss_of_nan_raises_error_with_its_fix(root: Path, digit_set: TrainingSe
 def test_features_of_xception_are_computed_once(root: Path) -> None:
     images = photographs(7)
     training_set = make_training_set(
-        root / "photographs", {SplitName.TRAIN: images[:5], SplitName.VALIDATION: images[5:]}, files=2
+        root / "photographs", {SplitName.TRAIN: images[:5], SplitName.VALIDATION: images[5:]}, segments=2
     )
     values: dict[str, Any] = {"weights": "none", "image_size": 71, "batch_size": 2, "epochs": 1, "learning_rate": 0.001}
     settings = settings_for(root, "xception")
@@ -372,9 +401,9 @@ def test_features_of_xception_are_computed_once(root: Path) -> None:
     assert result.features_computed == 7
     assert result.history[0].images == 5
 
-    downloaded = mlflow.artifacts.download_artifacts(
-        result.model_uri, dst_path=str(root / "xception-model"), tracking_uri=training_request.mlflow_tracking_uri
-    )
+    # `download_artifacts` looks models up in the global tracking server, whatever its `tracking_uri` is.
+    mlflow.set_tracking_uri(training_request.mlflow_tracking_uri)
+    downloaded = mlflow.artifacts.download_artifacts(result.model_uri, dst_path=str(root / "xception-model"))
     scores = Classifier.load(Path(downloaded) / SAVED_MODEL_FOLDER).scores([content for content, _ in images])
     assert scores.shape == (7, 2)
     truth = [(label - 3) // 2 for _, label in images[5:]]
@@ -427,7 +456,7 @@ def test_imagenet_weights_in_the_lake_replace_the_download(
     stored = put(root / "whole" / "xception.h5", uri.normalize(settings.lake, "lake"), "imagenet", Files())
     images = photographs(4)
     training_set = make_training_set(
-        root / "few-photographs", {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}, files=2
+        root / "few-photographs", {SplitName.TRAIN: images[:2], SplitName.VALIDATION: images[2:]}, segments=2
     )
 
     training_request, result = train(settings, training_set.uri, image_size=71, epochs=1, ranks=2)
@@ -438,7 +467,7 @@ def test_imagenet_weights_in_the_lake_replace_the_download(
     # Both ranks have the weights, because the cache's key contains a digest of the backbone's variables. The key must
     # not change, so that features of earlier trainings stay valid.
     assert result.features_computed == 4
-    key = training_set.id, whole_xception["files"]["saved"], PREPROCESSING_VERSION, 71
+    key = whole_xception["files"]["saved"], PREPROCESSING_VERSION, 71, "float32"
     folders = {folder.name for folder in (root / "named-weights" / "features").iterdir()}
     assert folders == {hashlib.sha256(repr(key).encode()).hexdigest()[:16]}
 
@@ -461,21 +490,7 @@ class _Killer:
     def _run(self) -> None:
         while not self._stopped.wait(0.01):
             if list(self._lake.glob("training_runs/*/epoch-00002.npz")):
-                for process, environment in _worker_processes(self._lake):
+                for process, environment in rank_processes(self._lake).items():
                     if "HOROVOD_RANK=1" in environment:
                         os.kill(process, signal.SIGKILL)
                 return
-
-
-def _worker_processes(lake: Path) -> list[tuple[int, list[str]]]:
-    """Return id and environment variables of the Python processes that train in a lake."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_text().split("\0")
-            environment = (folder / "environ").read_text().split("\0")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if command[0].endswith("python") and any(part.startswith(f"file://{lake}/training_runs") for part in command):
-            found.append((int(folder.name), environment))
-    return found

@@ -9,9 +9,9 @@ import tensorflow as tf
 from pyspark.sql import SparkSession
 
 from components.score_images.predict import PREDICTED_COLUMNS, predict
-from components.score_images.send import send
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
+from components.spark.send import send
 from tests.support.saved_model_factory import AbortingClassifier
 from tests.support.training_set_factory import digits
 

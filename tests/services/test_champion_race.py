@@ -22,7 +22,7 @@ ROUNDS = 5
 
 @pytest.fixture(scope="module")
 def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(2)}, files=1)
+    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(2)})
 
 
 @pytest.fixture(scope="module")

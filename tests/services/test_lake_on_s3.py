@@ -90,7 +90,7 @@ def loop(spark: SparkSession, settings: Settings) -> Loop:
     for path, content in (LABELED | UNLABELED | BAD).items():
         files.write_bytes(path, content)
     labeled = ingest(settings, f"{ROOT}/labeled")
-    training_set = build(settings, 2).training_set
+    training_set = build(settings).training_set
     trained = train(settings, training_set.uri, backbone="small", image_size=16, epochs=1, learning_rate=0.002, ranks=2)
     model = trained[1].run_id, trained[1].model_uri, trained[1].model_digest
     evaluated = evaluate(settings, training_set.uri, Challenger(*model))

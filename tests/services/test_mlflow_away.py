@@ -1,5 +1,6 @@
 """A tracking server that is unavailable for a while."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -46,7 +47,7 @@ def test_scoring_waits_for_an_absent_server_and_gets_the_champion(tmp_path: Path
 def test_training_waits_a_minute_for_an_absent_server_and_keeps_every_epoch(tmp_path: Path) -> None:
     images, epochs = digits(12), 200
     parts = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
-    training_set = make_training_set(tmp_path / "set", parts, files=1)
+    training_set = make_training_set(tmp_path / "set", parts)
     with ExitStack() as servers, ThreadPoolExecutor(1) as pool:
         url = servers.enter_context(running_mlflow(tmp_path))
         settings = Settings.load(
@@ -66,6 +67,43 @@ def test_training_waits_a_minute_for_an_absent_server_and_keeps_every_epoch(tmp_
     assert before < epochs
     assert [each.epoch for each in result.history] == list(range(1, epochs + 1))
     assert len({each.step for each in history}) == epochs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_outage_of_the_server_after_an_epoch_does_not_cost_the_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without retries, the first request after the outage ends the training.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    images, epochs = digits(12), 200
+    split = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
+    training_set = make_training_set(tmp_path / "set", split)
+    parameters: dict[str, Any] = {"backbone": "small", "image_size": 16, "batch_size": 8, "patience": 0}
+    with ExitStack() as servers, ThreadPoolExecutor(1) as pool:
+        url = servers.enter_context(running_mlflow(tmp_path))
+        settings = Settings.load(
+            lake=str(tmp_path), mlflow_tracking_uri=url, experiment="away", trainer_python=TRAINER_PYTHON
+        )
+        training = pool.submit(lambda: train(settings, training_set.uri, epochs=epochs, **parameters)[1])
+        wait_for_an_epoch(url)
+        servers.close()
+        with pytest.raises(RuntimeError, match="MlflowException"):
+            training.result()
+        (folder,) = (tmp_path / "training_runs").iterdir()
+        saved = max(int(file.stem.removeprefix("epoch-")) for file in folder.glob("epoch-*.npz"))
+
+        servers.enter_context(running_mlflow(tmp_path, int(url.rpartition(":")[2])))
+        run_id = json.loads((folder / "run.json").read_text())["run_id"]
+        logged = {each.step for each in MlflowClient(url).get_metric_history(run_id, "images_per_second")}
+        # The failed request was that of the last saved epoch.
+        assert logged == set(range(saved - 1))
+
+        result = train(settings, training_set.uri, epochs=epochs, **parameters)[1]
+        history = MlflowClient(url).get_metric_history(result.run_id, "images_per_second")
+
+    assert result.first_epoch == saved + 1
+    assert sorted(each.step for each in history) == list(range(epochs))
 
 
 def wait_for_an_epoch(url: str) -> int:

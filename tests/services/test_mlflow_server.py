@@ -1,5 +1,6 @@
 """The registry on a real MLflow server that proxies all artifacts."""
 
+import shutil
 import socket
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from pyspark.sql import SparkSession
 
 from components.errors import InputError
 from components.evaluate_classifier.evaluate import Challenger, evaluate
@@ -47,7 +49,7 @@ _MODELS = "models:/"
 
 @pytest.fixture(scope="module")
 def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(40)}, files=1)
+    return make_training_set(tmp_path_factory.mktemp("set"), {SplitName.TEST: digits(40)})
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +98,14 @@ def overwrite(server: str, model: LoggedModel, path: str, content: bytes) -> Non
 
 
 def test_better_model_becomes_champion(
-    settings: Settings, registry: ModelRegistry, models: list[LoggedModel], training_set: TrainingSet
+    settings: Settings,
+    registry: ModelRegistry,
+    models: list[LoggedModel],
+    training_set: TrainingSet,
+    spark: SparkSession,
+    empty_lake: Path,
 ) -> None:
+    shutil.copytree(empty_lake, settings.required("lake"))
     first = register(settings, candidate(models[0], training_set))
     challenger = Challenger(models[1].run_id, models[1].model_uri, models[1].digest)
 

@@ -30,7 +30,7 @@ def trained(
     folder = tmp_path_factory.mktemp("training")
     images = digits(12)
     parts = {SplitName.TRAIN: images[:8], SplitName.VALIDATION: images[8:]}
-    training_set = make_training_set(folder / "set", parts, files=1)
+    training_set = make_training_set(folder / "set", parts)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", mlflow_server)
         environment.setenv("MLFLOW_RUN_ID", task_run)

@@ -59,9 +59,7 @@ def settings(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_training_takes_imagenet_weights_from_a_lake_on_s3(settings: Settings, tmp_path: Path) -> None:
     parts = photographs(3)
-    training_set = make_training_set(
-        tmp_path / "set", {SplitName.TRAIN: parts[:2], SplitName.VALIDATION: parts[2:]}, files=1
-    )
+    training_set = make_training_set(tmp_path / "set", {SplitName.TRAIN: parts[:2], SplitName.VALIDATION: parts[2:]})
 
     asked, result = train(settings, training_set.uri, image_size=71, epochs=1)
 

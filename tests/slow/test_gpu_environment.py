@@ -86,7 +86,7 @@ def settings(gpu_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def digit_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     split = {SplitName.TRAIN: IMAGES[:200], SplitName.VALIDATION: IMAGES[200:]}
-    return make_training_set(tmp_path_factory.mktemp("digits"), split, files=2)
+    return make_training_set(tmp_path_factory.mktemp("digits"), split, segments=2)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_a_frozen_backbone_is_trained_in_the_gpu_environment(settings: Settings,
     parts = photographs(7)
     split = {SplitName.TRAIN: parts[:5], SplitName.VALIDATION: parts[5:]}
 
-    _, result = train(settings, make_training_set(tmp_path, split, files=2).uri, **PHOTOGRAPHS)
+    _, result = train(settings, make_training_set(tmp_path, split, segments=2).uri, **PHOTOGRAPHS)
 
     assert result.features_computed == 7
     assert result.model_uri

@@ -13,10 +13,13 @@ import numpy as np
 from PIL import Image
 
 from components.build_training_set import report as build_report
+from components.build_training_set.arrivals import Arrivals
 from components.build_training_set.build import BuildResult
+from components.build_training_set.segments import Amount
 from components.evaluate_classifier import report as evaluate_report
+from components.evaluate_classifier.comparison import Comparison, GroupOutcome, ImageGroup
 from components.evaluate_classifier.evaluate import EvaluationResult, Mistake, class_names
-from components.evaluate_classifier.gate import EvaluatedChampion, decide
+from components.evaluate_classifier.gate import decide
 from components.evaluate_classifier.tally import Paired, Tally
 from components.export_for_labeling import report as export_report
 from components.export_for_labeling.export import ExportedBatch, ExportedImage, ExportResult
@@ -38,7 +41,7 @@ from components.score_images.score import HISTOGRAM_BINS, ScoredImage, ScoreResu
 from components.storage.files import Files
 from components.train_classifier import report as train_report
 from components.train_classifier.request import EpochMetrics, TrainingRequest, TrainingResult
-from components.training_set.manifest import ImageClass, SplitName, TrainingSet
+from components.training_set.manifest import ImageClass, Segment, SplitName, TrainingSet
 
 STRANGE_NAMES = (
     "<img src=//evil.example/a.png onerror=alert(1)>",
@@ -133,7 +136,8 @@ def training_set(scale: Scale = USUAL) -> TrainingSet:
             ImageClass(index=index, label=scale.label(index), name=name) for index, name in enumerate(scale.names)
         ],
         counts={name: count * len(scale.names) for name, count in _split(scale).items()},
-        files={name: [f"{name.value}/part-00000.parquet"] for name in SplitName},
+        segments_uri="file:///lake/segments",
+        segments=[Segment(name=f"{name}-segment", split=name, row_groups=[128], bytes=8_000_000) for name in SplitName],
         table_versions={"images": 7, "labels": 3, "classes": 1},
         validation_fraction=0.1,
         test_fraction=0.1,
@@ -145,7 +149,32 @@ def training_set(scale: Scale = USUAL) -> TrainingSet:
 
 
 def build_result(scale: Scale = USUAL) -> BuildResult:
-    return BuildResult(training_set(scale), {label: _split(scale) for label in scale.labels}, 21.7)
+    members = len(scale.names) * sum(_split(scale).values())
+    added = Amount(members // 100, members // 100 * 68_000)
+    return BuildResult(
+        training_set(scale),
+        {label: _split(scale) for label in scale.labels},
+        reused=Amount(members - added.images, (members - added.images) * 68_000),
+        added=added,
+        new_segments=3,
+        merged_segments=40 if scale.pictures else 0,
+        left_out={reason: Amount(images, images * 68_000) for reason, images in training_set(scale).left_out.items()},
+        arrivals=_arrivals(scale),
+        seconds=21.7,
+    )
+
+
+def _arrivals(scale: Scale) -> Arrivals:
+    """Return images of 60 months, of which one is without any; of one month if the scale has few images."""
+    labels = tuple(scale.labels)[:5]
+    months = [f"{2021 + number // 12}-{number % 12 + 1:02}" for number in range(60 if scale.pictures else 1)]
+    images: dict[str, dict[int | None, int]] = {}
+    for number, month in enumerate(months):
+        if number != 50:
+            images[month] = {label: 10 * (1 + (number + place) % 7) for place, label in enumerate(labels)}
+            if len(scale.names) > len(labels):
+                images[month][None] = 400
+    return Arrivals(labels, images)
 
 
 def _split(scale: Scale) -> dict[SplitName, int]:
@@ -196,20 +225,15 @@ def training_result(scale: Scale = USUAL) -> TrainingResult:
     )
 
 
+# An image's true class id, and the class ids that challenger and champion predict.
+_Predictions = tuple[int, int, int]
+
+
 def evaluation_result(scale: Scale = USUAL, lost_class: int | None = None) -> EvaluationResult:
     """Return an evaluation in which the challenger recognizes no image of one class."""
     made = training_set(scale)
-    ours, theirs, paired = Tally(), Tally(), Paired()
-    random = np.random.default_rng(0)
-    for label in scale.labels:
-        for _ in range(scale.images):
-            guesses = [label if right else int(random.choice(scale.labels)) for right in random.random(2) < (0.9, 0.8)]
-            if label == lost_class:
-                guesses[0] = label % len(scale.names) + 1
-            ours.add(label, guesses[0])
-            theirs.add(label, guesses[1])
-            paired.add(label, *guesses)
-    champion = EvaluatedChampion("3", theirs, paired) if scale.pictures else None
+    comparison = _compare(scale, lost_class)
+    images = sum(comparison.groups[group].challenger.total for group in (ImageGroup.MEASURED, ImageGroup.REQUESTED))
     mistakes = [
         Mistake(
             0.99 - number / 100,
@@ -222,12 +246,43 @@ def evaluation_result(scale: Scale = USUAL, lost_class: int | None = None) -> Ev
     ]
     return EvaluationResult(
         made,
-        decide(Gate(minimum_accuracy=0.7, minimum_class_recall=0.5), ours, champion, class_names(made)),
-        ours,
-        theirs if champion else None,
-        paired if champion else None,
-        "3" if champion else "",
+        decide(Gate(minimum_accuracy=0.7, minimum_class_recall=0.5), comparison, class_names(made)),
+        comparison,
+        {"challenger": images, "champion": images // 10} if comparison.champion_version else {"challenger": images},
         mistakes,
+    )
+
+
+def _compare(scale: Scale, lost_class: int | None) -> Comparison:
+    """Return a comparison in which every 20th image is fresh, and one image of each class was requested."""
+    random = np.random.default_rng(0)
+    measured: list[_Predictions] = []
+    for label in scale.labels:
+        for _ in range(scale.images):
+            ours, theirs = (
+                label if right else int(random.choice(scale.labels)) for right in random.random(2) < (0.9, 0.8)
+            )
+            measured.append((label, label % len(scale.names) + 1 if label == lost_class else ours, theirs))
+    has_champion = scale.pictures > 0
+    requested = [(label, label, scale.label(1)) for label in scale.labels] if has_champion else []
+    rows = {
+        ImageGroup.MEASURED: measured,
+        ImageGroup.FRESH: measured[::20] if has_champion else [],
+        ImageGroup.REQUESTED: requested,
+    }
+    return Comparison(
+        {group: _outcome(predictions, has_champion) for group, predictions in rows.items()},
+        "3" if has_champion else "",
+        is_challenger=False,
+        weeks_since_promotion=2.5 if has_champion else None,
+    )
+
+
+def _outcome(rows: list[_Predictions], has_champion: bool) -> GroupOutcome:
+    return GroupOutcome(
+        Tally.of((true, ours, 1) for true, ours, _ in rows),
+        Tally.of((true, theirs, 1) for true, _, theirs in rows) if has_champion else None,
+        Paired.of((true, ours == true, theirs == true, 1) for true, ours, theirs in rows) if has_champion else None,
     )
 
 

@@ -13,11 +13,34 @@ import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
-from components.training_set.manifest import MANIFEST, ImageClass, SplitName, TrainingSet
+from components.storage.uri import local_path
+from components.training_set.manifest import (
+    MANIFEST,
+    MEMBERS,
+    NO_MEMBER,
+    SEGMENTS_FOLDER,
+    ImageClass,
+    Segment,
+    SplitName,
+    TrainingSet,
+)
 
 LabeledImage = tuple[bytes, int]
 
-_SCHEMA = pa.schema([("path", pa.string()), ("content", pa.binary()), ("label", pa.int32())])
+_SEGMENT_SCHEMA = pa.schema(
+    [("segment", pa.string()), ("row", pa.int32()), ("content_sha256", pa.string()), ("content", pa.binary())]
+)
+_MEMBERS_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("content_sha256", pa.string()),
+        ("label", pa.int32()),
+        ("label_source", pa.string()),
+        ("split", pa.string()),
+        ("segment", pa.string()),
+        ("row", pa.int32()),
+    ]
+)
 # Widths and heights. A model of 32 x 32 shrinks and pads all images but the first.
 SEVERAL_SIZES = ((32, 32), (48, 36), (20, 45), (90, 31))
 # Class ids that are neither dense nor from 0, as in Caltech-256.
@@ -55,38 +78,56 @@ def photographs(count: int) -> list[LabeledImage]:
 
 
 def make_training_set(
-    folder: Path, images: Mapping[SplitName, Sequence[LabeledImage]], files: int, name: str = ""
+    folder: Path,
+    images: Mapping[SplitName, Sequence[LabeledImage]],
+    segments: int = 1,
+    rows: int = 128,
+    name: str = "",
+    earlier: TrainingSet | None = None,
 ) -> TrainingSet:
     """Write a training set.
 
     Args:
-        folder: Folder to write to.
-        images: Contents and class ids by split.
-        files: Number of Parquet files of each split.
+        folder: Folder to write to. It also gets the segments.
+        images: Contents and class ids by split. An image with the class id `NO_MEMBER` gets a row of a segment, but is
+            no member.
+        segments: Number of segments of each split. A split with fewer images gets one segment per image.
+        rows: Number of rows in a row group. The last one of a segment can have fewer.
         name: Id of the training set; a hash of its contents if empty.
+        earlier: Training set whose segments and members the new one also has; None starts from scratch.
     """
-    paths: dict[SplitName, list[str]] = {split: [] for split in SplitName}
-    digest = hashlib.sha256()
-    for split, members in images.items():
-        for number in range(min(files, len(members))):
-            rows = members[number * len(members) // files : (number + 1) * len(members) // files]
-            path = f"{split.value}/part-{number:05}.parquet"
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            records = [
-                {"path": f"file:///{split.value}/{number}/{row}.jpg", "content": content, "label": label}
-                for row, (content, label) in enumerate(rows)
+    segments_uri = (folder / SEGMENTS_FOLDER).as_uri() if earlier is None else earlier.segments_uri
+    written = [] if earlier is None else list(earlier.segments)
+    members = [] if earlier is None else _read_members(earlier)
+    for split, contents in images.items():
+        count = min(segments, len(contents))
+        for number in range(count):
+            part = contents[number * len(contents) // count : (number + 1) * len(contents) // count]
+            segment = _write_segment(segments_uri, split, number, [content for content, _ in part], rows)
+            written.append(segment)
+            members += [
+                {
+                    "path": f"file:///{split.value}/{segment.name}/{row}.jpg",
+                    "content_sha256": hashlib.sha256(content).hexdigest(),
+                    "label": label,
+                    "label_source": "folder",
+                    "split": split.value,
+                    "segment": segment.name,
+                    "row": row,
+                }
+                for row, (content, label) in enumerate(part)
+                if label != NO_MEMBER
             ]
-            pq.write_table(pa.Table.from_pylist(records, _SCHEMA), folder / path)
-            paths[split].append(path)
-            for content, _ in rows:
-                digest.update(content)
-    labels = sorted({label for members in images.values() for _, label in members})
+    (folder / MEMBERS).mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(members, _MEMBERS_SCHEMA), folder / MEMBERS / "part-00000.parquet")
+    labels = sorted({member["label"] for member in members})
     made = TrainingSet(
-        id=name or digest.hexdigest()[:16],
+        id=name or hashlib.sha256(repr(members).encode()).hexdigest()[:16],
         uri=folder.as_uri(),
+        segments_uri=segments_uri,
         classes=[ImageClass(index=index, label=label, name=f"class-{label}") for index, label in enumerate(labels)],
-        counts={split: len(images.get(split, ())) for split in SplitName},
-        files=paths,
+        counts={split: sum(member["split"] == split.value for member in members) for split in SplitName},
+        segments=sorted(written, key=lambda segment: (segment.split, segment.name)),
         table_versions={},
         validation_fraction=0.1,
         test_fraction=0.1,
@@ -95,6 +136,32 @@ def make_training_set(
     )
     (folder / MANIFEST).write_text(made.model_dump_json())
     return made
+
+
+def _write_segment(segments_uri: str, split: SplitName, number: int, contents: Sequence[bytes], rows: int) -> Segment:
+    digest = hashlib.sha256(f"{split.value} {number}".encode())
+    for content in contents:
+        digest.update(content)
+    name = digest.hexdigest()[:16]
+    records = [
+        {"segment": name, "row": row, "content_sha256": hashlib.sha256(content).hexdigest(), "content": content}
+        for row, content in enumerate(contents)
+    ]
+    file = local_path(f"{segments_uri}/{name}.parquet")
+    assert file is not None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist(records, _SEGMENT_SCHEMA)
+    pq.write_table(table, file, row_group_size=rows, compression="none")
+    metadata = pq.read_metadata(file)
+    row_groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    return Segment(name=name, split=split, row_groups=row_groups, bytes=file.stat().st_size)
+
+
+def _read_members(training_set: TrainingSet) -> list[dict[str, Any]]:
+    folder = local_path(training_set.uri)
+    assert folder is not None
+    members: list[dict[str, Any]] = pq.read_table(folder / MEMBERS).to_pylist()
+    return members
 
 
 def _file(image: Image.Image, format_name: str, **options: Any) -> bytes:

@@ -163,7 +163,7 @@ def test_each_example_of_recurring_parameters_is_valid() -> None:
 def test_the_documented_columns_are_those_of_the_table(table: Table) -> None:
     text = (REPOSITORY / "docs" / "lake.md").read_text()
     section = text.partition(f"\n### {table.name}\n")[2].partition("\n#")[0]
-    columns = re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.MULTILINE)
+    columns = re.findall(r"^\| `(\w+)` \| `?([\w<>]+)`? \|", section, re.MULTILINE)
     key = re.search(r"Key: (.+)\.$", section, re.MULTILINE)
 
     assert columns == [(name, kind.lower()) for name, kind, *_ in map(str.split, table.columns.split(","))]

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from components.errors import InputError
-from components.evaluate_classifier.gate import EvaluatedChampion, decide
+from components.evaluate_classifier.comparison import Comparison, GroupOutcome, ImageGroup
+from components.evaluate_classifier.gate import Decision, decide
 from components.evaluate_classifier.tally import Paired, Tally
 from components.parameters import Gate, parse
 from components.parameters.gate import Promotion
@@ -33,66 +35,68 @@ gates = st.builds(
 )
 
 Counts = tuple[int, int, int, int]
+# Whether challenger and champion are right, in the order of `Counts`.
+_OUTCOMES = ((True, True), (True, False), (False, True), (False, False))
 
 
-def compare(
-    both: int, won: int, lost: int, neither: int, label: int = 7, other: int = 8
-) -> tuple[Tally, EvaluatedChampion]:
-    """Return predictions of challenger and champion for images of one class."""
-    challenger, champion, paired = Tally(), Tally(), Paired()
-    for number, ours, theirs in (
-        (both, label, label),
-        (won, label, other),
-        (lost, other, label),
-        (neither, None, other),
-    ):
-        for _ in range(number):
-            challenger.add(label, ours)
-            champion.add(label, theirs)
-            paired.add(label, ours, theirs)
-    return challenger, EvaluatedChampion("3", champion, paired)
+def compare(classes: Mapping[int, Counts]) -> Comparison:
+    """Return a comparison with a champion, given the counts of each class.
+
+    Wrong predictions are of class 99.
+    """
+    rows = [
+        (label, label if ours else 99, label if theirs else 99, count)
+        for label, counts in classes.items()
+        for (ours, theirs), count in zip(_OUTCOMES, counts, strict=True)
+    ]
+    return comparison_of(
+        GroupOutcome(
+            Tally.of((true, ours, count) for true, ours, _, count in rows),
+            Tally.of((true, theirs, count) for true, _, theirs, count in rows),
+            Paired.of((true, ours == true, theirs == true, count) for true, ours, theirs, count in rows),
+        ),
+        "3",
+    )
 
 
-def first(right: int, wrong: int) -> Tally:
-    return compare(right, 0, 0, wrong)[0]
+def comparison_of(measured: GroupOutcome, version: str = "", is_challenger: bool = False) -> Comparison:
+    groups = dict.fromkeys(ImageGroup, GroupOutcome(Tally.of([]), None, None)) | {ImageGroup.MEASURED: measured}
+    return Comparison(groups, version, is_challenger)
 
 
-def challenger_of(classes: Mapping[int, tuple[int, int]]) -> Tally:
-    """Return predictions, given the numbers of correct and wrong predictions by class id."""
-    tally = Tally()
-    for label, (right, wrong) in classes.items():
-        tally.pairs[label, label] = right
-        tally.pairs[label, None] = wrong
-    return tally
+def first(classes: Mapping[int, tuple[int, int]]) -> Comparison:
+    """Return a comparison without a champion, given the numbers of correct and wrong predictions of each class."""
+    rows = [
+        (label, predicted, count)
+        for label, counts in classes.items()
+        for predicted, count in zip((label, None), counts, strict=True)
+    ]
+    return comparison_of(GroupOutcome(Tally.of(rows), None, None))
 
 
-def compare_classes(classes: Mapping[int, Counts]) -> tuple[Tally, EvaluatedChampion]:
-    """Return predictions of challenger and champion, given the counts of each class."""
-    challenger, champion, paired = Tally(), Tally(), Paired()
-    for label, (both, won, lost, neither) in classes.items():
-        for number, ours, theirs in ((both, True, True), (won, True, False), (lost, False, True), (neither, 0, 0)):
-            for _ in range(number):
-                predicted = [label if right else None for right in (ours, theirs)]
-                challenger.add(label, predicted[0])
-                champion.add(label, predicted[1])
-                paired.add(label, *predicted)
-    return challenger, EvaluatedChampion("3", champion, paired)
+def decide_one_class(gate: Gate, counts: Counts) -> Decision:
+    return decide(gate, compare({7: counts}))
 
 
 @pytest.mark.parametrize(
-    ("gate", "challenger", "promote", "reason"),
+    ("gate", "comparison", "promote", "reason"),
     [
-        (AUTO, first(9, 0), True, "there is no champion yet, and it classifies all 9 test images correctly"),
-        (Gate(minimum_accuracy=0.9), first(9, 1), True, "there is no champion yet"),
-        (Gate(minimum_accuracy=0.9), first(89, 11), False, "its accuracy of 89.00% is below the minimum of 90.00%"),
-        (Gate(minimum_class_recall=0.5), first(4, 15), True, "there is no champion yet"),
+        (AUTO, first({7: (9, 0)}), True, "there is no champion yet, and it classifies all 9 test images correctly"),
+        (Gate(minimum_accuracy=0.9), first({7: (9, 1)}), True, "there is no champion yet"),
+        (
+            Gate(minimum_accuracy=0.9),
+            first({7: (89, 11)}),
+            False,
+            "its accuracy of 89.00% is below the minimum of 90.00%",
+        ),
+        (Gate(minimum_class_recall=0.5), first({7: (4, 15)}), True, "there is no champion yet"),
         (
             Gate(minimum_class_recall=0.5),
-            first(4, 16),
+            first({7: (4, 16)}),
             False,
             "its recall is 20.00% for class flag, below the minimum of 50",
         ),
-        (Gate(promote=Promotion.MANUAL), first(9, 0), False, "promotion is manual; there is no champion yet"),
+        (Gate(promote=Promotion.MANUAL), first({7: (9, 0)}), False, "promotion is manual; there is no champion yet"),
     ],
     ids=[
         "no minimum",
@@ -103,8 +107,10 @@ def compare_classes(classes: Mapping[int, Counts]) -> tuple[Tally, EvaluatedCham
         "manual",
     ],
 )
-def test_first_model_must_reach_the_minimum_accuracy(gate: Gate, challenger: Tally, promote: bool, reason: str) -> None:
-    decision = decide(gate, challenger, None, {7: "flag"})
+def test_first_model_must_reach_the_minimum_accuracy(
+    gate: Gate, comparison: Comparison, promote: bool, reason: str
+) -> None:
+    decision = decide(gate, comparison, {7: "flag"})
 
     assert decision.promote is promote
     assert reason in decision.reason
@@ -113,25 +119,36 @@ def test_first_model_must_reach_the_minimum_accuracy(gate: Gate, challenger: Tal
 @pytest.mark.parametrize(
     ("gate", "compared", "promote", "reason"),
     [
-        pytest.param(AUTO, (88, 3, 2, 7), False, "not above the minimum", id="better by chance"),
-        pytest.param(ANY_GAIN, (88, 3, 2, 7), True, "above the minimum", id="better without confidence"),
+        pytest.param(AUTO, (88, 3, 2, 7), False, "which is not significant (p 0.5, level 0.05)", id="better by chance"),
         pytest.param(
-            AUTO, (880, 30, 20, 70), True, "a gain of at least +0.39 points (80% confidence)", id="significantly better"
+            ANY_GAIN, (88, 3, 2, 7), True, "is significant (p 0.5, level 0.5)", id="better without confidence"
         ),
+        pytest.param(AUTO, (880, 30, 20, 70), False, "+1.00 points, which is not significant (p 0.1", id="p of 10 %"),
+        pytest.param(AUTO, (880, 32, 18, 70), True, "+1.40 points, which is significant (p 0.032", id="p of 3 %"),
         pytest.param(
-            Gate(gain_confidence=0.95),
-            (880, 30, 20, 70),
-            False,
-            "(95% confidence), which is not",
-            id="better, with higher confidence",
+            Gate(gain_confidence=0.99), (880, 32, 18, 70), False, "level 0.01", id="p of 3 %, with higher confidence"
         ),
         pytest.param(ANY_GAIN, (90, 0, 0, 10), False, "and version 3, the champion, has 90.00%: a gain", id="equal"),
         pytest.param(ANY_GAIN, (880, 20, 30, 70), False, "accuracy is 90.00% on 1,000 images", id="worse"),
         pytest.param(
-            Gate(minimum_gain=0.02), (880, 30, 20, 70), False, "minimum of +2.00 points", id="better by too little"
+            Gate(minimum_gain=0.02),
+            (880, 42, 8, 70),
+            True,
+            "+3.40 points, at least +2.22 points (95% confidence), which is above the minimum of +2.00",
+            id="better by enough",
         ),
         pytest.param(
-            Gate(minimum_gain=-0.02), (880, 20, 30, 70), True, "-2.00 points", id="worse by the allowed amount"
+            Gate(minimum_gain=0.03),
+            (880, 42, 8, 70),
+            False,
+            "not above the minimum of +3.00",
+            id="better by too little",
+        ),
+        pytest.param(
+            Gate(minimum_gain=-0.03), (880, 20, 30, 70), True, "-3.00 points", id="worse by an allowed amount"
+        ),
+        pytest.param(
+            Gate(minimum_gain=-0.02), (880, 20, 30, 70), False, "-2.00 points", id="perhaps worse by more than allowed"
         ),
         pytest.param(
             Gate(minimum_accuracy=0.95), (880, 30, 20, 70), False, "91.00% is below the minimum", id="not good enough"
@@ -143,20 +160,20 @@ def test_first_model_must_reach_the_minimum_accuracy(gate: Gate, challenger: Tal
             "promotion is manual; its accuracy",
             id="manual, better",
         ),
-        pytest.param(Gate(promote=Promotion.MANUAL), (50, 0, 40, 10), False, "not above", id="manual, worse"),
+        pytest.param(Gate(promote=Promotion.MANUAL), (50, 0, 40, 10), False, "not significant", id="manual, worse"),
     ],
 )
 def test_later_model_must_be_significantly_better(gate: Gate, compared: Counts, promote: bool, reason: str) -> None:
-    decision = decide(gate, *compare(*compared))
+    decision = decide_one_class(gate, compared)
 
     assert decision.promote is promote
     assert reason in decision.reason
 
 
 def test_champion_is_not_replaced_by_itself() -> None:
-    challenger, champion = compare(9, 0, 0, 1)
+    measured = compare({7: (9, 0, 0, 1)}).measured
 
-    decision = decide(AUTO, challenger, EvaluatedChampion("3", champion.tally, champion.paired, is_challenger=True))
+    decision = decide(AUTO, comparison_of(measured, "3", is_challenger=True))
 
     assert (decision.promote, decision.reason) == (False, "it is the champion already, as version 3")
 
@@ -171,15 +188,11 @@ def test_lost_class_blocks_a_better_model(recalls: tuple[int, int], promote: boo
 
     For class 2, the challenger is far better.
     """
-    challenger, champion, paired = Tally(), Tally(), Paired()
-    for label, images, ours, theirs in ((1, 40, *recalls), (2, 400, 390, 200)):
-        for number in range(images):
-            predicted = [label if number < right else 3 - label for right in (ours, theirs)]
-            challenger.add(label, predicted[0])
-            champion.add(label, predicted[1])
-            paired.add(label, *predicted)
+    ours, theirs = recalls
+    both = min(recalls)
+    counts = both, ours - both, theirs - both, 40 - max(recalls)
 
-    decision = decide(Gate(minimum_class_recall=0.5), challenger, EvaluatedChampion("3", champion, paired))
+    decision = decide(Gate(minimum_class_recall=0.5), compare({1: counts, 2: (200, 190, 0, 10)}))
 
     assert decision.promote is promote
     assert ("its recall is 25.00% for class 1, below the minimum of 50.00%" in decision.reason) is not promote
@@ -189,7 +202,7 @@ def test_lost_class_blocks_a_better_model(recalls: tuple[int, int], promote: boo
 def test_reason_names_all_failed_checks() -> None:
     gate = Gate(minimum_accuracy=0.9, minimum_class_recall=0.8)
 
-    reason = decide(gate, *compare(50, 0, 30, 20)).reason
+    reason = decide_one_class(gate, (50, 0, 30, 20)).reason
 
     assert "its accuracy of 50.00% is below the minimum of 90.00%; its accuracy is 50.00% on 100 images" in reason
     assert reason.endswith("; its recall is 50.00% for class 7, below the minimum of 80.00%")
@@ -197,24 +210,24 @@ def test_reason_names_all_failed_checks() -> None:
 
 @given(compared=counts, gate=gates)
 def test_only_a_strictly_better_model_replaces_the_champion(compared: Counts, gate: Gate) -> None:
-    challenger, champion = compare(*compared)
+    both, won, lost, _ = compared
 
-    if decide(gate, challenger, champion).promote:
-        assert challenger.accuracy > champion.tally.accuracy
-        assert challenger.accuracy >= gate.minimum_accuracy
+    if decide_one_class(gate, compared).promote:
+        assert won > lost
+        assert (both + won) / sum(compared) >= gate.minimum_accuracy
 
 
 @given(compared=counts)
 def test_confidence_of_one_half_accepts_any_gain(compared: Counts) -> None:
-    challenger, champion = compare(*compared)
+    _, won, lost, _ = compared
 
-    assert decide(ANY_GAIN, challenger, champion).promote == (challenger.accuracy > champion.tally.accuracy)
+    assert decide_one_class(ANY_GAIN, compared).promote == (won > lost)
 
 
 @given(compared=counts, confidences=st.tuples(st.floats(0.5, 0.999), st.floats(0.5, 0.999)))
 def test_higher_confidence_never_promotes_more(compared: Counts, confidences: tuple[float, float]) -> None:
     less, more = (
-        decide(Gate(gain_confidence=confidence), *compare(*compared)).promote for confidence in sorted(confidences)
+        decide_one_class(Gate(gain_confidence=confidence), compared).promote for confidence in sorted(confidences)
     )
 
     assert less or not more
@@ -223,17 +236,18 @@ def test_higher_confidence_never_promotes_more(compared: Counts, confidences: tu
 @given(compared=counts, gate=gates)
 def test_two_models_never_replace_each_other(compared: Counts, gate: Gate) -> None:
     both, won, lost, neither = compared
-    replaces = decide(gate, *compare(both, won, lost, neither)).promote
-    is_replaced = decide(gate, *compare(both, lost, won, neither)).promote
+    replaces = decide_one_class(gate, (both, won, lost, neither)).promote
+    is_replaced = decide_one_class(gate, (both, lost, won, neither)).promote
 
     assert not (replaces and is_replaced)
 
 
 @given(compared=counts, is_first=st.booleans())
 def test_manual_never_promotes(compared: Counts, is_first: bool) -> None:
-    challenger, champion = compare(*compared)
+    comparison = first({7: (compared[0], compared[1])}) if is_first else compare({7: compared})
+    assume(comparison.measured.challenger.total)
 
-    assert not decide(Gate(promote=Promotion.MANUAL), challenger, None if is_first else champion).promote
+    assert not decide(Gate(promote=Promotion.MANUAL), comparison).promote
 
 
 @pytest.mark.parametrize(
@@ -257,9 +271,9 @@ def test_threshold_out_of_range_raises_error(thresholds: dict[str, Any], sentenc
 
 def test_class_falling_from_95_percent_to_0_blocks_by_default() -> None:
     """The other class improves so much that the gain alone would promote."""
-    compared = compare_classes({7: (0, 0, 38, 2), 8: (200, 150, 0, 50)})
+    comparison = compare({7: (0, 0, 38, 2), 8: (200, 150, 0, 50)})
 
-    decision = decide(AUTO, *compared, {7: "flag", 8: "bear"})
+    decision = decide(AUTO, comparison, {7: "flag", 8: "bear"})
 
     assert not decision.promote
     assert decision.reason == (
@@ -272,7 +286,7 @@ def test_class_falling_from_95_percent_to_0_blocks_by_default() -> None:
 def test_lost_class_blocks_for_any_number_of_classes(classes: int) -> None:
     equal = dict.fromkeys(range(1, classes), (19, 0, 0, 1))
 
-    decision = decide(CLASSES_ONLY, *compare_classes({0: (0, 0, 19, 1), **equal}))
+    decision = decide(CLASSES_ONLY, compare({0: (0, 0, 19, 1), **equal}))
 
     assert not decision.promote
     assert "class 0 (recall 0.00% instead of 95.00% on 20 images) is significantly worse" in decision.reason
@@ -285,29 +299,29 @@ def test_drop_that_many_classes_explain_blocks_only_a_single_class() -> None:
     """
     dropped = (90, 0, 5, 5)
 
-    assert not decide(CLASSES_ONLY, *compare_classes({7: dropped})).promote
-    assert decide(CLASSES_ONLY, *compare_classes({7: dropped, **dict.fromkeys(range(10, 19), (90, 0, 0, 10))})).promote
+    assert not decide(CLASSES_ONLY, compare({7: dropped})).promote
+    assert decide(CLASSES_ONLY, compare({7: dropped, **dict.fromkeys(range(10, 19), (90, 0, 0, 10))})).promote
 
 
 def test_class_with_too_few_test_images_blocks_nothing() -> None:
-    compared = compare_classes({7: (0, 0, 19, 0), 8: (19, 0, 0, 2)})
+    comparison = compare({7: (0, 0, 19, 0), 8: (19, 0, 0, 2)})
 
-    assert decide(CLASSES_ONLY, *compared).promote
-    assert not decide(CLASSES_ONLY.model_copy(update={"minimum_class_images": 19}), *compared).promote
+    assert decide(CLASSES_ONLY, comparison).promote
+    assert not decide(CLASSES_ONLY.model_copy(update={"minimum_class_images": 19}), comparison).promote
 
 
 def test_class_new_to_the_champion_blocks_nothing() -> None:
-    assert decide(AUTO, *compare_classes({7: (190, 0, 0, 10), 8: (0, 10, 0, 30)})).promote
+    assert decide(AUTO, compare({7: (190, 0, 0, 10), 8: (0, 10, 0, 30)})).promote
 
 
 def test_class_that_the_challenger_never_predicts_blocks() -> None:
-    assert not decide(AUTO, *compare_classes({7: (100, 90, 0, 10), 8: (0, 0, 30, 10)})).promote
+    assert not decide(AUTO, compare({7: (100, 90, 0, 10), 8: (0, 0, 30, 10)})).promote
 
 
 def test_reason_names_the_three_worst_classes() -> None:
     worse = {label: (0, 0, 20 + label, 0) for label in range(5)}
 
-    reason = decide(CLASSES_ONLY, *compare_classes({**worse, 9: (90, 0, 0, 0)})).reason
+    reason = decide(CLASSES_ONLY, compare({**worse, 9: (90, 0, 0, 0)})).reason
 
     worse_classes = next(clause for clause in reason.split("; ") if "significantly worse" in clause)
     assert re.findall(r"(\d) \(recall", worse_classes) == ["4", "3", "2"]
@@ -338,34 +352,64 @@ def test_reason_names_the_three_worst_classes() -> None:
 def test_first_champion_must_beat_the_majority_class_by_default(
     challenger: Mapping[int, tuple[int, int]], promote: bool, reason: str
 ) -> None:
-    decision = decide(AUTO, challenger_of(challenger), None)
+    decision = decide(AUTO, first(challenger))
 
     assert decision.promote is promote
     assert reason in decision.reason
 
 
 def test_first_champion_by_chance_is_rare() -> None:
-    """Models that guess one of 10 classes pass in at most 20 % of cases.
+    """Models that guess one of 10 classes pass in at most 5 % of cases.
 
     This rate is 1 - `gain_confidence`.
     """
     random = np.random.default_rng(7)
     promoted = sum(
-        decide(AUTO, challenger_of({label: (right, 20 - right) for label, right in enumerate(found)}), None).promote
+        decide(AUTO, first({label: (right, 20 - right) for label, right in enumerate(found)})).promote
         for found in random.binomial(20, 0.1, (2_000, 10)).tolist()
     )
 
-    # At a true rate of 20 %, one of a thousand tests exceeds this count.
-    assert promoted <= binom.ppf(0.999, 2_000, 0.2)
+    # At a true rate of 5 %, one of a thousand tests exceeds this count.
+    assert promoted <= binom.ppf(0.999, 2_000, 0.05)
 
 
 @given(right=st.lists(st.integers(0, 50), min_size=2, max_size=5), wrong=st.integers(0, 50))
 def test_first_champion_without_confidence_needs_any_lead_over_the_majority_class(right: list[int], wrong: int) -> None:
-    challenger = challenger_of({label: (count, wrong) for label, count in enumerate(right)})
+    comparison = first({label: (count, wrong) for label, count in enumerate(right)})
+    challenger = comparison.measured.challenger
     assume(challenger.total)
     majority = max(count + wrong for count in right)
     assume(majority < challenger.total)
 
-    assert decide(ANY_GAIN, challenger, None).promote == (
+    assert decide(ANY_GAIN, comparison).promote == (
         challenger.correct > majority or challenger.correct == challenger.total
     )
+
+
+@pytest.mark.parametrize("classes", [1, 2, 250])
+def test_first_model_without_a_correct_prediction_never_passes(classes: int) -> None:
+    """Not even the most permissive gate promotes it."""
+    permissive = Gate(gain_confidence=0.5, minimum_gain=-1, minimum_accuracy=0, minimum_class_recall=0)
+
+    decision = decide(permissive, first(dict.fromkeys(range(classes), (0, 40))))
+
+    assert not decision.promote
+    assert decision.checks[0].passed
+
+
+@pytest.mark.parametrize("group", [ImageGroup.REQUESTED, ImageGroup.FRESH])
+@pytest.mark.parametrize("better", [True, False])
+def test_only_measured_images_decide(group: ImageGroup, better: bool) -> None:
+    """In the other groups, the opposite model is far better."""
+    outcomes = [compare({7: (900, won, lost, 0)}).measured for won, lost in ((90, 10), (10, 90))]
+    measured, other = outcomes if better else outcomes[::-1]
+    comparison = comparison_of(measured, "3")
+
+    decision = decide(AUTO, replace(comparison, groups={**comparison.groups, group: other}))
+
+    assert decision.promote is better
+
+
+def test_decision_states_the_level_of_the_test_of_the_gain() -> None:
+    assert decide_one_class(Gate(gain_confidence=0.9), (90, 3, 2, 5)).gain_level == pytest.approx(0.1)
+    assert decide(AUTO, first({7: (9, 1)})).gain_level is None

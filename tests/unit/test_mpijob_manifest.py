@@ -93,7 +93,7 @@ def test_worker_requests_the_resources_of_its_ranks(
     assert job["spec"]["mpiReplicaSpecs"]["Worker"]["replicas"] == workers
     cpu, memory, gpu = resources
     requested = container_of(job, "Worker")["resources"]
-    assert requested["requests"] == {"cpu": cpu, "memory": memory}
+    assert requested["requests"] == {"cpu": cpu, "memory": memory, "ephemeral-storage": f"{2 * slots}Gi"}
     assert requested["limits"].get("nvidia.com/gpu") == gpu
     assert requested["limits"]["memory"] == memory
     assert "nvidia.com/gpu" not in container_of(job, "Launcher")["resources"]["limits"]
@@ -147,7 +147,7 @@ def test_ranks_do_not_get_the_resources_of_the_task() -> None:
     large = TaskConfig(resources={"requests": {"cpu": "64"}, "limits": {"memory": "500Gi"}})
 
     assert worker_resources(options_of(large)) == {
-        "requests": {"cpu": "2", "memory": "6Gi"},
+        "requests": {"cpu": "2", "memory": "6Gi", "ephemeral-storage": "2Gi"},
         "limits": {"memory": "6Gi"},
     }
 
@@ -223,6 +223,13 @@ def test_shared_memory_is_a_quarter_of_the_workers_memory() -> None:
         volume = {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": str(size)}}
         assert volume in pod["volumes"]
         assert {"name": "shared-memory", "mountPath": "/dev/shm"} in pod["containers"][0]["volumeMounts"]
+
+
+def test_ranks_keep_features_in_a_volume_of_their_worker() -> None:
+    pod = pod_of(job_of(options_of(TASK)), "Worker")
+
+    assert {"name": "scratch", "emptyDir": {}} in pod["volumes"]
+    assert {"name": "scratch", "mountPath": "/tmp"} in pod["containers"][0]["volumeMounts"]
 
 
 def test_run_owns_the_job_and_pods_have_the_labels_of_policies() -> None:

@@ -1,6 +1,7 @@
 """The output of ranks under mpirun: printed without tags and frames, and searched for the reason of a failure."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -44,6 +45,20 @@ therefore will terminate the job.
 """
 
 
+# Output of `mpirun --tag-output` 4.1 when SIGKILL ends rank 1 of two.
+KILLED = """\
+[1,0]<stdout>:progress: rank 0 at work
+[1,1]<stdout>:progress: rank 1 at work
+--------------------------------------------------------------------------
+Primary job  terminated normally, but 1 process returned
+a non-zero exit code. Per user-direction, the job has been aborted.
+--------------------------------------------------------------------------
+--------------------------------------------------------------------------
+mpirun noticed that process rank 1 with PID 0 on node vm exited on signal 9 (Killed).
+--------------------------------------------------------------------------
+"""
+
+
 def read_output(text: str) -> RankOutput:
     output = RankOutput()
     for line in text.splitlines():
@@ -67,6 +82,80 @@ def test_failure_is_mpiruns_message_if_no_rank_failed() -> None:
     assert read_output(LOST).failure(1) == (
         "the training ended with exit code 1: ORTE has lost communication with a remote daemon."
     )
+
+
+def test_failure_names_the_signal_that_ended_a_rank() -> None:
+    output = read_output(KILLED)
+
+    assert output.killed(137) == (1, signal.SIGKILL)
+    assert output.failure(137) == (
+        "rank 1 of the training was ended by SIGKILL. Its last line: progress: rank 1 at work"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "killed"),
+    [
+        # mpirun does not always print which rank a signal ended.
+        (KILLED[: KILLED.index("mpirun noticed")], 137, (None, signal.SIGKILL)),
+        # A rank that is alone, as a child of the launcher.
+        ("progress: epoch 1/2", -11, (None, signal.SIGSEGV)),
+        # horovodrun adds 128 to the signal's number.
+        ("RuntimeError: Horovod detected\nProcess name: 1\nExit code: 137\n", 1, (1, signal.SIGKILL)),
+        (FAILED, 255, None),
+        ("", 1, None),
+        ("", 0, None),
+    ],
+)
+def test_rank_that_a_signal_ended_is_recognized(text: str, code: int, killed: object) -> None:
+    assert read_output(text).killed(code) == killed
+
+
+def test_liveness_is_progress_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    output = RankOutput()
+    started = output._moved_at
+    output.add("[1,0]<stdout>:progress: epoch 1/2")
+    assert output._moved_at == started
+
+    output.add("[1,1]<stdout>:liveness: epoch 1, step 3")
+
+    assert output._moved_at > started
+    assert capsys.readouterr().out == "progress: epoch 1/2\n"
+
+
+def test_liveness_after_a_progress_bar_without_line_break_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    output = RankOutput()
+
+    output.add("83 MB of 83 MB\rliveness: data")
+
+    assert "rank 0 at data" in output.stall(60)
+    assert capsys.readouterr().out == "83 MB of 83 MB\r\n"
+
+
+def test_stall_shows_the_last_lines_of_each_rank_first_those_that_stopped_first() -> None:
+    output = read_output(
+        "[1,0]<stdout>:liveness: epoch 1, step 3\n"
+        "[1,1]<stdout>:liveness: epoch 1, step 3\n"
+        "[1,0]<stdout>:liveness: epoch 1, step 4\n"
+        "[1,0]<stderr>:one\n[1,0]<stderr>:two\n[1,0]<stderr>:three\n"
+    )
+
+    assert output.stall(1800) == (
+        "the training made no step for 1800 s, so its ranks were ended. rank 1 at epoch 1, step 3; rank 0 at epoch 1,"
+        " step 4, printed 'two', printed 'three'. Run this step again to resume from the last checkpoint. If a step"
+        " takes longer, raise IMAGE_PIPELINES_STALL_TIMEOUT_SECONDS."
+    )
+
+
+def test_stall_shows_eight_ranks_at_most() -> None:
+    output = read_output("".join(f"[1,{rank}]<stdout>:liveness: data\n" for rank in range(64)))
+
+    assert output.stall(1800).count("at data") == 8
+    assert "; and 56 more ranks. Run" in output.stall(1800)
+
+
+def test_stall_of_silent_ranks_says_so() -> None:
+    assert RankOutput().stall(60).startswith("the training made no step for 60 s, so its ranks were ended. No rank ")
 
 
 def test_lines_of_other_ranks_are_printed_with_their_number(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,17 @@
 """The content of each component's report, read from its page."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from components.build_training_set import report as build_report
 from components.evaluate_classifier import report as evaluate_report
+from components.evaluate_classifier.comparison import GroupOutcome, ImageGroup
 from components.evaluate_classifier.report import MAXIMUM_CLASSES
+from components.evaluate_classifier.significance import detectable_gain
+from components.evaluate_classifier.tally import Paired, Tally
 from components.export_for_labeling import report as export_report
 from components.import_labels import report as import_report
 from components.import_labels.annotations import REPEATED_ID
@@ -131,9 +135,40 @@ def test_training_set_report_counts_images_by_class_and_split(written: Written) 
         "Validation images": "90",
         "Test images": "90",
     }
-    assert {"Reason": "the same content at another path", "Images": "1,234"} in page.tables[
-        "Labeled images that are not members"
+    assert page.tables["Labeled images that were reused, added and left out"] == [
+        {
+            "Labeled images": outcome,
+            "Reason": reason,
+            "Images": images,
+            "Megabytes of their files": megabytes,
+        }
+        for outcome, reason, images, megabytes in (
+            ("Reused", "earlier training sets have the content", "8,554", "581.7"),
+            ("Added", "new content, in 3 new segments", "86", "5.8"),
+            ("Left out", "one content with different labels", "4", "0.3"),
+            ("Left out", "the same content at another path", "1,234", "83.9"),
+        )
     ]
+
+
+@pytest.mark.parametrize(
+    ("scale", "series"),
+    [("usual", ["ak47", "3 other classes"]), ("many", ["252 other classes"])],
+)
+def test_training_set_report_shows_the_class_balance_by_month(written: Written, scale: str, series: list[str]) -> None:
+    result = samples.build_result(samples.SCALES[scale])
+
+    page = written(lambda path: build_report.write_report(result, path))
+
+    chart = page.charts["Images by month of arrival and class: the last 36 months"]
+    assert {"2023-01", *series} <= set(chart.words)
+    assert "from 2023-01 to 2025-12" in chart.alt
+
+
+def test_training_set_report_has_no_chart_of_a_single_month(written: Written) -> None:
+    page = written(lambda path: build_report.write_report(samples.build_result(FEW), path))
+
+    assert not any("month" in name for name in page.charts)
 
 
 def test_training_report_shows_curves_of_training_and_validation(written: Written) -> None:
@@ -212,7 +247,7 @@ def test_evaluation_lists_each_class(written: Written) -> None:
 
     rows = {row["Class"]: row for row in page.tables["Classes, lowest recall first"]}
     assert rows.keys() == set(USUAL.names)
-    precision, recall, _ = result.challenger.class_scores(8)
+    precision, recall, _ = result.challenger.scores[8]
     assert precision is not None
     assert recall is not None
     assert rows["calculator"]["Recall, %"] == f"{100 * recall:.1f}"
@@ -229,8 +264,97 @@ def test_evaluation_compares_both_models(written: Written) -> None:
     assert (ours["Model"], theirs["Model"]) == ("challenger", "champion (version 3)")
     assert theirs["Accuracy, %"] == f"{100 * result.champion_accuracy:.2f}"
     assert theirs["95% interval"] == "80.7% to 86.1%"
+    assert result.champion is not None
+    assert theirs["Balanced accuracy, %"] == f"{100 * result.champion.balanced_accuracy:.2f}"
+    assert ours["Macro F1, %"] == f"{100 * result.challenger.macro_f1:.2f}"
     assert "Champion's recall, %" in page.tables["Classes, lowest recall first"][0]
     assert [row["Model"] for row in alone.tables["The model on the test images"]] == ["challenger"]
+
+
+def test_evaluation_report_separates_fresh_and_requested_images_from_those_that_decide(written: Written) -> None:
+    result = samples.evaluation_result()
+    page = written(lambda path: evaluate_report.write_report(result, path))
+
+    measured, fresh, requested = page.tables["Groups of test images"]
+    assert [row["Group"].partition(":")[0] for row in (measured, fresh, requested)] == [
+        "measured",
+        "fresh",
+        "requested",
+    ]
+    assert [row["Decides"] for row in (measured, fresh, requested)] == ["yes", "no", "no"]
+    assert [row["Images"] for row in (measured, fresh, requested)] == ["720", "36", "8"]
+    assert result.paired is not None
+    assert measured["Only challenger right"] == str(result.paired.won)
+    assert measured["Gain, points"] == f"{100 * result.paired.gain:.2f}"
+    # The champion predicts one class for all requested images, and the challenger the right one.
+    assert (requested["Challenger's accuracy, %"], requested["Champion's accuracy, %"]) == ("100.0", "12.50")
+
+
+def test_evaluation_report_of_a_first_model_has_no_fresh_or_requested_images(written: Written) -> None:
+    page = written(lambda path: evaluate_report.write_report(samples.evaluation_result(FEW), path))
+
+    assert [row["Images"] for row in page.tables["Groups of test images"]] == ["1", "0", "0"]
+    assert not any("The test of the gain stands on" in text for text in page.texts)
+
+
+def test_evaluation_report_states_the_power_of_the_test(written: Written) -> None:
+    result = samples.evaluation_result()
+    page = written(lambda path: evaluate_report.write_report(result, path))
+
+    assert result.paired is not None
+    won, lost = result.paired.won, result.paired.lost
+    gain = detectable_gain(720, (won + lost) / 720, level=0.05)
+    assert gain is not None
+    (text,) = (text for text in page.texts if text.startswith("The test of the gain stands on 720 measured images."))
+    assert f"The models differ on {won + lost} of them" in text
+    assert f"only the challenger is right on {won}, only the champion on {lost}" in text
+    assert f"detects a gain of {100 * gain:.2f} points above the minimum with a probability of 80%" in text
+    assert "R. J. Connor, Biometrics 43, 1987" in text
+
+
+@pytest.mark.parametrize(
+    ("images", "fresh", "weeks", "expected"),
+    [
+        (4_999, 300, 3.0, ["4,999 measured test images are fewer than 5,000"]),
+        (5_000, 299, 3.0, ["99.7 fresh test images a week are fewer than 100"]),
+        (
+            100,
+            0,
+            1.0,
+            ["100 measured test images are fewer than 5,000", "0.0 fresh test images a week are fewer than 100"],
+        ),
+        (5_000, 300, 3.0, []),
+        (5_000, 0, 0.9, []),
+        (5_000, 0, None, []),
+    ],
+    ids=["few measured", "few fresh", "few of both", "enough", "champion of this week", "promotion unknown"],
+)
+def test_evaluation_report_states_that_images_are_few(
+    written: Written, images: int, fresh: int, weeks: float | None, expected: list[str]
+) -> None:
+    result = samples.evaluation_result()
+    groups = {
+        group: GroupOutcome(Tally.of([(1, 1, count)]), Tally.of([(1, 1, count)]), Paired.of([(1, True, True, count)]))
+        for group, count in zip(ImageGroup, (images, 0, fresh), strict=True)
+    }
+    result = replace(
+        result, comparison=replace(result.comparison, groups=groups, weeks_since_promotion=weeks), mistakes=[]
+    )
+
+    page = written(lambda path: evaluate_report.write_report(result, path))
+
+    shortage = [text for text in page.texts if "fewer than" in text]
+    assert len(shortage) == bool(expected)
+    assert all(sentence in shortage[0] for sentence in expected)
+
+
+def test_evaluation_report_counts_images_that_were_predicted_in_this_run(written: Written) -> None:
+    page = written(lambda path: evaluate_report.write_report(samples.evaluation_result(), path))
+
+    assert page.tables["Predictions of test images"] == [
+        {"Model": "challenger", "Test images": "728", "Predicted in this run": "728", "From earlier evaluations": "0"},
+        {"Model": "champion", "Test images": "728", "Predicted in this run": "72", "From earlier evaluations": "656"},
+    ]
 
 
 def test_evaluation_report_shows_the_class_that_is_worst_with_its_images_and_p_value(written: Written) -> None:

@@ -1,13 +1,13 @@
-"""Paired tests match SciPy's, and Holm's correction limits false alarms."""
+"""Paired tests match SciPy's, their power is the stated one, and Holm's correction limits false alarms."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-from components.evaluate_classifier.significance import holm, paired_p_values
+from components.evaluate_classifier.significance import compare_gain, detectable_gain, holm, paired_p_values
 
 LEVEL = 0.05
 SIMULATIONS = 2_000
@@ -20,6 +20,61 @@ def test_paired_p_value_matches_scipys_exact_binomial_test(worse: int, better: i
     expected = binomtest(worse, worse + better, alternative="greater").pvalue if worse + better else 1
 
     assert paired_p_values(worse, better) == pytest.approx(expected)
+
+
+counts = st.integers(0, 300)
+
+
+@given(counts, counts, counts, st.floats(0.5, 0.999))
+# The lower bound of the interval is below 0.
+@example(won=10, lost=0, same=100, confidence=0.999)
+def test_gain_above_0_is_decided_by_the_exact_test_alone(won: int, lost: int, same: int, confidence: float) -> None:
+    p_value = paired_p_values(won, lost)
+    # Rounding decides if both are almost equal.
+    assume(abs(p_value - (1 - confidence)) > 1e-8)
+
+    gain = compare_gain(won, lost, won + lost + same + 1, 0, confidence)
+
+    assert gain.passed == (p_value <= 1 - confidence)
+    assert (gain.low > 0) <= gain.passed
+
+
+@given(counts, counts, counts, st.tuples(st.floats(-1, 1), st.floats(-1, 1)))
+def test_higher_minimum_gain_never_passes_more(won: int, lost: int, same: int, minimums: tuple[float, float]) -> None:
+    less, more = (compare_gain(won, lost, won + lost + same + 1, minimum, 0.95).passed for minimum in sorted(minimums))
+
+    assert less or not more
+
+
+@pytest.mark.parametrize("minimum", [-0.02, 0, 0.01])
+def test_gain_of_exactly_the_minimum_passes_in_about_5_percent_of_simulations(minimum: float) -> None:
+    random = np.random.default_rng(3)
+    images, won, lost = 5_000, 0.03 + minimum / 2, 0.03 - minimum / 2
+    counted = random.multinomial(images, [won, lost, 1 - won - lost], SIMULATIONS).tolist()
+
+    passed = sum(compare_gain(won, lost, images, minimum, 0.95).passed for won, lost, _ in counted)
+
+    # At a true rate of 5 %, one of a thousand tests is outside these counts.
+    assert binom.ppf(0.0005, SIMULATIONS, LEVEL) <= passed <= binom.ppf(0.9995, SIMULATIONS, LEVEL)
+
+
+@pytest.mark.parametrize(("images", "discordance"), [(5_000, 0.06), (10_200, 0.06), (720, 0.25), (200, 0.5)])
+def test_detectable_gain_is_detected_with_a_probability_of_80_percent(images: int, discordance: float) -> None:
+    """The exact test is slightly conservative, so it detects the gain a little less often."""
+    gain = detectable_gain(images, discordance, LEVEL, power=0.8)
+    assert gain is not None
+    random = np.random.default_rng(5)
+    won, lost = (discordance + gain) / 2, (discordance - gain) / 2
+    counted = random.multinomial(images, [won, lost, 1 - discordance], SIMULATIONS)
+
+    detected = (paired_p_values(counted[:, 0], counted[:, 1]) <= LEVEL).mean()
+
+    assert 0.74 <= detected <= 0.83
+
+
+@pytest.mark.parametrize(("images", "discordance"), [(5_000, 0.0), (20, 0.1), (1, 1.0)])
+def test_no_gain_is_detectable_with_few_differences(images: int, discordance: float) -> None:
+    assert detectable_gain(images, discordance, LEVEL) is None
 
 
 def test_holm_matches_a_worked_example() -> None:

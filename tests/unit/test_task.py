@@ -117,6 +117,20 @@ def test_the_termination_log_has_only_the_message_of_a_python_worker(termination
     assert termination_log.read_text() == "destination: no access. Grant it."
 
 
+def test_the_termination_log_has_the_first_cause_of_an_exception_of_java(termination_log: Path) -> None:
+    page = (
+        "An error occurred while calling o7.load.\n: org.apache.spark.SparkException: no scheduler\n\tat org.Spark\n"
+        "Caused by: java.io.IOException: later\n\tat java.io\nCaused by: java.lang.IllegalStateException: first\n\tat x"
+    )
+    step = Step(ValueError(page))
+
+    with pytest.raises(ValueError, match="no scheduler"):
+        run_task(step)
+
+    said = "ValueError: An error occurred while calling o7.load, because of java.lang.IllegalStateException: first"
+    assert termination_log.read_text() == said
+
+
 def test_a_full_disk_ends_the_task_without_a_retry(termination_log: Path) -> None:
     with pytest.raises(
         InputError, match=r"^disk: no space is left \(OSError: \[Errno 28\].*\)\. Free some space"

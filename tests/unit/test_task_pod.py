@@ -39,9 +39,18 @@ def test_the_command_gets_the_input_in_place_of_the_placeholder() -> None:
     assert command[:5] == ["tini", "-g", "--", "sh", "-ec"]
     assert command[-2:] == ["--function_to_execute", "build_training_set"]
     given = json.loads(command[command.index("--executor_input") + 1])
-    assert isinstance(given["inputs"]["parameterValues"]["files"], int)
+    assert given["inputs"]["parameterValues"] == {"lake": ""}
     assert set(given["outputs"]["parameters"]) == {"training_set", "training_set_id", "images"}
     assert given["outputs"]["artifacts"]["report"]["artifacts"][0]["type"]["schemaTitle"] == "system.HTML"
+
+
+def test_whole_numbers_stay_whole_numbers() -> None:
+    task = CompiledTask.load("training", "train-classifier")
+
+    command = main_container(pod(task))["command"]
+
+    given = json.loads(command[command.index("--executor_input") + 1])
+    assert isinstance(given["inputs"]["parameterValues"]["epochs"], int)
 
 
 def test_environment_has_settings_and_the_fields_of_the_pod() -> None:

@@ -46,9 +46,12 @@ def test_epochs_are_12_by_default_for_any_number_of_ranks(tmp_path: Path, ranks:
     assert make(tmp_path, ranks=ranks, **given).epochs == 12
 
 
-def test_run_key_depends_on_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", ["TRAINING_VERSION", "PREPROCESSING_VERSION"])
+def test_run_key_depends_on_the_version_of_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
     now = run_key("id", make(tmp_path))
-    monkeypatch.setattr("components.train_classifier.request._RECIPE", 1)
+    monkeypatch.setattr(f"components.train_classifier.request.{version}", 99)
     assert run_key("id", make(tmp_path)) != now
 
 

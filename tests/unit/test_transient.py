@@ -77,6 +77,14 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], str]]
         server.server_close()
 
 
+# What Spark says if its client of the Kubernetes API fails.
+SCHEDULER = (
+    "An error occurred while calling None.org.apache.spark.api.java.JavaSparkContext.\n"
+    ": org.apache.spark.SparkException: External scheduler cannot be instantiated\n"
+    "Caused by: io.fabric8.kubernetes.client.KubernetesClientException"
+)
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -100,6 +108,13 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], str]]
         Py4JError("org.apache.spark.sql.classic.SparkSession does not exist in the JVM"),
         Py4JError("An error occurred while calling o41.load. Trace:\nCaused by: java.net.ConnectException: refused"),
         Py4JError("Job 3 canceled because SparkContext was shut down"),
+        Py4JError(
+            f"{SCHEDULER}: Operation: [get]  for kind: [Pod]  failed.\nCaused by: java.net.UnknownHostException: k8s"
+        ),
+        Py4JError(f"{SCHEDULER}\n\tat io.fabric8\nCaused by: java.util.concurrent.TimeoutException"),
+        Py4JError(
+            f"{SCHEDULER}: Failure executing: POST at: https://k8s/pods. Received status: Status(code=503, details)"
+        ),
         caused(ValueError("a bug?"), ConnectionRefusedError()),
     ],
     ids=repr,
@@ -133,6 +148,9 @@ def test_an_error_of_a_server_or_connection_is_transient(error: Exception) -> No
         translate_boto_error(s3_error(404, "NoSuchKey")),
         MlflowException("a client's own error, of no other code"),
         Py4JError("An error occurred while calling o41.load. Trace:\njava.lang.IllegalArgumentException: no"),
+        Py4JError(
+            f"{SCHEDULER}: Failure executing: POST at: https://k8s/pods. Received status: Status(code=403, details)"
+        ),
         Py4JError("Trace:\ncomponents.errors.InputError: no access.\n\tjava.net.SocketException: Connection reset"),
     ],
     ids=repr,

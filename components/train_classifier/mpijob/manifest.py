@@ -34,6 +34,10 @@ _LAUNCHER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits":
 # which containers have only 64 MiB by default.
 _SHARED_MEMORY_FRACTION = 1 / 4
 
+# Disk that the scheduler reserves for each rank: the features of 250,000 images by Xception, of 8 KiB each. There is no
+# limit, so a rank with more images can use what its node has.
+_RANK_DISK_GIB = 2
+
 # Kubernetes limits the length of label values, and the names of an MPIJob's pods are such values.
 _LONGEST_LABEL = 63
 _DIGEST_DIGITS = 8
@@ -124,6 +128,9 @@ def build_job(
     worker["ports"] = [{"name": "ssh", "containerPort": SSH_PORT}]
     worker["readinessProbe"] = {"tcpSocket": {"port": SSH_PORT}, "periodSeconds": 1}
     worker["volumeMounts"].append({"name": "shared-memory", "mountPath": "/dev/shm"})  # noqa: S108 - shared by design
+    # Ranks keep the features of their images in the folder for temporary files.
+    worker["volumeMounts"].append({"name": "scratch", "mountPath": "/tmp"})  # noqa: S108 - of this pod only
+    scratch: dict[str, Any] = {"name": "scratch", "emptyDir": {}}
     shared_memory = {
         "name": "shared-memory",
         "emptyDir": {"medium": "Memory", "sizeLimit": f"{memory * _SHARED_MEMORY_FRACTION:.0f}"},
@@ -148,8 +155,9 @@ def build_job(
             "slotsPerWorker": slots,
             "launcherCreationPolicy": "WaitForWorkersReady",
             "sshAuthMountPath": SSH_FOLDER,
+            # `Running` keeps pods that failed, which hold no GPUs, so that the task can read why Kubernetes ended them.
             # `backoffLimit` is 0 because the task's own retry creates a new job.
-            "runPolicy": {"cleanPodPolicy": "All", "backoffLimit": 0},
+            "runPolicy": {"cleanPodPolicy": "Running", "backoffLimit": 0},
             "mpiReplicaSpecs": {
                 "Launcher": _replica(
                     1,
@@ -160,7 +168,7 @@ def build_job(
                     identity,
                 ),
                 "Worker": _replica(
-                    workers, labels, options.rank_pool, worker, [*options.volumes, shared_memory], identity
+                    workers, labels, options.rank_pool, worker, [*options.volumes, shared_memory, scratch], identity
                 ),
             },
         },
@@ -184,7 +192,8 @@ def worker_resources(options: JobOptions) -> dict[str, dict[str, str]]:
     limits = {"memory": memory}
     if options.rank_gpus:
         limits[GPU] = str(options.rank_gpus * slots)
-    return {"requests": {"cpu": cpu, "memory": memory}, "limits": limits}
+    disk = f"{_RANK_DISK_GIB * slots}Gi"
+    return {"requests": {"cpu": cpu, "memory": memory, "ephemeral-storage": disk}, "limits": limits}
 
 
 def _container(image: str, command: Sequence[str], options: JobOptions, resources: Mapping[str, Any]) -> dict[str, Any]:

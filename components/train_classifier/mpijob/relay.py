@@ -26,9 +26,13 @@ class LogRelay:
     Args:
         read: Function that takes a maximum age in seconds, or None for all lines. It returns the log with a timestamp
             before each line, or None if the log is unavailable now.
+
+    Attributes:
+        is_available: Whether the last call could read the log.
     """
 
     def __init__(self, read: Callable[[int | None], str | None]) -> None:
+        self.is_available = False
         self._read = read
         self._last_read: float | None = None
         self._seen: Counter[tuple[str, str]] = Counter()
@@ -37,6 +41,7 @@ class LogRelay:
         """Yield the lines that were printed since the last call."""
         now = time.monotonic()
         text = self._read(None if self._last_read is None else math.ceil(now - self._last_read) + _OVERLAP_SECONDS)
+        self.is_available = text is not None
         if text is None:
             return
         self._last_read = now

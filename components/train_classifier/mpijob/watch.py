@@ -1,5 +1,7 @@
 """Follow an MPIJob to its end: relay its log, enforce the time limit of each phase, and explain failures."""
 
+import math
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,12 +10,17 @@ from typing import Any
 
 from components.errors import InputError
 from components.settings import Settings
+from components.train_classifier.launcher import RankKilled
 from components.train_classifier.mpijob.cluster import Object, TrainingJobs
 from components.train_classifier.mpijob.options import GPU
 from components.train_classifier.mpijob.relay import LogRelay
+from components.train_classifier.mpijob.termination import Terminations, killed_rank
 from components.train_classifier.rank_output import RankOutput
 
 POLL_SECONDS = 1.0
+
+# Reasons for which a container waits for its image.
+_IMAGE_REASONS = {"ErrImagePull", "ErrImageNeverPull", "ImageInspectError", "ImagePullBackOff", "InvalidImageName"}
 
 
 class Phase(IntEnum):
@@ -34,12 +41,14 @@ class Deadlines:
         scheduled: Time until all workers are scheduled.
         running: Time until the launcher runs. It waits for the workers' images and their sshd.
         finished: Time until the job ends.
+        stalled: Time without progress of the ranks.
     """
 
     created: float
     scheduled: float
     running: float
     finished: float
+    stalled: float = math.inf
 
     @classmethod
     def of(cls, settings: Settings) -> "Deadlines":
@@ -49,6 +58,7 @@ class Deadlines:
             settings.job_scheduled_timeout_seconds,
             settings.job_running_timeout_seconds,
             settings.job_finished_timeout_seconds,
+            settings.stall_timeout_seconds,
         )
 
     def for_phase(self, phase: Phase) -> float:
@@ -65,31 +75,48 @@ def follow(jobs: TrainingJobs, name: str, deadlines: Deadlines) -> None:
         deadlines: Time limits of its phases.
 
     Raises:
-        InputError: The operator or an image is missing, or no node has room. The message names the cause.
+        InputError: The operator or an image is missing, no node has room, or a rank needs more memory. The message
+            names the cause.
+        RankKilled: Kubernetes ended a pod, or the ranks made no progress in time.
         RuntimeError: A rank failed, or the job was deleted.
         TimeoutError: The job did not finish in time.
     """
     output = RankOutput()
+    terminations = Terminations()
     relays: dict[str, LogRelay] = {}
     phase, since = Phase.CREATED, time.monotonic()
     while True:
         job = jobs.get(name)
         if job is None:
             raise RuntimeError(f"MPIJob '{name}' was deleted while its training ran. Run this step again.")
-        launchers = jobs.pods(name, "launcher")
+        # In this order; see `Terminations.observe`.
+        workers, launchers = jobs.pods(name, "worker"), jobs.pods(name, "launcher")
+        terminations.observe(job, workers, launchers)
         for pod in launchers:
-            for line in _relay(relays, jobs, pod["metadata"]["name"]).new_lines():
+            relay = _relay(relays, jobs, pod["metadata"]["name"])
+            for line in relay.new_lines():
                 output.add(line)
+            if not relay.is_available:
+                # The ranks may make progress that this task does not see.
+                output.restart_clock()
         if (failure := condition(job, "Failed")) is not None:
-            raise RuntimeError(_failure(output, launchers, failure))
+            raise terminations.error or _failure(job, output, launchers, failure)
         if condition(job, "Succeeded") is not None:
             return
-        workers = jobs.pods(name, "worker")
+        if terminations.cause is not None:
+            # The launcher may not notice that a worker's node is lost.
+            raise terminations.cause
         reached = max(phase, _phase(job, workers, launchers))
         if reached > phase:
             phase, since = reached, time.monotonic()
+            output.restart_clock()
+        if phase is Phase.FINISHED and output.seconds_without_progress > deadlines.stalled:
+            raise terminations.error or RankKilled(output.stall(deadlines.stalled))
         if time.monotonic() - since > deadlines.for_phase(phase):
-            raise _timeout_error(phase, deadlines.for_phase(phase), job, [*workers, *launchers], jobs.warnings(name))
+            pods = [*workers, *launchers]
+            raise terminations.error or _timeout_error(
+                phase, deadlines.for_phase(phase), job, pods, jobs.warnings(name)
+            )
         time.sleep(POLL_SECONDS)
 
 
@@ -117,8 +144,8 @@ def _phase(job: Object, workers: Sequence[Object], launchers: Sequence[Object]) 
     return Phase.FINISHED
 
 
-def _failure(output: RankOutput, launchers: Sequence[Object], failure: Object) -> str:
-    """Return the reason why an MPIJob failed: the error of the ranks, or the operator's message without a launcher."""
+def _failure(job: Object, output: RankOutput, launchers: Sequence[Object], failure: Object) -> Exception:
+    """Return why an MPIJob failed: the error of the ranks, or the operator's message without a launcher."""
     # The exit code of a launcher that is being deleted does not depend on the ranks.
     remaining = [pod for pod in launchers if not pod["metadata"].get("deletionTimestamp")]
     exit_codes = [
@@ -128,9 +155,14 @@ def _failure(output: RankOutput, launchers: Sequence[Object], failure: Object) -
         if "terminated" in status["state"]
     ]
     if exit_codes:
-        return output.failure(exit_codes[-1])
+        match output.killed(exit_codes[-1]):
+            case (rank, signal.SIGKILL):
+                return killed_rank(job, rank)
+            case (_, _):
+                return RankKilled(output.failure(exit_codes[-1]))
+        return RuntimeError(output.failure(exit_codes[-1]))
     detail = "" if remaining else " Its launcher pod no longer exists: it was deleted, or its node was lost."
-    return f"the MPIJob failed: {failure.get('message') or failure['reason']}.{detail}"
+    return RuntimeError(f"the MPIJob failed: {failure.get('message') or failure['reason']}.{detail}")
 
 
 def _timeout_error(
@@ -197,6 +229,9 @@ def _waiting_reasons(pods: Sequence[Object]) -> Iterator[str]:
             waiting = status["state"].get("waiting")
             if waiting:
                 detail = f" ({waiting['message']})" if waiting.get("message") else ""
-                yield f"{pod['metadata']['name']}: {waiting['reason']}{detail}"
+                reason = f"{waiting['reason']}{detail}"
+                if waiting["reason"] in _IMAGE_REASONS:
+                    reason = f"image '{status['image']}' could not be pulled: {reason}"
+                yield f"{pod['metadata']['name']}: {reason}"
             elif not status["ready"]:
                 yield f"{pod['metadata']['name']}: not ready"

@@ -4,6 +4,7 @@ A backbone computes features from images. A head computes logits from features.
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +24,9 @@ _MAXIMUM_FILTERS = 128
 _SMALL_FEATURES = 64
 
 
-def build_backbone(request: TrainingRequest, files: Files) -> keras.Model:
+def build_backbone(
+    request: TrainingRequest, files: Files, report: Callable[[str], None] = lambda _: None
+) -> keras.Model:
     """Return the network from images (0..255) to features.
 
     A frozen backbone has no trainable weights.
@@ -31,13 +34,14 @@ def build_backbone(request: TrainingRequest, files: Files) -> keras.Model:
     Args:
         request: A training, which names the network, its initial weights and the side of its input in pixels.
         files: Access to the file of weights.
+        report: Function that is called with the position while the file is copied.
 
     Raises:
         InputError: The weights can't be downloaded or read.
     """
     if request.backbone is BackboneName.SMALL:
         return _small(request.image_size)
-    return _xception(request, files)
+    return _xception(request, files, report)
 
 
 def build_head(features: int, classes: int, dropout: float) -> keras.Model:
@@ -61,7 +65,7 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()[:16]
 
 
-def _xception(request: TrainingRequest, files: Files) -> keras.Model:
+def _xception(request: TrainingRequest, files: Files, report: Callable[[str], None]) -> keras.Model:
     images = keras.Input((request.image_size, request.image_size, 3))
     try:
         network = keras.applications.Xception(
@@ -78,7 +82,7 @@ def _xception(request: TrainingRequest, files: Files) -> keras.Model:
             " lake with `image-pipelines weights put FILE`, or allow the download."
         ) from error
     if request.weights_sha256:
-        _load(network, request, files)
+        _load(network, request, files, report)
     network.trainable = False
     scaled = _scaled(images)
     # `training=False`: batch normalization uses the means and variances of the pretrained weights.
@@ -86,12 +90,12 @@ def _xception(request: TrainingRequest, files: Files) -> keras.Model:
     return keras.Model(images, features, name="xception")
 
 
-def _load(network: keras.Model, request: TrainingRequest, files: Files) -> None:
+def _load(network: keras.Model, request: TrainingRequest, files: Files, report: Callable[[str], None]) -> None:
     """Load the weights from the request's file into Xception."""
     with TemporaryDirectory() as folder:
         # Keras derives the format from the suffix of the file name.
         copy = Path(folder, request.weights.rpartition("/")[2])
-        fetch(request.weights, request.weights_sha256, copy, files)
+        fetch(request.weights, request.weights_sha256, copy, files, report)
         try:
             network.load_weights(copy)
         except (OSError, ValueError, KeyError) as error:

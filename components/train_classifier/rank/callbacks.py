@@ -1,7 +1,7 @@
-"""Callbacks at the end of each epoch.
+"""Callbacks of a training.
 
-They average metrics over ranks, detect NaN, record progress and stop training early. All ranks compute the same
-averages, so they stop at the same epoch without further communication.
+At the end of each epoch they average metrics over ranks, detect NaN, record progress and stop training early. All ranks
+compute the same averages, so they stop at the same epoch without further communication.
 """
 
 import math
@@ -15,6 +15,7 @@ from tensorflow import keras
 
 from components.errors import InputError
 from components.train_classifier.rank.checkpoint import Arrays, Progress
+from components.train_classifier.rank.liveness import Liveness
 from components.train_classifier.request import EpochMetrics
 
 Logs = dict[str, float]
@@ -146,3 +147,31 @@ class AfterEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Call the function."""
         self._function()
+
+
+class ReportSteps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports each step of training and validation.
+
+    Args:
+        liveness: The rank's liveness.
+    """
+
+    # Without this, Keras would copy the metrics from the GPU after each step.
+    _supports_tf_logs = True
+
+    def __init__(self, liveness: Liveness) -> None:
+        super().__init__()
+        self._liveness = liveness
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Store the number of the epoch."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        """Report a step of the training."""
+        self._liveness.report(f"epoch {self._epoch}, step {batch + 1}")
+
+    def on_test_batch_end(self, batch: int, logs: object = None) -> None:
+        """Report a step of the validation."""
+        self._liveness.report(f"epoch {self._epoch}, validation step {batch + 1}")

@@ -1,14 +1,13 @@
-"""A cache of the features of a frozen backbone.
+"""The features of a rank's images, which a frozen backbone computes once.
 
-Features are computed once, and read in all epochs and later trainings. For each Parquet file, the cache has a file
-`<features directory>/<key>/<file>.npy` in any store. The key is a hash of everything that the features depend on. Only
-one rank of a training uses a file, so trainings with different numbers of ranks can share the cache.
+They are read in all epochs, and by later trainings.
 """
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,18 @@ import tensorflow as tf
 from tensorflow import keras
 
 from components.preprocessing.lone_image import pair_lone_image
-from components.preprocessing.preprocess import PREPROCESSING_VERSION
-from components.storage import uri
-from components.storage.files import Files
-from components.train_classifier.rank.backbones import weights_digest
-from components.train_classifier.rank.feed import ImageFeed, Shard, dense_indices, read_labels, reader_options
-from components.train_classifier.rank.gpus import FLOAT32
-from components.training_set.manifest import TrainingSet
+from components.preprocessing.preprocess import preprocess
+from components.train_classifier.rank.feature_files import FeatureFiles
+from components.train_classifier.rank.feed import dense_indices, reader_options
+from components.train_classifier.rank.local_features import LocalFeatures
+from components.train_classifier.rank.order import Block, block_order, shuffled
+from components.train_classifier.rank.row_groups import RowGroupReader
+from components.train_classifier.rank.shards import RowGroup, Shard
+from components.training_set.feature_arrays import Features
+from components.training_set.manifest import NO_MEMBER
+
+# Number of feature files that are read at the same time. Remote stores answer after tens of milliseconds.
+_PARALLEL_READS = 16
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,12 @@ class FeatureSource:
 
     Attributes:
         backbone: The frozen network.
-        folder: URI of the folder that caches this backbone's features of this training set.
+        folder: URI of the folder of the backbone's features.
         size: Side of the backbone's input, in pixels.
         class_ids: Class ids in the order of the model's dense indices.
         batch_size: Number of images in a batch.
         threads: Number of threads that decode images.
+        report: Function that gets the position of this rank after each batch of images, and of files that are read.
     """
 
     backbone: keras.Model
@@ -44,99 +49,132 @@ class FeatureSource:
     class_ids: Sequence[int]
     batch_size: int
     threads: int
+    report: Callable[[str], None] = lambda position: None
+
+    @property
+    def width(self) -> int:
+        """Length of a feature vector."""
+        return int(self.backbone.output_shape[-1])
 
 
 class FeatureFeed:
-    """The features of a shard, in memory.
+    """The features of a shard, in a file of this machine.
+
+    All ranks make this feed at the same time.
 
     Args:
         shard: The shard.
-        source: The backbone and its cache.
+        source: The backbone and its features in the lake.
+        wait: Function that waits until all ranks call it.
 
     Attributes:
-        computed: Number of images whose features were not in the cache.
+        computed: Number of images whose features this rank computed.
     """
 
-    def __init__(self, shard: Shard, source: FeatureSource) -> None:
+    def __init__(self, shard: Shard, source: FeatureSource, wait: Callable[[], None]) -> None:
         self.computed = 0
         self._threads = source.threads
-        features, indices = [], []
-        for file in shard.own_files:
-            # The path within the training set does not depend on where the lake is mounted.
-            cache_file = uri.join(source.folder, f"{'-'.join(file.rsplit('/', 2)[1:])}.npy")
-            labels = read_labels(file, shard.files)
-            features_of_file = _load(cache_file, len(labels), shard.files)
-            if features_of_file is None:
-                features_of_file = _compute(file, source, len(labels), shard.files)
-                _save(cache_file, features_of_file, shard.files)
-                self.computed += len(labels)
-            features.append(features_of_file)
-            indices.append(dense_indices(labels, source.class_ids))
-        self._features = np.concatenate(features)
-        self._indices = np.concatenate(indices)
+        stored = FeatureFiles(source.folder, source.width, shard.files)
+        self._local = LocalFeatures(shard, source.width)
+        missing = self._copy(stored, shard.computed_row_groups, source.report)
+        for row_group, features in _compute(shard, missing, source):
+            stored.write(row_group, features)
+            self._local.write(row_group, features)
+            self.computed += row_group.rows
+        # With fewer row groups than ranks, other ranks computed some of this rank's row groups.
+        wait()
+        lost = self._copy(stored, self._local.pending, source.report)
+        if lost:
+            raise ValueError(
+                f"features: {len(lost)} files of segment '{lost[0].segment}' in '{source.folder}' are missing after"
+                " another rank wrote them. Check that no other program removes files there, and run this step again."
+            )
+        self._features = self._local.map()
+        labels = [shard.labels_of(row_group) for row_group in shard.row_groups]
+        members = np.concatenate([each[each != NO_MEMBER] for each in labels] or [np.empty(0, np.int32)])
+        self._indices = dense_indices(members, source.class_ids)
 
-    def dataset(self, seed: Callable[[], int] | None = None) -> tf.data.Dataset:
-        """Return the shard's features (float32) and dense class indices (int32).
+    def dataset(self, seed: int | None = None, first_epoch: int = 0) -> tf.data.Dataset:
+        """Return the shard's features (float32), dense class indices (int32) and weights of 1 (float32).
 
-        Each image occurs once.
+        Each pass over the dataset is an epoch, with each image once.
 
         Args:
-            seed: Function that returns the seed of the next pass's order; None keeps the order of the files.
+            seed: Seed of the order of the images, from 0; None keeps the order of the segments.
+            first_epoch: Number of the first pass's epoch, from 0. Each epoch has another order.
         """
-        count = len(self._indices)
+        blocks = self._local.blocks
+        epochs = count(first_epoch)
 
-        def order() -> npt.NDArray[np.int64]:
-            return np.arange(count) if seed is None else np.random.default_rng(seed()).permutation(count)
+        def gathered() -> Iterator[Block]:
+            epoch = next(epochs)
+            order = block_order(len(blocks), seed, epoch)
+            rows_of_blocks = ((np.arange(blocks[each].start, blocks[each].stop),) for each in order)
+            for (rows,) in shuffled(rows_of_blocks, seed, epoch):
+                yield self._features[rows], self._indices[rows], np.ones(len(rows), np.float32)
 
-        # In a GPU's memory, the features might not fit, and each row would be copied back to the CPU.
-        with tf.device("CPU:0"):
-            features, indices = tf.constant(self._features), tf.constant(self._indices)
-        dataset = tf.data.Dataset.from_generator(
-            lambda: iter([order()]), output_signature=tf.TensorSpec((count,), tf.int64)
+        signature = (
+            tf.TensorSpec((None, self._features.shape[1]), tf.float32),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.float32),
         )
-        dataset = dataset.unbatch().map(lambda row: (features[row], indices[row]), deterministic=True)
+        dataset = tf.data.Dataset.from_generator(gathered, output_signature=signature).unbatch()
         return dataset.with_options(reader_options(self._threads))
 
+    def close(self) -> None:
+        """Close the file of the features."""
+        self._local.close()
 
-def features_folder(
-    directory: str, training_set: TrainingSet, backbone: keras.Model, size: int, arithmetic: str
-) -> str:
-    """Return the URI of the cache of a backbone's features of a training set.
-
-    Args:
-        directory: URI of the folder of all caches.
-        training_set: The training set.
-        backbone: The frozen network.
-        size: Side of the network's input, in pixels.
-        arithmetic: Arithmetic of the rank, e.g. `float32`. Each kind has a cache of its own.
-    """
-    key: tuple[object, ...] = training_set.id, weights_digest(backbone), PREPROCESSING_VERSION, size
-    if arithmetic != FLOAT32:
-        key = (*key, arithmetic)
-    return uri.join(directory, hashlib.sha256(repr(key).encode()).hexdigest()[:16])
-
-
-def _compute(file: str, source: FeatureSource, rows: int, files: Files) -> npt.NDArray[np.float32]:
-    shard = Shard([file], rank=0, ranks=1, files=files)
-    images = ImageFeed(shard, source.size, source.class_ids, source.threads).dataset()
-    batches = images.map(lambda image, _: image).batch(source.batch_size).map(pair_lone_image).prefetch(2)
-    features: npt.NDArray[np.float32] = source.backbone.predict(batches, verbose=0)
-    # `pair_lone_image` repeats the image of a batch of one.
-    return features[:rows]
+    def _copy(
+        self, stored: FeatureFiles, row_groups: Sequence[RowGroup], report: Callable[[str], None]
+    ) -> list[RowGroup]:
+        """Copy features from the lake to this machine, and return the row groups without valid features."""
+        missing = []
+        with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+            # In chunks, because the pool would read all files before the first one is written.
+            for start in range(0, len(row_groups), _PARALLEL_READS):
+                report(f"features, file {start + 1} of {len(row_groups)}")
+                chunk = row_groups[start : start + _PARALLEL_READS]
+                for row_group, features in zip(chunk, pool.map(stored.read, chunk), strict=True):
+                    if features is None:
+                        missing.append(row_group)
+                    else:
+                        self._local.write(row_group, features)
+        return missing
 
 
-def _load(file: str, rows: int, files: Files) -> npt.NDArray[np.float32] | None:
-    """Return the features in a cache file, or None if it is missing or damaged."""
-    if not files.exists(file):
-        return None
-    try:
-        features: npt.NDArray[np.float32] = np.load(BytesIO(files.read_bytes(file)), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return features if features.ndim == 2 and len(features) == rows else None
+def _compute(
+    shard: Shard, row_groups: Sequence[RowGroup], source: FeatureSource
+) -> Iterator[tuple[RowGroup, Features]]:
+    """Yield row groups and the features of all their rows."""
+    if not row_groups:
+        return
+    reader = RowGroupReader(shard, row_groups, lambda epoch: block_order(len(row_groups), None, epoch))
 
+    def contents() -> Iterator[npt.NDArray[np.object_]]:
+        return (rows.contents for rows in reader.read(0))
 
-def _save(file: str, features: npt.NDArray[np.float32], files: Files) -> None:
-    buffer = BytesIO()
-    np.save(buffer, features)
-    files.write_bytes(file, buffer.getvalue())
+    # Batches span row groups, because those of small segments have a few rows only.
+    batches = (
+        tf.data.Dataset.from_generator(contents, output_signature=tf.TensorSpec((None,), tf.string))
+        .unbatch()
+        .map(lambda content: preprocess(content, source.size), source.threads, deterministic=True)
+        .batch(source.batch_size)
+        .map(pair_lone_image)
+        .prefetch(2)
+        .with_options(reader_options(source.threads))
+    )
+    total = remaining = sum(row_group.rows for row_group in row_groups)
+    computed = np.empty((0, source.width), np.float32)
+    waiting = deque(row_groups)
+    for images in batches:
+        # `pair_lone_image` repeats the image of a batch of one.
+        rows = min(source.batch_size, remaining)
+        remaining -= rows
+        source.report(f"features, image {total - remaining} of {total}")
+        computed = np.concatenate([computed, source.backbone.predict_on_batch(images)[:rows]])
+        while waiting and len(computed) >= waiting[0].rows:
+            row_group = waiting.popleft()
+            yield row_group, computed[: row_group.rows]
+            computed = computed[row_group.rows :]
+    reader.close()

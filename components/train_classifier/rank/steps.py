@@ -3,8 +3,7 @@
 All ranks have the same number of steps, because a rank with more steps would wait for the others forever.
 """
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,12 +15,18 @@ from components.training_set.manifest import SplitName
 class Feed(Protocol):
     """The images or features of one split that a rank reads."""
 
-    def dataset(self, seed: Callable[[], int] | None = None) -> tf.data.Dataset:
-        """Return pairs of an input and the dense index of its class, each image once.
+    def dataset(self, seed: int | None = None, first_epoch: int = 0) -> tf.data.Dataset:
+        """Return an input, the dense index of its class, and the weight 1 for each image.
+
+        Each pass over the dataset is an epoch, with each image once.
 
         Args:
-            seed: Function that returns the seed of the next pass's order; None keeps the order of the files.
+            seed: Seed of the order of the images, from 0; None keeps the order of the segments.
+            first_epoch: Number of the first pass's epoch, from 0. Each epoch has another order.
         """
+
+    def close(self) -> None:
+        """Close files and end threads."""
 
 
 @dataclass
@@ -50,13 +55,17 @@ class Feeds:
         Args:
             epochs_done: Number of epochs that earlier starts completed.
         """
-        epochs = iter(range(epochs_done, sys.maxsize))
-        rows = self.feeds[SplitName.TRAIN].dataset(lambda: self.seed + 1 + next(epochs))
+        rows = self.feeds[SplitName.TRAIN].dataset(self.seed, epochs_done)
         return self._in_steps(rows, SplitName.TRAIN)
 
     def validation(self) -> tf.data.Dataset:
-        """Return the validation data, in the order of the files."""
+        """Return the validation data, in the order of the segments."""
         return self._in_steps(self.feeds[SplitName.VALIDATION].dataset(), SplitName.VALIDATION)
+
+    def close(self) -> None:
+        """Close files and end threads."""
+        for feed in self.feeds.values():
+            feed.close()
 
     def _in_steps(self, rows: tf.data.Dataset, split: SplitName) -> tf.data.Dataset:
         return in_steps(rows, self.images[split], self.steps[split], self.batch_size)
@@ -66,16 +75,15 @@ def in_steps(dataset: tf.data.Dataset, images: int, steps: int, batch_size: int)
     """Return exactly `steps` full batches of inputs, class indices and weights.
 
     Args:
-        dataset: Pairs of an input and a class index.
-        images: Number of pairs. Each gets weight 1.
+        dataset: An input, a class index and a weight for each image.
+        images: Number of images.
         steps: Number of batches. Padding rows of weight 0 fill the last ones.
         batch_size: Number of rows in a batch.
     """
     rows, padding = steps * batch_size, steps * batch_size - images
-    weighted = dataset.map(lambda inputs, index: (inputs, index, 1.0))
-    blank = tuple(tf.zeros(spec.shape, spec.dtype) for spec in weighted.element_spec)
-    weighted = weighted.concatenate(tf.data.Dataset.from_tensors(blank).repeat(padding))
+    blank = tuple(tf.zeros(spec.shape, spec.dtype) for spec in dataset.element_spec)
+    padded = dataset.concatenate(tf.data.Dataset.from_tensors(blank).repeat(padding))
     # A feed with too few or too many images fails here. Otherwise images would be skipped or repeated.
-    exact = weighted.apply(tf.data.experimental.assert_cardinality(rows))
+    exact = padded.apply(tf.data.experimental.assert_cardinality(rows))
     # Parallel calls also prepare batches ahead. `batch` is last: MLflow's autologging reads the batch size there.
     return exact.batch(batch_size, drop_remainder=True, num_parallel_calls=2, deterministic=True)

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +15,16 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from tensorflow import keras
 
 from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
-from components.preprocessing.preprocess import PREPROCESSING_VERSION
+from components.preprocessing.version import PREPROCESSING_VERSION
 from components.storage.files import Files
 from components.train_classifier.rank.export import ExportedClassifier
 from components.train_classifier.request import EpochMetrics, TrainingRequest
 from components.training_set.manifest import TrainingSet
 
 MODEL_NAME = "model"
+
+# Metrics of an epoch that autologging logs, if it is on.
+_AUTOLOGGED = {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
 class Tracking:
@@ -89,10 +92,24 @@ class Tracking:
 
     def log_epoch(self, metrics: EpochMetrics) -> None:
         """Log the metrics of an epoch that autologging does not log."""
-        values = {"images_per_second": metrics.images / metrics.seconds}
-        if self._resumed:
-            values |= metrics.model_dump(include={"loss", "accuracy", "val_loss", "val_accuracy"})
-        mlflow.log_metrics(values, step=metrics.epoch - 1)
+        mlflow.log_metrics(_values(metrics, with_autologged=self._resumed), step=metrics.epoch - 1)
+
+    def log_missing(self, history: Sequence[EpochMetrics]) -> None:
+        """Log the metrics of earlier starts that the run lacks.
+
+        A checkpoint is written before its epoch is logged, so an outage or a kill can leave an epoch out.
+
+        Args:
+            history: Metrics of all epochs of the checkpoint.
+        """
+        client = mlflow.MlflowClient()
+        names = sorted(_AUTOLOGGED | {"images_per_second"})
+        logged = {name: {point.step for point in client.get_metric_history(self.run_id, name)} for name in names}
+        for metrics in history:
+            step = metrics.epoch - 1
+            values = _values(metrics, with_autologged=True)
+            if missing := {name: value for name, value in values.items() if step not in logged[name]}:
+                mlflow.log_metrics(missing, step=step)
 
     def log_file(self, path: Path) -> None:
         """Log a file as an artifact."""
@@ -119,6 +136,12 @@ class Tracking:
             digest = folder_digest(Path(downloaded) / SAVED_MODEL_FOLDER)
         mlflow.set_tag("model.digest", digest)
         return logged.model_uri, digest
+
+
+def _values(metrics: EpochMetrics, with_autologged: bool) -> dict[str, float]:
+    """Return the metrics of an epoch by their names in MLflow."""
+    values = {"images_per_second": metrics.images / metrics.seconds}
+    return values | metrics.model_dump(include=_AUTOLOGGED) if with_autologged else values
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,13 +29,16 @@ from components.train_classifier.environment import rank_threads
 from components.train_classifier.heartbeat import HeartbeatWatch
 from components.train_classifier.learning_rate import warm_up_epochs, warning_of_few_steps
 from components.train_classifier.rank.backbones import build_backbone, build_head, weights_digest
-from components.train_classifier.rank.callbacks import AfterEpoch, AverageOverRanks, ProgressRecorder
+from components.train_classifier.rank.callbacks import AfterEpoch, AverageOverRanks, ProgressRecorder, ReportSteps
 from components.train_classifier.rank.checkpoint import Checkpoint
 from components.train_classifier.rank.export import ExportedClassifier
-from components.train_classifier.rank.features import FeatureFeed, FeatureSource, features_folder
-from components.train_classifier.rank.feed import ImageFeed, Shard
+from components.train_classifier.rank.feature_files import features_folder
+from components.train_classifier.rank.features import FeatureFeed, FeatureSource
+from components.train_classifier.rank.feed import ImageFeed
 from components.train_classifier.rank.gpus import Gpu, RankDevices, arithmetic, assigned_gpus, check_gpus, read_driver
+from components.train_classifier.rank.liveness import Liveness
 from components.train_classifier.rank.same_weights import SameWeights
+from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.state import TrainingState, WarmUp
 from components.train_classifier.rank.steps import Feeds
 from components.train_classifier.request import (
@@ -82,7 +86,7 @@ class Worker:
 
     Args:
         request: The training.
-        settings: Settings, for the access to the files and the heartbeat's timeout.
+        settings: Settings, for the access to the files and the timeouts of heartbeat and liveness.
         timeline: File of Horovod's timeline; None disables it.
 
     Raises:
@@ -99,6 +103,8 @@ class Worker:
         self._files = Files.of(settings)
         self._timeline = timeline
         self._started = time.monotonic()
+        self._liveness = Liveness(settings.stall_timeout_seconds)
+        self._liveness.begin("started")
         self._threads = rank_threads(os.environ, len(os.sched_getaffinity(0)), hvd.local_size())
         _set_up_tensorflow(self._threads)
         self._gpu = _take_gpu()
@@ -113,11 +119,13 @@ class Worker:
         # Dropout differs between ranks, but the weights do not: rank 0 broadcasts its weights below.
         keras.utils.set_random_seed(request.seed + hvd.rank())
         # Only rank 0 fetches the pretrained weights. The broadcast replaces the random weights of the other ranks.
+        self._liveness.begin("weights")
         random = {"weights": RANDOM, "weights_sha256": ""}
         own_request = request if hvd.rank() == 0 else request.model_copy(update=random)
-        backbone = build_backbone(own_request, self._files)
+        backbone = build_backbone(own_request, self._files, self._liveness.report)
         hvd.broadcast_variables(backbone.variables, root_rank=0)
         head = build_head(backbone.output_shape[-1], len(self._class_ids), request.dropout)
+        self._liveness.begin("data")
         feeds, computed = self._feeds(backbone)
         model = head if request.is_frozen else keras.Sequential([backbone, head])
         steps_total = feeds.steps[SplitName.TRAIN] * request.epochs
@@ -131,7 +139,11 @@ class Worker:
         if warning and hvd.rank() == 0:
             print(f"warning: {warning}", flush=True)
         with self._tracking(resumed) as tracking:
+            if tracking is not None and resumed:
+                tracking.log_missing(checkpoint.progress.history)
             recorder = self._fit(model, state, feeds, checkpoint, tracking)
+            feeds.close()
+            self._liveness.begin("model")
             model.set_weights(recorder.best_weights)
             digests = hvd.allgather_object(weights_digest(model))
             computed_by_all_ranks = sum(hvd.allgather_object(computed))
@@ -172,41 +184,47 @@ class Worker:
         return Checkpoint.read_newest(self._request.run_directory, self._files) if hvd.rank() == 0 else None
 
     def _feeds(self, backbone: keras.Model) -> tuple[Feeds, int]:
-        """Return the rank's data, and the number of images whose features were not in the cache."""
+        """Return the rank's data, and the number of images whose features this rank computed."""
         request = self._request
+        splits = (SplitName.TRAIN, SplitName.VALIDATION)
+        # All members are read once, for both splits.
+        segments = [segment for split in splits for segment in self._training_set.segments_of(split)]
+        labels = self._training_set.read_labels(segments, self._files)
         shards = {
-            split: Shard.of(self._training_set, split, hvd.rank(), hvd.size(), self._files)
-            for split in (SplitName.TRAIN, SplitName.VALIDATION)
+            split: Shard.of_labels(self._training_set, split, labels, hvd.rank(), hvd.size(), self._files)
+            for split in splits
         }
         images = {split: shard.image_count() for split, shard in shards.items()}
-        feeds: dict[SplitName, ImageFeed | FeatureFeed] = {}
-        computed = 0
-        for split, shard in shards.items():
-            if request.is_frozen:
-                folder = features_folder(
-                    request.features_directory,
-                    self._training_set,
-                    backbone,
-                    request.image_size,
-                    arithmetic(self._gpu),
-                )
-                source = FeatureSource(
-                    backbone, folder, request.image_size, self._class_ids, request.batch_size, self._threads
-                )
-                feature_feed = FeatureFeed(shard, source)
-                computed += feature_feed.computed
-                feeds[split] = feature_feed
-            else:
-                feeds[split] = ImageFeed(shard, request.image_size, self._class_ids, self._threads)
         images_of_ranks = hvd.allgather_object(images)
-        steps = {split: math.ceil(max(own[split] for own in images_of_ranks) / request.batch_size) for split in shards}
         for split in shards:
             found = sum(own[split] for own in images_of_ranks)
             if found != self._training_set.counts[split]:
                 raise RuntimeError(
-                    f"training_set: the {split.value} files of '{self._training_set.uri}' hold {found} images, but the"
-                    f" manifest lists {self._training_set.counts[split]}. Build the training set again."
+                    f"training_set: '{self._training_set.uri}' has {found} {split.value} images, but its manifest lists"
+                    f" {self._training_set.counts[split]}. Build the training set again."
                 )
+        steps = {split: math.ceil(max(own[split] for own in images_of_ranks) / request.batch_size) for split in shards}
+        feeds: Mapping[SplitName, ImageFeed | FeatureFeed]
+        computed = 0
+        if request.is_frozen:
+            folder = features_folder(request.features_directory, backbone, request.image_size, arithmetic(self._gpu))
+            source = FeatureSource(
+                backbone,
+                folder,
+                request.image_size,
+                self._class_ids,
+                request.batch_size,
+                self._threads,
+                self._liveness.report,
+            )
+            feature_feeds = {split: FeatureFeed(shard, source, _barrier) for split, shard in shards.items()}
+            computed = sum(feed.computed for feed in feature_feeds.values())
+            feeds = feature_feeds
+        else:
+            feeds = {
+                split: ImageFeed(shard, request.image_size, self._class_ids, self._threads)
+                for split, shard in shards.items()
+            }
         return Feeds(feeds, images, steps, request.batch_size, request.seed), computed
 
     def _fit(
@@ -221,19 +239,25 @@ class Worker:
         progress = checkpoint.progress.model_copy(deep=True)
         warm_up = warm_up_epochs(feeds.steps[SplitName.TRAIN], request.epochs)
         recorder = ProgressRecorder(progress, checkpoint.best_weights, request.patience, warm_up)
-        callbacks: list[keras.callbacks.Callback] = [AverageOverRanks(), SameWeights(), recorder]
+        callbacks: list[keras.callbacks.Callback] = [
+            ReportSteps(self._liveness),
+            AverageOverRanks(),
+            SameWeights(),
+            recorder,
+        ]
         if tracking is not None:
 
-            def report_and_save() -> None:
+            def save_and_report() -> None:
                 latest = progress.history[-1]
                 _print_epoch(latest, request.epochs)
-                tracking.log_epoch(latest)
+                # The checkpoint comes first, so that an outage of MLflow never costs the epoch.
                 latest_checkpoint = Checkpoint(progress, state.values(), recorder.best_weights)
                 latest_checkpoint.write(request.run_directory, self._files)
+                tracking.log_epoch(latest)
                 if self._heartbeat is not None:
                     self._heartbeat.check()
 
-            callbacks += [AfterEpoch(report_and_save), *tracking.callbacks()]
+            callbacks += [AfterEpoch(save_and_report), *tracking.callbacks()]
         if not progress.finished and progress.epochs < request.epochs:
             model.fit(
                 feeds.training(progress.epochs),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from components.build_training_set.build import build
 from components.child_process import end_with_parent
 from components.export_for_labeling.export import export
 from components.import_labels.import_annotations import import_annotations
@@ -29,6 +30,7 @@ STEPS: dict[str, Callable[[Settings], Any]] = {
     "ingest": lambda settings: ingest(settings, options=IngestOptions(queue=os.environ.get(QUEUE, "")), labeled=False),
     "score": score,
     "export": lambda settings: export(settings, choice=Choice(threshold=1, fraction=1, audit_fraction=0)),
+    "build": build,
     "import": lambda settings: import_annotations(settings, ""),
 }
 

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 from PIL import Image
 
+from components.build_training_set.build import build_training_set
 from components.export_for_labeling.status import NAME as EXPORT
 from components.export_for_labeling.status import BatchStatus
 from components.import_labels.status import NAME as IMPORT
@@ -31,12 +34,15 @@ from components.lake.tables import (
     LABELS,
     PREDICTIONS,
     QUARANTINED,
+    SEGMENTS,
 )
 from components.registry.model_registry import CHAMPION, ModelRegistry
 from components.registry.tags import DIGEST_TAG
 from components.score_images.state import read_state
 from components.storage import uri
 from components.storage.notes import read_note
+from components.training_set.manifest import MANIFEST as TRAINING_SET_MANIFEST
+from components.training_set.manifest import MEMBERS, SEGMENTS_FOLDER
 from tests.support.kills.harness import (
     ReadState,
     Steps,
@@ -302,9 +308,55 @@ def kill_import(place: Place) -> None:
     assert Counter((row["path"], row["label"]) for row in read_table(lake, LABELS)) == Counter(labels.items())
 
 
+def kill_build(place: Place) -> None:
+    """Kill a build: each labeled image is in one segment once, and a member of the newest training set once."""
+    lake = place.lake
+    insert_class(lake, 1, "class 1")
+    contents = {f"file:/d/{number}.jpg": jpeg(number) for number in range(60)}
+    insert_images(lake, contents, label=1)
+    built = 0
+
+    def manifests() -> int:
+        folder = uri.join(lake.root, "training_sets")
+        return sum(name.endswith(TRAINING_SET_MANIFEST) for name in lake.files.find(folder))
+
+    def arrive(number: int) -> None:
+        nonlocal built
+        new = {f"file:/new/{number}-{each}.jpg": jpeg(1000 + 3 * number + each) for each in range(3)}
+        insert_images(lake, new, label=1)
+        contents.update(new)
+        built = manifests()
+
+    def segments() -> int:
+        folder = uri.join(lake.root, SEGMENTS_FOLDER)
+        return sum(name.endswith(".parquet") for name in lake.files.list_names(folder))
+
+    written = Window("build", "a file of a segment without its row", segments)
+    committed = log_entry(lake, "build", SEGMENTS)
+    _kill(place, [written, committed], arrive, lambda: manifests() == built)
+
+    stored = [
+        content
+        for row in read_table(lake, SEGMENTS)
+        for content in _column(lake, uri.join(lake.root, SEGMENTS_FOLDER, f"{row['name']}.parquet"), "content")
+    ]
+    assert Counter(stored) == Counter(contents.values())
+    result = build_training_set(lake)
+    assert (result.added.images, result.reused.images) == (0, len(contents))
+    members = uri.join(result.training_set.uri, MEMBERS)
+    files = [uri.join(members, name) for name in lake.files.list_names(members) if name.endswith(".parquet")]
+    assert Counter(path for file in files for path in _column(lake, file, "path")) == Counter(contents.keys())
+
+
+def _column(lake: Lake, file: str, name: str) -> list[Any]:
+    values: list[Any] = pq.read_table(io.BytesIO(lake.files.read_bytes(file)), columns=[name])[name].to_pylist()
+    return values
+
+
 SCENARIOS: dict[str, Callable[[Place], None]] = {
     "ingest": kill_ingest,
     "score": kill_score,
     "export": kill_export,
     "import": kill_import,
+    "build": kill_build,
 }

@@ -15,10 +15,11 @@ from tensorflow import keras
 
 from components.storage import uri
 from components.storage.files import Files
-from components.train_classifier.rank.features import FeatureFeed, FeatureSource, features_folder
-from components.train_classifier.rank.feed import Shard
+from components.train_classifier.rank.feature_files import features_folder
+from components.train_classifier.rank.features import FeatureFeed, FeatureSource
 from components.train_classifier.rank.gpus import FLOAT32, TF32
 from components.train_classifier.rank.same_weights import SameWeights
+from components.train_classifier.rank.shards import Shard
 from components.train_classifier.rank.state import TrainingState, WarmUp
 from components.train_classifier.request import TrainingRequest
 from components.training_set.manifest import SplitName, TrainingSet
@@ -49,16 +50,14 @@ def optimizer_compiles() -> bool:
         config.list_physical_devices = listed
 
 
-def feature_devices(training_set: TrainingSet, folder: str) -> list[str]:
-    """Return the devices of a feed's features while the default is another device."""
+def features_in_tensors(training_set: TrainingSet, folder: str) -> list[list[int]]:
+    """Return the shapes of the features that a feed's dataset holds as tensors."""
     class_ids = [each.label for each in training_set.classes]
     source = FeatureSource(small_model(), uri.join(folder, "features"), SIZE, class_ids, batch_size=2, threads=1)
-    feed = FeatureFeed(Shard.of(training_set, SplitName.TRAIN, rank=0, ranks=1, files=Files()), source)
-    with tf.device("CPU:1"):
-        assert tf.constant(0.0).device.endswith("CPU:1"), "the default device has no effect"
-        dataset = feed.dataset()
-    captured = [each for each in constants(dataset) if each.dtype == tf.float32 and each.shape.rank == 2]
-    return [each.device.rpartition("device:")[2] for each in captured]
+    shard = Shard.of(training_set, SplitName.TRAIN, rank=0, ranks=1, files=Files())
+    feed = FeatureFeed(shard, source, lambda: None)
+    held = [each for each in constants(feed.dataset()) if each.dtype == tf.float32 and each.shape.rank == 2]
+    return [each.shape.as_list() for each in held]
 
 
 def constants(dataset: tf.data.Dataset) -> Iterator[tf.Tensor]:
@@ -100,10 +99,8 @@ def main(request_uri: str) -> None:
     model.set_weights([np.ones_like(array) for array in model.get_weights()])
     found = {
         "compiles": optimizer_compiles(),
-        "devices": feature_devices(training_set, request.run_directory),
-        "folders": {
-            kind: features_folder("file:///features", training_set, model, SIZE, kind) for kind in (FLOAT32, TF32)
-        },
+        "held": features_in_tensors(training_set, request.run_directory),
+        "folders": {kind: features_folder("file:///features", model, SIZE, kind) for kind in (FLOAT32, TF32)},
         "ends": ends,
     }
     folder = uri.local_path(request.run_directory)

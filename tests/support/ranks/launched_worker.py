@@ -1,6 +1,7 @@
 """A rank without TensorFlow for tests of the launcher. Its request's text is a command."""
 
 import os
+import signal
 import sys
 import time
 
@@ -12,8 +13,15 @@ if __name__ == "__main__":
     match Files().read_text(sys.argv[1]):
         case "sleep":
             time.sleep(3600)
+        case "stop":
+            print("liveness: step 1", flush=True)
+            if rank == 1:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(3600)
+        case "killed" if rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
         case "fail" if rank == 1:
             print("a line before", file=sys.stderr)
             raise OSError("the disk is full")
-        case "fail":
+        case "fail" | "killed":
             time.sleep(3600)

@@ -1,0 +1,129 @@
+"""Find and remove features that no recent training set needs.
+
+Below the lake's root, ranks store the features of a frozen backbone in `features/<key>/<segment>/`. The key stands for
+the backbone with its weights, its input and its arithmetic.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from components.errors import InputError
+from components.storage import uri as uris
+from components.storage.files import Files
+from components.training_set.manifest import MANIFEST, SplitName, TrainingSet
+
+FEATURES_FOLDER = "features"
+TRAINING_SETS_FOLDER = "training_sets"
+
+# A training may still write features of a key that has new files. It then lacks those of other segments.
+_IN_USE = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class SegmentFeatures:
+    """The features of a segment by one backbone.
+
+    Attributes:
+        key: Folder of the backbone's features.
+        segment: Name of the segment.
+        bytes: Length of all files in bytes.
+        written: Time of the last write, in UTC.
+    """
+
+    key: str
+    segment: str
+    bytes: int
+    written: datetime
+
+
+def list_features(lake: str, files: Files) -> list[SegmentFeatures]:
+    """Return all features of a lake, sorted by key and segment.
+
+    Args:
+        lake: Root URI of the lake.
+        files: Access to the lake.
+    """
+    found: dict[tuple[str, str], SegmentFeatures] = {}
+    for name, status in files.find(uris.join(lake, FEATURES_FOLDER)).items():
+        key, _, rest = name.partition("/")
+        segment = rest.partition("/")[0]
+        earlier = found.get((key, segment), SegmentFeatures(key, segment, 0, status.modification_time))
+        written = max(earlier.written, status.modification_time)
+        found[key, segment] = SegmentFeatures(key, segment, earlier.bytes + status.length, written)
+    return [found[each] for each in sorted(found)]
+
+
+def unused_features(lake: str, newest: int, files: Files, now: datetime | None = None) -> list[SegmentFeatures]:
+    """Return the features that trainings on the newest training sets do not need.
+
+    A backbone is in use if its features cover the training and validation images of one of these training sets, or if
+    features were written within a day. Of a backbone in use, the features of segments of these training sets are
+    needed.
+
+    Args:
+        lake: Root URI of the lake.
+        newest: Number of training sets, from 1.
+        files: Access to the lake.
+        now: Current time; None reads the clock.
+    """
+    now = now or datetime.now(UTC)
+    needed = [_segments(each) for each in _newest_training_sets(lake, newest, files)]
+    by_key: dict[str, list[SegmentFeatures]] = {}
+    for each in list_features(lake, files):
+        by_key.setdefault(each.key, []).append(each)
+    return [each for stored in by_key.values() for each in _unused(stored, needed, now)]
+
+
+def remove_features(lake: str, features: Collection[SegmentFeatures], files: Files) -> None:
+    """Remove features. A training that needs them computes them again.
+
+    Args:
+        lake: Root URI of the lake.
+        features: The features.
+        files: Access to the lake.
+    """
+    for each in features:
+        place = uris.join(lake, FEATURES_FOLDER, each.key, each.segment)
+        # Releases before 0.2 stored a file for each file of a training set.
+        (files.remove if each.segment.endswith(".npy") else files.remove_folder)(place)
+
+
+def _unused(stored: list[SegmentFeatures], needed: Collection[Collection[str]], now: datetime) -> list[SegmentFeatures]:
+    """Return those features of one backbone that are not needed.
+
+    Args:
+        stored: All features of the backbone.
+        needed: Names of the segments of each training set.
+        now: Current time.
+    """
+    covered = {each.segment for each in stored}
+    is_written = now - max(each.written for each in stored) < _IN_USE
+    if not is_written and not any(covered.issuperset(segments) for segments in needed):
+        return stored
+    segments = {segment for of_training_set in needed for segment in of_training_set}
+    return [each for each in stored if each.segment not in segments and now - each.written >= _IN_USE]
+
+
+def _newest_training_sets(lake: str, count: int, files: Files) -> list[TrainingSet]:
+    folder = uris.join(lake, TRAINING_SETS_FOLDER)
+    times = {
+        name.partition("/")[0]: status.modification_time
+        for name, status in files.find(folder).items()
+        if name.partition("/")[2] == MANIFEST
+    }
+    newest: list[TrainingSet] = []
+    for name in sorted(times, key=lambda name: (times[name], name), reverse=True):
+        if len(newest) == count:
+            break
+        try:
+            newest.append(TrainingSet.read(uris.join(folder, name), files))
+        except InputError:
+            # A training set of an earlier release has no segments.
+            continue
+    return newest
+
+
+def _segments(training_set: TrainingSet) -> set[str]:
+    splits = SplitName.TRAIN, SplitName.VALIDATION
+    return {segment.name for split in splits for segment in training_set.segments_of(split)}
