@@ -177,7 +177,7 @@ class Lake:
 
     def exists(self) -> bool:
         """Return whether the URI has a lake."""
-        return self._has(IMAGES)
+        return self.has(IMAGES)
 
     def update(self) -> None:
         """Migrate a lake of an earlier release, and create tables that an earlier release did not have.
@@ -187,7 +187,7 @@ class Lake:
         """
         if not self.is_current():
             self._migrate()
-        if not all(map(self._has, TABLES)):
+        if not all(map(self.has, TABLES)):
             with self.writer("create"):
                 self._create_missing(self.split)
 
@@ -269,6 +269,10 @@ class Lake:
             seed=int(properties[_PROPERTY + "seed"]),
         )
 
+    def has(self, table: Table) -> bool:
+        """Return whether the lake has a table. A lake of an earlier release may lack one."""
+        return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
+
     def path(self, table: Table) -> str:
         """Return a table's URI."""
         return uri.join(self.root, table.name)
@@ -305,7 +309,7 @@ class Lake:
         """Register the tables, `quarantine` and `image_data` as views of the session."""
         for table in TABLES:
             # A query creates no table, and an earlier release may lack one.
-            rows = self.read(table) if self._has(table) else self.spark.createDataFrame([], table.schema)
+            rows = self.read(table) if self.has(table) else self.spark.createDataFrame([], table.schema)
             rows.createOrReplaceTempView(table.name)
         quarantine(self.read(FILES)).createOrReplaceTempView("quarantine")
         self.image_data(succession).createOrReplaceTempView("image_data")
@@ -428,9 +432,6 @@ class Lake:
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])
-
-    def _has(self, table: Table) -> bool:
-        return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
 
 
 def _condition(table: Table, rows: DataFrame) -> Column | None:

@@ -1,7 +1,8 @@
 """Access to a registered model in MLflow: versions, aliases, tags and files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -47,6 +48,7 @@ class RegisteredVersion:
         model_uri: URI `models:/<name>/<version>`.
         digest: SHA-256 of its SavedModel; empty for a version that register_model did not create.
         tags: Tags of the version.
+        registered_at: Time of the registration, in UTC; None if unknown.
     """
 
     name: str
@@ -55,6 +57,7 @@ class RegisteredVersion:
     model_uri: str
     digest: str
     tags: Mapping[str, str]
+    registered_at: datetime | None = None
 
 
 class ModelRegistry:
@@ -111,6 +114,16 @@ class ModelRegistry:
             if error.error_code not in _ABSENT:
                 raise
             return None
+
+    def versions(self) -> Iterator[RegisteredVersion]:
+        """Yield all versions; none if the model is not registered. They are read page by page."""
+        token: str | None = None
+        while True:
+            page = self._client.search_model_versions(f"name = '{self.model_name}'", page_token=token)
+            yield from map(_version, page)
+            token = page.token
+            if not token:
+                return
 
     def find_version(self, run_id: str, digest: str) -> RegisteredVersion | None:
         """Return the version of a run's model, or None if the model is not registered."""
@@ -264,4 +277,5 @@ def _version(found: Any) -> RegisteredVersion:
         model_uri=f"{_MODELS}{found.name}/{found.version}",
         digest=found.tags.get(DIGEST_TAG, ""),
         tags=dict(found.tags),
+        registered_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
     )

@@ -22,6 +22,7 @@ from pipelines.cli import (
     run,
     sample,
     schedule,
+    trace,
     upload,
     weights,
 )
@@ -49,6 +50,7 @@ app.command(rich_help_panel=_CHAMPION)(run.rescore)
 
 _LAKE = "Lake"
 app.command(rich_help_panel=_LAKE)(query.query)
+app.command(rich_help_panel=_LAKE)(trace.trace)
 app.command(rich_help_panel=_LAKE)(requeue.requeue)
 app.add_typer(classes.app, name="classes", rich_help_panel=_LAKE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LAKE)
