@@ -42,7 +42,7 @@ def check(pipeline: str, values: Mapping[str, object]) -> None:
     settings.required("mlflow_tracking_uri")
     addresses = {
         name: address or ("" if name == ARCHIVE else settings.required(name))
-        for name, address in _addresses(pipeline, form).items()
+        for name, address in given_addresses(pipeline, form).items()
     }
     _check_addresses(addresses, folders_of(settings))
 
@@ -57,11 +57,16 @@ def check_given_addresses(pipeline: str, form: Form) -> None:
     Raises:
         InputError: An address is malformed, or folders overlap that must not.
     """
-    _check_addresses(_addresses(pipeline, form), {})
+    _check_addresses(given_addresses(pipeline, form), {})
 
 
-def _addresses(pipeline: str, form: Form) -> dict[str, str]:
-    """Return the addresses among the parameters, by the setting that they replace."""
+def given_addresses(pipeline: str, form: Form) -> dict[str, str]:
+    """Return the addresses among the parameters, by the setting that they replace, or `ARCHIVE`.
+
+    Args:
+        pipeline: Name of the pipeline.
+        form: The parameters. The address of an empty one is empty.
+    """
     addresses = {"lake": form.lake, _SOURCE_SETTINGS[pipeline]: form.source}
     if isinstance(form, ScoringForm):
         addresses["labeling_destination"] = form.destination

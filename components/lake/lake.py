@@ -125,7 +125,7 @@ class Lake:
         """
         lake = cls.at(spark, settings)
         lake.update()
-        lake._check_split(Split.of(settings))
+        lake.check_split(Split.of(settings))
         return lake
 
     @classmethod
@@ -173,7 +173,7 @@ class Lake:
         else:
             with self.writer("create"):
                 self._create_missing(split or Split())
-        self._check_split(split)
+        self.check_split(split)
 
     def exists(self) -> bool:
         """Return whether the URI has a lake."""
@@ -252,7 +252,15 @@ class Lake:
                 builder = builder.property(name, value)
             builder.execute()
 
-    def _check_split(self, split: Split | None) -> None:
+    def check_split(self, split: Split | None) -> None:
+        """Check that the lake has a split.
+
+        Args:
+            split: The expected split; None accepts any.
+
+        Raises:
+            InputError: The lake has another split.
+        """
         if split is not None and split != (fixed := self.split):
             raise InputError(
                 f"split: the lake '{self.root}' has {fixed}, which can't be changed to {split}. Remove it from the"

@@ -13,6 +13,7 @@ from pipelines.cli import (
     classes,
     compile,
     demo,
+    doctor,
     features,
     labels,
     lake,
@@ -58,6 +59,9 @@ app.command(rich_help_panel=_LAKE)(relabel.relabel)
 app.add_typer(lake.app, name="lake", rich_help_panel=_LAKE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_LAKE)
 app.add_typer(features.app, name="features", rich_help_panel=_LAKE)
+
+_INSTALLATION = "Installation"
+app.command(rich_help_panel=_INSTALLATION)(doctor.doctor)
 
 _EXAMPLES = "Examples"
 app.command(rich_help_panel=_EXAMPLES)(demo.demo)
