@@ -1,5 +1,6 @@
 """The command that examines an installation."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,8 +58,9 @@ def doctor(
     def context(settings: "Settings") -> "Context":
         return Context(settings, write, file, Target(endpoint, namespace, registry, tag))
 
-    # A check may redirect the standard output, and may still run when the report is printed.
+    # A check may print progress, redirect the standard output, and still run when the report is printed.
     stream = sys.stdout
-    worst = write_report(examine(lake, context, checks or ()), form, stream)
+    with contextlib.redirect_stdout(sys.stderr):
+        worst = write_report(examine(lake, context, checks or ()), form, stream)
     if worst is Level.ERROR:
         raise typer.Exit(1)

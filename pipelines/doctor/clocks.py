@@ -17,7 +17,6 @@ from pipelines.doctor.finding import Finding, error, guarded, ok, warning
 _REFUSED_SECONDS = 15 * 60
 _UNUSUAL_SECONDS = 60
 _TIMEOUTS_SECONDS = (5, 10)
-_AMAZON = "https://s3.amazonaws.com"
 
 
 def check_clocks(context: Context) -> Iterator[Finding]:
@@ -37,7 +36,7 @@ def servers(context: Context) -> list[str]:
         if uri.is_http_url(place.address):
             urls.append("{0.scheme}://{0.netloc}".format(urlsplit(place.address)))
         elif place.address.startswith(("s3a:", "s3:")):
-            urls.append(context.settings.s3_endpoint or _AMAZON)
+            urls.append(context.settings.s3_endpoint or _amazon(context.settings.s3_region))
         elif place.address.startswith("abfss:"):
             host = (urlsplit(place.address).hostname or "").replace(".dfs.", ".blob.", 1)
             urls.append(f"https://{host}")
@@ -61,6 +60,14 @@ def difference(subject: str, seconds: float) -> Finding:
         return warning(what, "Synchronize both clocks by NTP.")
     # HTTP gives whole seconds.
     return ok(f"{subject}: its clock agrees within {max(1.0, abs(seconds)):.0f} s.")
+
+
+def _amazon(region: str) -> str:
+    """Return the URL of S3 in a region, because a private network may reach no other one."""
+    if not region:
+        return "https://s3.amazonaws.com"
+    suffix = ".cn" if region.startswith("cn-") else ""
+    return f"https://s3.{region}.amazonaws.com{suffix}"
 
 
 def _of_server(url: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 # The end of the first sentence. A remedy begins with a capital letter.
 _END_OF_SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
+_PARAMETERS = "source|destination|lake|archive|queue"
 
 
 class Level(StrEnum):
@@ -77,12 +78,12 @@ def of_exception(exception: BaseException, field: str = "") -> Finding:
     Args:
         exception: The exception.
         field: Setting or parameter that the check is about. It replaces the parameter in the message of a step, e.g.
-            `source`.
+            `source`, and is not repeated.
     """
     if isinstance(exception, InputError | TransientError | TimeoutError) and str(exception):
         sentences = str(exception)
         if field:
-            sentences = f"{field}: {re.sub(r'^(source|destination|lake|archive|queue): ', '', sentences)}"
+            sentences = f"{field}: {re.sub(f'^({re.escape(field)}|{_PARAMETERS}): ', '', sentences)}"
         return of_sentences(sentences)
     what = describe(exception) if not field else f"{field}: {describe(exception)}"
     if isinstance(exception, PermissionError):

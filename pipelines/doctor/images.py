@@ -1,7 +1,7 @@
 """Container images that the nodes can pull."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -21,8 +21,11 @@ from pipelines.doctor.pools import Pool, pools_of, task_images
 # The account of tasks in Kubeflow Pipelines.
 _ACCOUNT = "pipeline-runner"
 _START_SECONDS = 400
+# Less than the time limit of the check, after which nothing would delete its pod.
+_ALL_STARTS_SECONDS = 800
 _POLL_SECONDS = 2
 _PULL = "could not be pulled"
+_NO_REASON = "Kubernetes gives no reason"
 _ENDED = ("Succeeded", "Failed")
 _SELECTOR = ",".join(f"{key}={value}" for key, value in LABELS.items() if key == "app.kubernetes.io/part-of")
 
@@ -36,8 +39,18 @@ def check_images(context: Context) -> Iterator[Finding]:
     yield from names(task_images())
     yield from guarded(partial(_waiting, core, context.namespace), "pods")
     if context.write:
-        for pool in pools_of(context):
-            yield from guarded(partial(_pull, core, context, pool), pool.field)
+        pools = pools_of(context)
+        for pool in pools:
+            yield from guarded(partial(_pull, core, context, pool, start_seconds(len(pools))), pool.field)
+
+
+def start_seconds(pools: int) -> float:
+    """Return how long the pod of a pool may take to start, in seconds.
+
+    Args:
+        pools: Number of pools, at least 1. Their pods start one after the other.
+    """
+    return min(_START_SECONDS, _ALL_STARTS_SECONDS / pools)
 
 
 def names(images: ContainerImages) -> Iterator[Finding]:
@@ -69,23 +82,43 @@ def _waiting(core: client.CoreV1Api, namespace: str) -> Iterator[Finding]:
         yield ok(f"images: none of {len(pods)} pods of the pipelines waits for its image.")
 
 
-def _pull(core: client.CoreV1Api, context: Context, pool: Pool) -> Iterator[Finding]:
+def _pull(core: client.CoreV1Api, context: Context, pool: Pool, seconds: float) -> Iterator[Finding]:
     """Start a pod in a pool, and yield whether it gets a node and its image. The pod is deleted."""
     name = f"image-pipelines-doctor-{uuid4().hex[:8]}"
     with cluster_errors("pods"), _pod(core, context.namespace, probe_pod(name, pool, _account(core, context))):
-        deadline = time.monotonic() + _START_SECONDS
-        reason = "Kubernetes gives no reason"
+        deadline = time.monotonic() + seconds
+        reason = _NO_REASON
         while time.monotonic() < deadline:
             found = core.read_namespaced_pod(name, context.namespace, _request_timeout=TIMEOUTS_SECONDS)
             pod: dict[str, Any] = core.api_client.sanitize_for_serialization(found)
-            if pod["status"].get("phase") in _ENDED:
-                yield ok(f"{pool.field}: a pod with '{pool.image}' ran on node '{pod['spec']['nodeName']}'.")
+            if finding := of_ended_pod(pool, pod):
+                yield finding
                 return
             reason = next(iter(waiting_reasons([pod])), reason)
             if _PULL in reason:
                 break
             time.sleep(_POLL_SECONDS)
-    yield error(
+    yield _not_started(pool, reason)
+
+
+def of_ended_pod(pool: Pool, pod: Mapping[str, Any]) -> Finding | None:
+    """Return the finding about a pod that was started in a pool, or None if it has not ended.
+
+    Args:
+        pool: The pool.
+        pod: The pod, as the Kubernetes API returns it.
+    """
+    status = pod["status"]
+    if status.get("phase") not in _ENDED:
+        return None
+    # A pod that its node refuses or evicts fails without an image.
+    if any(each.get("imageID") for each in status.get("containerStatuses", [])):
+        return ok(f"{pool.field}: a pod with '{pool.image}' ran on node '{pod['spec']['nodeName']}'.")
+    return _not_started(pool, status.get("message") or status.get("reason") or _NO_REASON)
+
+
+def _not_started(pool: Pool, reason: str) -> Finding:
+    return error(
         f"{pool.field}: a pod with '{pool.image}' did not start: {reason.rstrip('.')}.",
         "Push the image or add the pull secret; or add nodes with the labels and taints of the pool.",
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from components.container_images import ContainerImages
 from components.errors import InputError
 from pipelines.catalogue import PipelineName
 from pipelines.deployment import recurring
@@ -11,6 +12,7 @@ from pipelines.deployment.server import Server
 from pipelines.deployment.upload import find_uploaded
 from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, error, of_exception, ok, warning
+from pipelines.doctor.pools import task_images
 
 _SAME = (recurring.Action.UNCHANGED, recurring.Action.LEFT)
 
@@ -22,23 +24,38 @@ def check_kubeflow(context: Context) -> Iterator[Finding]:
         return
     with context.target.connected() as server:
         yield ok(f"endpoint: {server.url} responds.")
-        yield from _uploads(context, server)
+        yield from uploads(context, server)
         yield from _recurring_runs(context, server)
 
 
-def _uploads(context: Context, server: Server) -> Iterator[Finding]:
+def uploads(context: Context, server: Server) -> Iterator[Finding]:
+    """Yield a finding for each pipeline.
+
+    Args:
+        context: The installation.
+        server: The server.
+    """
+    # The names of the images are part of a pipeline's content, and those of a pod may not be the committed ones.
+    has_other_images = (
+        context.is_in_pod and not context.target.registry and task_images() != ContainerImages.committed()
+    )
     with context.target.compiled(PipelineName) as pipelines:
         for compiled in pipelines.values():
             if server.find_pipeline(compiled.name) is None:
                 yield error(f"pipeline {compiled.name}: not uploaded.", "Run `image-pipelines upload`.")
-            elif find_uploaded(server, compiled) is None:
+            elif find_uploaded(server, compiled) is not None:
+                yield ok(f"pipeline {compiled.name}: version {compiled.version} is uploaded.")
+            elif has_other_images:
+                yield ok(
+                    f"pipeline {compiled.name}: uploaded; its version was not compared, because this pod's image has"
+                    " another registry or tag than the committed pipeline."
+                )
+            else:
                 yield warning(
                     f"pipeline {compiled.name}: the server has no version {compiled.version}, which is the content of"
                     " this release.",
                     "Run `image-pipelines upload`, or give --registry and --tag as for the upload.",
                 )
-            else:
-                yield ok(f"pipeline {compiled.name}: version {compiled.version} is uploaded.")
 
 
 def _recurring_runs(context: Context, server: Server) -> Iterator[Finding]:

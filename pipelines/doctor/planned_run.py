@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.errors import InputError
 from components.parameters import IngestOptions, parse_form
 from components.parameters.forms import Form, ScoringForm, TrainingForm
 from pipelines.catalogue import PipelineName
@@ -38,6 +39,15 @@ class PlannedRun:
             InputError: A parameter is unknown, or a value is not allowed.
         """
         return parse_form(self.pipeline, self.parameters)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its parameters are valid. The check of the settings reports the others."""
+        try:
+            parse_form(self.pipeline, self.parameters)
+        except InputError:
+            return False
+        return True
 
     @property
     def ingest_options(self) -> IngestOptions | None:

@@ -48,12 +48,8 @@ def task_images() -> ContainerImages:
 
 
 def pools_of(context: Context) -> list[Pool]:
-    """Return the pools of the recurring runs, each once; without recurring runs, those of the defaults.
-
-    Raises:
-        InputError: A parameter of a recurring run is invalid.
-    """
-    forms = [(f"{run.name}.", run.form) for run in context.runs] or [("", TrainingForm())]
+    """Return the pools of the valid recurring runs, each once; without such runs, those of the defaults."""
+    forms = [(f"{run.name}.", run.form) for run in context.runs if run.is_valid] or [("", TrainingForm())]
     found: list[Pool] = []
     for prefix, form in forms:
         for pool in _pools(context, prefix, form):

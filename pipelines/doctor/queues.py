@@ -13,8 +13,8 @@ from pipelines.doctor.planned_run import PlannedRun
 
 
 def check_queues(context: Context) -> Iterator[Finding]:
-    """Yield findings about the queue of each recurring run. No message is received."""
-    runs = [run for run in context.runs if (options := run.ingest_options) and options.queue]
+    """Yield findings about the queue of each valid recurring run. No message is received."""
+    runs = [run for run in context.runs if run.is_valid and (options := run.ingest_options) and options.queue]
     for run in runs:
         yield from guarded(partial(_of_run, context, run), run.name)
     if not runs:

@@ -1,6 +1,7 @@
 """MLflow, the champion and its history."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import mlflow
 import requests
@@ -14,6 +15,7 @@ from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, Level, error, of_sentences, ok, warning
 
 _TIMEOUTS_SECONDS = (5, 20)
+_DATABASE = "sqlite:///"
 
 
 def check_registry(context: Context) -> Iterator[Finding]:
@@ -22,6 +24,13 @@ def check_registry(context: Context) -> Iterator[Finding]:
     if uri.is_http_url(address):
         # MLflow's client would retry for minutes.
         yield from server(address)
+    if address.startswith(_DATABASE) and not Path(address.removeprefix(_DATABASE).partition("?")[0]).exists():
+        # MLflow's client would create it.
+        yield warning(
+            f"mlflow_tracking_uri: database '{address}' does not exist yet.",
+            "Run the training pipeline, or correct the URI.",
+        )
+        return
     registry = ModelRegistry.open(context.settings)
     try:
         champion = require_champion(registry)

@@ -1,21 +1,29 @@
 """The doctor's rules about objects of a cluster, on objects as the Kubernetes API returns them."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from components.cluster.permissions import OURS, Use
 from components.container_images import ContainerImages
 from components.settings import RENAMED, Settings, variable
+from pipelines.catalogue import PipelineName
 from pipelines.deployment.schedules import SCHEDULES
+from pipelines.deployment.server import Server
+from pipelines.doctor.checks import seconds_of
 from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, Level
-from pipelines.doctor.images import names, probe_pod
+from pipelines.doctor.images import names, of_ended_pod, probe_pod, start_seconds
+from pipelines.doctor.kubeflow import uploads
 from pipelines.doctor.mpi_operator import deployment
+from pipelines.doctor.names import CheckName
 from pipelines.doctor.nodes import finding_of
 from pipelines.doctor.permissions import finding_of as permission_finding
 from pipelines.doctor.permissions import needed
+from pipelines.doctor.planned_run import PlannedRun
 from pipelines.doctor.pools import Pool, pools_of, task_images
+from pipelines.doctor.queues import check_queues
 from pipelines.doctor.secrets import keys_of, values_of
 from pipelines.platform import CONFIG_MAP, SECRET
 
@@ -77,6 +85,18 @@ def test_pools_of_a_file_are_those_of_its_recurring_runs() -> None:
     assert (tasks.field, tasks.node_selector) == ("image-scoring-daily.cpu_node_selector", {"pool": "cpu"})
     assert ranks.requests["nvidia.com/gpu"] == "1"
     assert ranks.image == ContainerImages().trainer_gpu_image
+
+
+def test_invalid_recurring_run_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    invalid = PlannedRun("wrong", PipelineName.SCORING, {"treshold": 0.9}, "")
+    valid = PlannedRun("daily", PipelineName.SCORING, {"ingest_options": {"queue": "https://queue.test/new"}}, "")
+    monkeypatch.setattr("pipelines.doctor.context.runs_of_file", lambda file: (invalid, valid))
+    context = Context(Settings(), file=SCHEDULES)
+
+    assert [each.is_valid for each in context.runs] == [False, True]
+    assert [each.field for each in pools_of(context)] == ["daily.cpu_node_selector"]
+    # The run has a queue, but the settings name no folder of unlabeled images.
+    assert [each.what.partition(":")[0] for each in check_queues(context)] == ["daily"]
 
 
 def levels(findings: list[Finding]) -> list[str]:
@@ -166,3 +186,59 @@ def test_probe_pod_is_restricted_and_requests_no_gpu() -> None:
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     assert (pod["spec"]["nodeSelector"], pod["spec"]["tolerations"]) == ({"pool": "gpu"}, [*POOL.tolerations])
+
+
+@pytest.mark.parametrize("pools", [1, 2, 3, 40])
+def test_probe_pods_of_all_pools_end_within_the_check(pools: int) -> None:
+    assert pools * start_seconds(pools) < seconds_of(CheckName.IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ({"phase": "Succeeded", "containerStatuses": [{"imageID": "sha256:01"}]}, "ran on node 'node-1'."),
+        ({"phase": "Failed", "containerStatuses": [{"imageID": "sha256:01"}]}, "ran on node 'node-1'."),
+        ({"phase": "Failed", "containerStatuses": [{"imageID": ""}], "reason": "Evicted"}, "did not start: Evicted."),
+        ({"phase": "Failed", "message": "Pod was rejected."}, "did not start: Pod was rejected."),
+        ({"phase": "Failed"}, "did not start: Kubernetes gives no reason."),
+    ],
+)
+def test_ended_pod_is_ok_only_with_its_image(status: dict[str, Any], sentence: str) -> None:
+    found = of_ended_pod(POOL, {"spec": {"nodeName": "node-1"} if "ran" in sentence else {}, "status": status})
+
+    assert found is not None
+    assert found.what == f"placement.gpu_node_selector: a pod with 'trainer:1-gpu' {sentence}"
+    assert found.level is (Level.OK if "ran" in sentence else Level.ERROR)
+
+
+def test_pod_that_has_not_ended_has_no_finding() -> None:
+    assert of_ended_pod(POOL, {"spec": {}, "status": {"phase": "Pending"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "level"),
+    [
+        ({}, Level.WARNING),
+        ({"IMAGE_PIPELINES_POD_NAMESPACE": "team"}, Level.WARNING),
+        (
+            {
+                "IMAGE_PIPELINES_POD_NAMESPACE": "team",
+                "IMAGE_PIPELINES_SPARK_IMAGE": ContainerImages.in_registry("registry.test/team", "").spark_image,
+            },
+            Level.OK,
+        ),
+    ],
+)
+def test_uploads_are_compared_unless_the_pod_has_an_image_of_another_registry(
+    environment: dict[str, str], level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    server = SimpleNamespace(
+        find_pipeline=lambda name: SimpleNamespace(pipeline_id=name), find_version=lambda pipeline_id, name: None
+    )
+
+    found = list(uploads(Context(Settings()), cast("Server", server)))
+
+    assert {each.level for each in found} == {level}
+    assert len(found) == len(PipelineName)

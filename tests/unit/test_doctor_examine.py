@@ -27,6 +27,13 @@ def test_error_of_a_step_is_split_into_what_is_wrong_and_what_to_do() -> None:
     assert found == error("labeled_source: folder '/a' not found.", "Check the path, or mount it.")
 
 
+@pytest.mark.parametrize("field", ["endpoint", "API server", "nodes (all)"])
+def test_error_that_begins_with_its_field_does_not_repeat_it(field: str) -> None:
+    found = of_exception(TransientError(f"{field}: does not respond. Check the network."), field)
+
+    assert found == error(f"{field}: does not respond.", "Check the network.")
+
+
 def test_failed_check_keeps_its_findings_and_adds_its_exception() -> None:
     def check() -> Iterator[Finding]:
         yield ok("first")
@@ -123,6 +130,19 @@ def test_command_fails_if_there_is_an_error(
 
     assert result.exit_code == code
     assert {each["check"] for each in json.loads(result.stdout)["findings"]} == {"folders"}
+
+
+def test_json_report_is_alone_on_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(name: CheckName, context: Context) -> Iterator[Finding]:
+        print("progress: waiting for a lock")
+        yield ok(f"{name}: free.")
+
+    monkeypatch.setattr("pipelines.doctor.examine.findings_of", check)
+
+    result = CliRunner().invoke(app, ["doctor", "locks", "--format", "json"])
+
+    assert [each["what"] for each in json.loads(result.stdout)["findings"]] == ["locks: free."]
+    assert "progress: waiting for a lock" in result.stderr
 
 
 def test_laptop_needs_no_cluster_and_no_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,17 @@ from tests.support.tracking import make_tracking
 MODEL = "digits"
 
 
+@pytest.mark.parametrize("query", ["", "?timeout=5"])
+def test_missing_database_is_a_warning_and_is_not_created(tmp_path: Path, query: str) -> None:
+    settings = Settings(model_name=MODEL, mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}{query}")
+
+    (found,) = check_registry(Context(settings))
+
+    assert found.level is Level.WARNING
+    assert found.what == f"mlflow_tracking_uri: database '{settings.mlflow_tracking_uri}' does not exist yet."
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     return Context(Settings(lake=str(tmp_path / "lake"), model_name=MODEL, mlflow_tracking_uri=make_tracking(tmp_path)))

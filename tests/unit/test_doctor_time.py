@@ -22,7 +22,7 @@ from components.score_images.state import ModelState, ScoringState
 from components.settings import Settings
 from components.storage.notes import write_note
 from pipelines.deployment.cron import latest_before, parse_cron
-from pipelines.doctor.clocks import check_clocks, difference
+from pipelines.doctor.clocks import check_clocks, difference, servers
 from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, Level
 from pipelines.doctor.lag import check_lag, ingest_of
@@ -156,6 +156,21 @@ def test_server_that_does_not_respond_is_named_in_one_sentence() -> None:
     assert found.what == f"{url}: does not respond (ConnectionError)."
 
 
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "https://s3.amazonaws.com"),
+        ({"s3_region": "eu-west-1"}, "https://s3.eu-west-1.amazonaws.com"),
+        ({"s3_region": "cn-north-1"}, "https://s3.cn-north-1.amazonaws.com.cn"),
+        ({"s3_region": "eu-west-1", "s3_endpoint": "http://store:9000"}, "http://store:9000"),
+    ],
+)
+def test_clock_of_s3_is_that_of_the_region_or_endpoint(settings: dict[str, str], url: str) -> None:
+    found = servers(Context(Settings(lake="s3a://bucket/lake", **settings)))  # type: ignore[arg-type]
+
+    assert found == [url]
+
+
 def test_held_lock_names_its_holder_and_stays_held(context: Context, tmp_path: Path) -> None:
     with writer_lock(context.root, "images", 0):
         (found,) = check_locks(context)
@@ -165,6 +180,13 @@ def test_held_lock_names_its_holder_and_stays_held(context: Context, tmp_path: P
     assert found.level is Level.OK
     assert found.what.startswith("lock: 'images' is held by process ")
     assert [each.what for each in check_locks(context)] == ["lock: nobody holds a lock of the lake."]
+
+
+def test_unreadable_lock_file_is_not_an_error_of_the_cluster(context: Context, tmp_path: Path) -> None:
+    (tmp_path / "lake" / "_locks" / "images.lock").mkdir(parents=True)
+
+    with pytest.raises(IsADirectoryError):
+        list(check_locks(context))
 
 
 def test_lock_is_taken_and_its_file_removed_with_the_option(tmp_path: Path) -> None:
