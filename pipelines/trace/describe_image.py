@@ -1,9 +1,10 @@
 """Describe the trace of an image: what is current and why, and all that is known."""
 
-from components.lake.tables import FORGOTTEN, QUARANTINED
+from components.lake.tables import FORGOTTEN, QUARANTINED, UNRECORDED
 from components.report import Cell, Picture
+from components.succession import ModelVersion, Succession
 from pipelines.trace.document import Document, Table, show_time
-from pipelines.trace.image import Arrival, ImageTrace
+from pipelines.trace.image import Arrival, ImageTrace, Prediction
 
 _DIGITS = 12
 _USES = {"train": "trained on it", "validation": "stopped early by it", "test": "tested on it"}
@@ -16,7 +17,7 @@ def describe_image(trace: ImageTrace) -> Document:
         trace: The trace.
     """
     current = trace.current
-    prediction = None
+    prediction = "unknown" if current is not None and trace.succession is None else "none"
     if current is not None and current.version is not None:
         prediction = f"{_class(trace, current.predicted_label)}, {_percent(current.predicted_score)}"
     label = _class(trace, current.label) if current is not None else None
@@ -29,15 +30,15 @@ def describe_image(trace: ImageTrace) -> Document:
     return Document(
         title=trace.path.rsplit("/", 1)[-1],
         subtitle=f"{trace.path} in the lake {trace.lake}",
-        summary=f"{_state(trace)} Effective label: {label or 'none'}. Current prediction: {prediction or 'none'}.",
+        summary=f"{_state(trace)} Effective label: {label or 'none'}. Current prediction: {prediction}.",
         figures={
             "State": trace.file.state if trace.file else "unknown",
             "Effective label": label or "none",
-            "Current prediction": prediction or "none",
+            "Current prediction": prediction,
             "Contents": str(len({each.content_sha256 for each in trace.arrivals if each.content_sha256})),
             "Training sets": str(len({each.training_set_id for each in trace.memberships})),
         },
-        reasons=[_why_label(trace), _why_prediction(trace), *_why_split(trace)],
+        reasons=[_why_label(trace), _why_prediction(trace), *_why_split(trace), *_why_no_trainings(trace)],
         tables=_tables(trace),
         picture=newest[1] if newest else None,
         earlier=[picture for each, picture in pictures if newest is None or each is not newest[0]],
@@ -64,6 +65,8 @@ def _why_label(trace: ImageTrace) -> str:
     people = next((each for each in trace.labels if each.content_sha256 == current.content_sha256), None)
     given = people.label if people and current.label_source != "folder" else file.folder_label
     if current.label is None:
+        if given is None:
+            given = _retired_class(trace, current.content_sha256)
         if given is not None:
             return f"Label: none, because class {_class(trace, given, merged=False)} is retired."
         if any(each.content_sha256 == current.content_sha256 and not each.is_undone for each in trace.annotations):
@@ -80,34 +83,50 @@ def _why_label(trace: ImageTrace) -> str:
     return f"Label: {_class(trace, current.label)}, because {why}."
 
 
+def _retired_class(trace: ImageTrace, content_sha256: str) -> int | None:
+    """Return the newest class that people gave a content, if all that they gave it are retired."""
+    labels = [
+        each.label
+        for each in trace.annotations
+        if each.content_sha256 == content_sha256 and not each.is_undone and each.label is not None
+    ]
+    return labels[0] if labels and all(trace.merges.get(label, label) is None for label in labels) else None
+
+
 def _why_prediction(trace: ImageTrace) -> str:
     current, succession = trace.current, trace.succession
     if current is None:
         return "Prediction: none, because the path has no current image."
     if succession is None:
+        if trace.registry_error:
+            return f"Prediction: unknown. {trace.registry_error}"
         return "Prediction: unknown, because no model registry is set (mlflow_tracking_uri) that names the champion."
     if not succession.versions:
         return f"Prediction: none, because the model '{succession.model_name}' has no champion."
-    champion = succession.versions[0].version
+    champion = succession.versions[0]
+    scored = [each for each in trace.predictions if not each.is_test and each.content_sha256 == current.content_sha256]
     if current.version is None:
         reason = (
-            f"neither the champion (version {champion}) nor a predecessor that counts has a prediction for this content"
+            f"neither the champion (version {champion.version}) nor a predecessor that counts has a prediction for this"
+            " content"
         )
-        if any(each.version in trace.withdrawn for each in trace.predictions):
+        if any(_is_withdrawn(trace, succession, each) for each in scored):
             reason += ". Predictions of withdrawn versions do not count"
         elif current.label is not None:
             reason += ". Labeled images are not scored"
         return f"Prediction: none, because {reason}."
-    if current.version == champion:
-        return f"Prediction: version {champion}, because it is the champion."
-    failed = any(
-        each.version == champion and each.error and each.content_sha256 == current.content_sha256
-        for each in trace.predictions
-    )
-    why = "could not decode the image" if failed else "has no prediction for it"
+    of_champion = [each for each in scored if _is_of(succession, each, champion)]
+    if any(each.error is None for each in of_champion):
+        if current.version == champion.version:
+            return f"Prediction: version {current.version}, because it is the champion."
+        return (
+            f"Prediction: version {current.version}, because the champion (version {champion.version}) is the same"
+            " model."
+        )
+    why = "could not decode the image" if of_champion else "has no prediction for it"
     return (
-        f"Prediction: version {current.version}, because the champion (version {champion}) {why}, and this is its"
-        " newest predecessor that has one."
+        f"Prediction: version {current.version}, because the champion (version {champion.version}) {why}, and this is"
+        " its newest predecessor that has one."
     )
 
 
@@ -121,12 +140,28 @@ def _why_split(trace: ImageTrace) -> list[str]:
         else:
             sentences.append(f"Content {content} belongs to the {each.split} split, permanently, since {since} UTC.")
     if not trace.splits and not trace.memberships:
-        sentences.append("No build of a training set has found a content of this path with a label.")
+        sentences.append(_why_no_training_set(trace))
     return sentences
 
 
+def _why_no_training_set(trace: ImageTrace) -> str:
+    if trace.current is None:
+        return "No training set has this image, because the path has no current image."
+    if trace.current.label is None:
+        return "No training set has this image, because it has no label."
+    return (
+        "No training set has this image, although it has a label. Either no build has run since, or another path has"
+        " the same content with another label, which leaves out both."
+    )
+
+
+def _why_no_trainings(trace: ImageTrace) -> list[str]:
+    """Return why the trainings on the image's training sets are unknown, if they are."""
+    return [f"Trainings: unknown. {trace.registry_error}"] if trace.registry_error and trace.memberships else []
+
+
 def _tables(trace: ImageTrace) -> list[Table]:
-    splits = {each.training_set_id: each.split for each in trace.memberships}
+    uses = _uses(trace)
     return [
         Table(
             "Arrivals, newest first",
@@ -186,7 +221,7 @@ def _tables(trace: ImageTrace) -> list[Table]:
                     None if each.score is None else round(100 * each.score, 1),
                     _short(each.content_sha256),
                     "test image" if each.is_test else "score_images",
-                    _version_state(trace, each.version),
+                    _version_state(trace, each),
                 )
                 for each in trace.predictions
             ],
@@ -231,7 +266,7 @@ def _tables(trace: ImageTrace) -> list[Table]:
                 (
                     show_time(each.started),
                     each.training_set_id,
-                    _USES.get(splits.get(each.training_set_id, "")),
+                    ", ".join(uses.get(each.training_set_id, ())) or None,
                     each.run_id,
                     each.experiment,
                     each.status or "gone",
@@ -247,6 +282,16 @@ def _tables(trace: ImageTrace) -> list[Table]:
             [(name, "missing" if version is None else str(version)) for name, version in trace.table_versions.items()],
         ),
     ]
+
+
+def _uses(trace: ImageTrace) -> dict[str, list[str]]:
+    """Return how a training uses the contents of the path, by training set. Two contents can have two splits."""
+    uses: dict[str, list[str]] = {}
+    for each in trace.memberships:
+        of_training_set, use = uses.setdefault(each.training_set_id, []), _USES[each.split]
+        if use not in of_training_set:
+            of_training_set.append(use)
+    return uses
 
 
 def _label_rows(trace: ImageTrace) -> list[tuple[Cell, ...]]:
@@ -285,13 +330,28 @@ def _content_state(trace: ImageTrace, content_sha256: str) -> str:
     return "current content" if is_current else "earlier content"
 
 
-def _version_state(trace: ImageTrace, version: str | None) -> str | None:
-    numbers = [each.version for each in trace.succession.versions] if trace.succession else []
-    if numbers[:1] == [version]:
-        return "champion"
-    if version in trace.withdrawn:
-        return "withdrawn"
-    return "predecessor" if version in numbers else None
+def _version_state(trace: ImageTrace, prediction: Prediction) -> str | None:
+    succession = trace.succession
+    if succession is None:
+        return None
+    for version in succession.versions:
+        if _is_of(succession, prediction, version):
+            return "champion" if version == succession.versions[0] else "predecessor"
+    return "withdrawn" if _is_withdrawn(trace, succession, prediction) else None
+
+
+def _is_withdrawn(trace: ImageTrace, succession: Succession, prediction: Prediction) -> bool:
+    return any(_is_of(succession, prediction, version) for version in trace.withdrawn)
+
+
+def _is_of(succession: Succession, prediction: Prediction, version: ModelVersion) -> bool:
+    """Return whether a prediction is of a version, as `current_predictions` decides it.
+
+    The digest decides, because a new registry numbers its versions from 1 again. Rows of release 0.1.0 have none.
+    """
+    if prediction.digest == UNRECORDED:
+        return (prediction.model, prediction.version) == (succession.model_name, version.version)
+    return bool(version.digest) and prediction.digest == version.digest
 
 
 def _class(trace: ImageTrace, label: int | None, merged: bool = True) -> str | None:

@@ -25,7 +25,7 @@ def describe_model(trace: ModelTrace) -> Document:
     Args:
         trace: The trace.
     """
-    images = sum(day.images for day in trace.predictions)
+    images = trace.undated + sum(day.images for day in trace.predictions)
     accuracy = trace.decision.accuracy
     return Document(
         title=f"{trace.model_name}, version {trace.version}",
@@ -61,10 +61,7 @@ def describe_model(trace: ModelTrace) -> Document:
             Table(
                 "Predictions by day",
                 ("Day, UTC", "Images", "Not decoded", "Mean score, %"),
-                [
-                    (each.day.isoformat(), each.images, each.failed, percent(each.mean_score))
-                    for each in reversed(trace.predictions)
-                ],
+                _day_rows(trace),
             ),
             Table(
                 "Tables that were read",
@@ -105,7 +102,7 @@ def _why(trace: ModelTrace) -> str:
 
 def _data(trace: ModelTrace) -> str:
     if trace.training_set is None:
-        return "Data: the manifest of the training set is gone, or is of release 0.1.0."
+        return f"Data: {trace.training_set_error or 'the version names no training set.'}"
     versions = ", ".join(f"{name} {number}" for name, number in sorted(trace.training_set.table_versions.items()))
     return f"Data: training set {trace.training_set.id}, of the table versions {versions}."
 
@@ -156,6 +153,16 @@ def _training_set_rows(trace: ModelTrace) -> list[tuple[Cell, ...]]:
         rows.append(("segments", f"{len(made.segments):,}"))
         rows += [(f"left out: {reason}", f"{count:,}") for reason, count in sorted(made.left_out.items())]
         rows += [(f"version of {name}", str(number)) for name, number in sorted(made.table_versions.items())]
+    return rows
+
+
+def _day_rows(trace: ModelTrace) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = [
+        (each.day.isoformat(), each.images, each.failed, percent(each.mean_score))
+        for each in reversed(trace.predictions)
+    ]
+    if trace.undated:
+        rows.append(("unknown", trace.undated, None, None))
     return rows
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from components.succession import Succession
+from components.succession import ModelVersion, Succession
 
 
 @dataclass(frozen=True)
@@ -260,8 +260,10 @@ class ImageTrace:
         memberships: Training sets with a content, newest first.
         models: Trainings on these training sets, newest first.
         requests: Labeling requests, newest first.
-        succession: Versions whose predictions count; None if the settings name no model registry.
+        succession: Versions whose predictions count; None if the settings name no model registry, or if it can't be
+            read.
         withdrawn: Versions that rollbacks withdrew.
+        registry_error: Why MLflow can't be read; empty if it can, or if the settings name no model registry.
     """
 
     path: str
@@ -280,4 +282,5 @@ class ImageTrace:
     models: tuple[TrainedModel, ...]
     requests: tuple[LabelingRequest, ...]
     succession: Succession | None
-    withdrawn: tuple[str, ...]
+    withdrawn: tuple[ModelVersion, ...]
+    registry_error: str = ""

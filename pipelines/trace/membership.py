@@ -3,13 +3,15 @@
 Rows of `members.parquet` are in the order of segment and row, so Parquet's statistics lead to one page of each training
 set, if segment and row of the content are known. The table `groups` has the split of a content and the time of the
 build that found it first. That build wrote it into a segment, and only a merge of segments moves it after that. So the
-hashes of the segments of one build are read, which training sets share, and those of the segments that replaced them.
+hashes of that build's segments are read, commit by commit until one has the content, and those of the segments that
+replaced it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
+from itertools import groupby
 from operator import or_
 
 from pyspark.sql import Row
@@ -102,10 +104,10 @@ def find_memberships(tables: PinnedTables, splits: Sequence[SplitRecord], hashes
     return sorted(memberships, key=lambda each: (each.built_at, each.training_set_id), reverse=True)
 
 
-def search_order(
-    segments: Iterable[SegmentRecord], since: datetime, existing: Iterable[str]
-) -> tuple[list[str], list[str]]:
-    """Return the segments that probably hold a content, and those to search if they do not.
+def search_order(segments: Iterable[SegmentRecord], since: datetime, existing: Iterable[str]) -> list[list[str]]:
+    """Return the segments that can hold a content by commit, the most probable commit first.
+
+    A large build has several commits, each with its own time. Merged segments come last.
 
     Args:
         segments: Segments of the content's split.
@@ -115,18 +117,19 @@ def search_order(
     files = set(existing)
     known = list(segments)
     replacements = {each.replaced_by for each in known}
+
+    def commit(segment: SegmentRecord) -> tuple[bool, datetime]:
+        return segment.name in replacements, segment.made_at
+
     later = sorted(
         (each for each in known if each.made_at >= since and each.name in files),
-        key=lambda each: (each.name in replacements, each.made_at, each.name),
+        key=lambda each: (commit(each), each.name),
     )
-    if not later:
-        return [], []
-    first = [each.name for each in later if each.made_at == later[0].made_at and each.name not in replacements]
-    return first, [each.name for each in later if each.name not in first]
+    return [[each.name for each in group] for _, group in groupby(later, commit)]
 
 
 def _find_places(tables: PinnedTables, split: SplitRecord) -> list[Place]:
-    """Return the places of a content: in the segment of its first build, and in those that replaced it."""
+    """Return the places of a content: in the segment of its first commit, and in those that replaced it."""
     if split.split is None:
         return []
     lake = tables.lake
@@ -138,8 +141,9 @@ def _find_places(tables: PinnedTables, split: SplitRecord) -> list[Place]:
     )
     segments = {row["name"]: SegmentRecord(row["name"], row["replaced_by"], utc(row["made_at"])) for row in rows}
     existing = {name.removesuffix(".parquet") for name in lake.files.list_names(uri.join(lake.root, SEGMENTS_FOLDER))}
-    first, others = search_order(segments.values(), split.made_at, existing)
-    found = _search(lake, first, split.content_sha256) or _search(lake, others, split.content_sha256)
+    commits = search_order(segments.values(), split.made_at, existing)
+    searches = (_search(lake, names, split.content_sha256) for names in commits)
+    found = next((places for places in searches if places), [])
     places = {place.segment: place for place in found}
     for place in found:
         replacement = segments[place.segment].replaced_by

@@ -95,7 +95,7 @@ class ModelTrace:
         role: What the version is in the registry, e.g. `champion`; empty without a role.
         registered_at: Time of the registration; None if unknown.
         training_set_uri: Folder of the training set; empty if the version names none.
-        training_set: Its manifest; None if it was deleted or is of release 0.1.0.
+        training_set: Its manifest; None if it can't be read, or if the version names none.
         run_id: Id of the MLflow run; empty if the version names none.
         run: The MLflow run; None if it is gone.
         decision: The decision about this version.
@@ -103,6 +103,8 @@ class ModelTrace:
         evaluations: Predictions of test images.
         reigns: Times as the champion, oldest first.
         predictions: Predictions by day, oldest first.
+        undated: Number of predictions without a time.
+        training_set_error: Why the manifest can't be read; empty otherwise.
     """
 
     model_name: str
@@ -121,3 +123,5 @@ class ModelTrace:
     evaluations: Evaluations
     reigns: tuple[Reign, ...]
     predictions: tuple[DayOfPredictions, ...]
+    undated: int = 0
+    training_set_error: str = ""

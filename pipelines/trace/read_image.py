@@ -12,7 +12,7 @@ what is known of the image:
 """
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
@@ -58,6 +58,7 @@ from pipelines.trace.tables import PinnedTables, optional_utc
 
 # Pictures of a path whose file was replaced often. A photograph has megabytes.
 _MAXIMUM_PICTURES = 6
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def read_image(lake: Lake, settings: Settings, path: str) -> ImageTrace:
@@ -69,7 +70,7 @@ def read_image(lake: Lake, settings: Settings, path: str) -> ImageTrace:
         path: Path of the image as the tables spell it, or its URI.
 
     Raises:
-        InputError: The path is malformed or not in the lake, the lake is of another release, or MLflow can't be read.
+        InputError: The path is malformed or not in the lake, or the lake is of another release.
     """
     path = uri.column_spelling(uri.normalize(path, "path"))
     tables = PinnedTables(lake)
@@ -80,13 +81,18 @@ def read_image(lake: Lake, settings: Settings, path: str) -> ImageTrace:
             f"path: '{path}' is not in the lake '{lake.root}'. Give a path of the table files, which"
             " `image-pipelines query` shows."
         )
-    model = read_registered_model(settings)
+    model, registry_error = _read_registry(settings)
     succession = model.succession if model else None
     hashes = sorted({each.content_sha256 for each in arrivals if each.content_sha256})
     splits = find_splits(tables, hashes)
     memberships = find_memberships(tables, splits, hashes)
     tested = [each.content_sha256 for each in splits if each.split == SplitName.TEST.value]
-    predictions = _read_predictions(tables, path) + _read_evaluations(tables, tested, model)
+    predictions = sorted(
+        _read_predictions(tables, path) + _read_evaluations(tables, tested, model),
+        key=lambda each: each.predicted_at or _NO_TIME,
+        reverse=True,
+    )
+    models, trainings_error = _read_models(settings, model, memberships)
     current = _read_current(tables, path, succession or NO_CHAMPION)
     annotations, labels = _read_annotations(tables, path), _read_labels(tables, path)
     requests = _read_requests(tables, path, Copies(settings), arrivals)
@@ -106,19 +112,28 @@ def read_image(lake: Lake, settings: Settings, path: str) -> ImageTrace:
         merges=merges,
         annotations=annotations,
         labels=labels,
-        predictions=predictions,
+        predictions=tuple(predictions),
         splits=splits,
         memberships=tuple(memberships),
-        models=_read_models(settings, model, memberships),
+        models=models,
         requests=requests,
         succession=succession,
-        withdrawn=model.withdrawn if model else (),
+        withdrawn=model.withdrawn_versions() if model else (),
+        registry_error=registry_error or trainings_error,
         table_versions=dict(tables.versions),
     )
 
 
+def _read_registry(settings: Settings) -> tuple[RegisteredModel | None, str]:
+    """Return the registered model, and why it can't be read. An image has a trace without it."""
+    try:
+        return read_registered_model(settings), ""
+    except InputError as error:
+        return None, str(error)
+
+
 def _read_file(tables: PinnedTables, path: str) -> FoundFile | None:
-    row = tables.of_path(FILES, path).first()
+    row = tables.held_of_path(FILES, path).first()
     if row is None:
         return None
     return FoundFile(
@@ -175,11 +190,11 @@ def _read_pictures(lake: Lake, arrivals: list[Row]) -> dict[tuple[str, Any], byt
 def _read_current(tables: PinnedTables, path: str, succession: Succession) -> CurrentState | None:
     """Return what counts for the current content, by the definitions of `image_data`."""
     classes = tables.read(CLASSES)
-    current = current_images(tables.of_path(FILES, path)).select("path", "content_sha256", "folder_label")
-    labeled = effective_labels(current, tables.of_path(LABELS, path), classes).first()
+    current = current_images(tables.held_of_path(FILES, path)).select("path", "content_sha256", "folder_label")
+    labeled = effective_labels(current, tables.held_of_path(LABELS, path), classes).first()
     if labeled is None:
         return None
-    predictions = current_predictions(tables.of_path(PREDICTIONS, path), succession, classes)
+    predictions = current_predictions(tables.held_of_path(PREDICTIONS, path), succession, classes)
     predicted = predictions.where(F.col("content_sha256") == F.lit(labeled["content_sha256"])).first()
     return CurrentState(
         labeled["content_sha256"],
@@ -213,7 +228,7 @@ def _read_annotations(tables: PinnedTables, path: str) -> tuple[Annotation, ...]
 def _read_labels(tables: PinnedTables, path: str) -> tuple[PeopleLabel, ...]:
     return tuple(
         PeopleLabel(row["content_sha256"], row["label"], row["source"], optional_utc(row["labeled_at"]))
-        for row in _newest_first(tables.of_path(LABELS, path), "labeled_at")
+        for row in _newest_first(tables.held_of_path(LABELS, path), "labeled_at")
     )
 
 
@@ -229,7 +244,7 @@ def _read_predictions(tables: PinnedTables, path: str) -> tuple[Prediction, ...]
             optional_utc(row["scored_at"]),
             row["error"],
         )
-        for row in _newest_first(tables.of_path(PREDICTIONS, path), "scored_at")
+        for row in _newest_first(tables.held_of_path(PREDICTIONS, path), "scored_at")
     )
 
 
@@ -289,11 +304,15 @@ def _read_classes(tables: PinnedTables, labels: set[int]) -> tuple[Mapping[int, 
 
 def _read_models(
     settings: Settings, model: RegisteredModel | None, memberships: list[Membership]
-) -> tuple[TrainedModel, ...]:
+) -> tuple[tuple[TrainedModel, ...], str]:
+    """Return the trainings on the training sets, and why they can't be read."""
     if model is None:
-        return ()
-    with reachable(settings):
-        return model.trained_on([each.training_set_id for each in memberships])
+        return (), ""
+    try:
+        with reachable(settings):
+            return model.trained_on([each.training_set_id for each in memberships]), ""
+    except InputError as error:
+        return (), str(error)
 
 
 def _newest_first(rows: DataFrame, time: str) -> list[Row]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from pydantic import ValidationError
 from pyspark.sql import functions as F
 
-from components.errors import InputError
+from components.errors import InputError, TransientError
 from components.lake import Lake
 from components.lake.tables import EVALUATIONS, PREDICTIONS, PROMOTIONS
 from components.registry.model_registry import RegisteredVersion
@@ -63,6 +64,8 @@ def read_model(lake: Lake, settings: Settings, model: RegisteredModel, version: 
     training_set_uri = version.tags.get(TRAINING_SET_URI_TAG, "")
     with reachable(settings):
         run = model.runs.find(version.run_id) if version.run_id else None
+    training_set, training_set_error = _read_training_set(lake, training_set_uri)
+    predictions, undated = _read_predictions(tables, version)
     compared = [each for each in model.versions if each.tags.get(COMPARED_WITH_TAG) == version.version]
     return ModelTrace(
         model_name=version.name,
@@ -72,7 +75,7 @@ def read_model(lake: Lake, settings: Settings, model: RegisteredModel, version: 
         role=model.role(version.version),
         registered_at=version.registered_at,
         training_set_uri=training_set_uri,
-        training_set=_read_training_set(lake, training_set_uri),
+        training_set=training_set,
         run_id=version.run_id,
         run=run,
         decision=_decision(version.version, version.tags),
@@ -81,7 +84,9 @@ def read_model(lake: Lake, settings: Settings, model: RegisteredModel, version: 
         ),
         evaluations=_read_evaluations(tables, version),
         reigns=_read_reigns(tables, version),
-        predictions=_read_predictions(tables, version),
+        predictions=predictions,
+        undated=undated,
+        training_set_error=training_set_error,
         table_versions=dict(tables.versions),
     )
 
@@ -99,13 +104,16 @@ def _decision(version: str, tags: Mapping[str, str]) -> Decision:
     )
 
 
-def _read_training_set(lake: Lake, training_set_uri: str) -> TrainingSet | None:
+def _read_training_set(lake: Lake, training_set_uri: str) -> tuple[TrainingSet | None, str]:
+    """Return the manifest of a training set, and why it can't be read."""
     if not training_set_uri:
-        return None
+        return None, ""
     try:
-        return TrainingSet.read(training_set_uri, lake.files)
-    except InputError:
-        return None
+        return TrainingSet.read(training_set_uri, lake.files), ""
+    except ValidationError:
+        return None, f"training_set: the manifest of '{training_set_uri}' is not of this release."
+    except (InputError, TransientError) as error:
+        return None, str(error)
 
 
 def _read_evaluations(tables: PinnedTables, version: RegisteredVersion) -> Evaluations:
@@ -131,10 +139,16 @@ def _read_reigns(tables: PinnedTables, version: RegisteredVersion) -> tuple[Reig
     )
 
 
-def _read_predictions(tables: PinnedTables, version: RegisteredVersion) -> tuple[DayOfPredictions, ...]:
+def _read_predictions(tables: PinnedTables, version: RegisteredVersion) -> tuple[tuple[DayOfPredictions, ...], int]:
+    """Return the predictions by day, and the number of those without a time."""
     rows = tables.of_model(PREDICTIONS, version.digest, version.name, version.version)
     days = rows.groupBy(F.to_date("scored_at").alias("day")).agg(
         F.count("*").alias("images"), F.count("error").alias("failed"), F.avg("predicted_score").alias("score")
     )
-    found = days.where("day IS NOT NULL").orderBy("day").collect()
-    return tuple(DayOfPredictions(row["day"], row["images"], row["failed"], row["score"]) for row in found)
+    found = days.orderBy("day").collect()
+    dated = tuple(
+        DayOfPredictions(row["day"], row["images"], row["failed"], row["score"])
+        for row in found
+        if row["day"] is not None
+    )
+    return dated, sum(row["images"] for row in found if row["day"] is None)

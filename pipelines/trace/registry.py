@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from components.errors import InputError
 from components.registry.champion import read_succession
@@ -12,7 +13,7 @@ from components.registry.mlflow_runs import MLflowRuns
 from components.registry.model_registry import CHALLENGER, CHAMPION, ModelRegistry, RegisteredVersion
 from components.registry.tags import TRAINING_SET_ID_TAG
 from components.settings import Settings
-from components.succession import Succession
+from components.succession import ModelVersion, Succession
 from pipelines.trace.image import TrainedModel
 
 
@@ -44,6 +45,12 @@ class RegisteredModel:
         if version in numbers:
             return "predecessor"
         return CHALLENGER if version == self.challenger else ""
+
+    def withdrawn_versions(self) -> tuple[ModelVersion, ...]:
+        """Return the versions that rollbacks withdrew, with their digests, without those that were deleted."""
+        return tuple(
+            ModelVersion(each.version, each.digest) for each in self.versions if each.version in self.withdrawn
+        )
 
     def evaluated_digests(self) -> Mapping[str, str]:
         """Return the versions whose predictions of a test image are worth a search, by digest.
@@ -103,15 +110,16 @@ def read_registered_model(settings: Settings) -> RegisteredModel | None:
 
 @contextmanager
 def reachable(settings: Settings) -> Iterator[None]:
-    """Shorten MLflow's error about a request that failed to one sentence.
+    """Shorten an error of MLflow's server or of its database to one sentence.
 
     Raises:
         InputError: MLflow refused or failed to answer.
     """
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
+        kind = error.error_code if isinstance(error, MlflowException) else type(error).__name__
         raise InputError(
-            f"mlflow_tracking_uri: '{settings.mlflow_tracking_uri}' can't be read ({error.error_code}). Check the"
-            " server, or trace the image without this setting."
+            f"mlflow_tracking_uri: '{settings.mlflow_tracking_uri}' can't be read ({kind}). Check the address and the"
+            " server."
         ) from error

@@ -31,6 +31,7 @@ class PinnedTables:
             )
         self.lake = lake
         self.versions: dict[str, int | None] = {}
+        self._held: dict[tuple[str, str], DataFrame] = {}
 
     def read(self, table: Table) -> DataFrame:
         """Return the rows of a table."""
@@ -44,6 +45,14 @@ class PinnedTables:
     def of_path(self, table: Table, path: str) -> DataFrame:
         """Return the rows of a path. Delta skips files, and Parquet row groups, whose paths exclude it."""
         return self.read(table).where(F.col("path") == F.lit(path))
+
+    def held_of_path(self, table: Table, path: str) -> DataFrame:
+        """Return the rows of a path, which the driver holds: for tables of short rows that are read several times."""
+        key = table.name, path
+        if key not in self._held:
+            rows = self.of_path(table, path).select(*table.schema.names).toArrow()
+            self._held[key] = self.lake.spark.createDataFrame(rows, table.schema)
+        return self._held[key]
 
     def of_model(self, table: Table, digest: str, model_name: str, version: str) -> DataFrame:
         """Return the rows of a model version in a table that is partitioned by `model_digest`.

@@ -42,7 +42,7 @@ from components.registry.tags import (
     TRAINING_SET_URI_TAG,
 )
 from components.settings import Settings
-from components.training_set.manifest import MEMBERS, SplitName, TrainingSet
+from components.training_set.manifest import MANIFEST, MEMBERS, SplitName, TrainingSet
 from pipelines.trace.image import ImageTrace
 from pipelines.trace.model import ModelTrace
 from pipelines.trace.read_image import read_image
@@ -50,7 +50,7 @@ from pipelines.trace.read_model import find_version, read_model
 from tests.support.lake_rows import append_images, append_rows, replace_image
 from tests.support.paths import REPOSITORY
 from tests.support.report_page import ReportPage
-from tests.support.report_samples import photograph
+from tests.support.report_samples import photograph, training_set
 from tests.support.scored_lake import digest_of, insert_predictions
 from tests.support.tracking import make_tracking
 
@@ -256,8 +256,9 @@ def test_trace_names_the_models_that_saw_an_image_and_the_current_prediction(lak
     register(tracking, made)
     register(tracking, made, promote=False)
     path = next(path for path in images if f"/{SplitName.TEST}-" in path)
-    insert_predictions(lake, {path: 0.7}, version="1", label=DOG)
-    append_rows(lake, EVALUATIONS, [(sha256(images[path]), digest_of("2"), CAT, 0.8, None, FIRST)])
+    insert_predictions(lake, {path: 0.7}, version="1", label=DOG, scored_at=FIRST)
+    later = FIRST + timedelta(days=1)
+    append_rows(lake, EVALUATIONS, [(sha256(images[path]), digest_of("2"), CAT, 0.8, None, later)])
 
     found = trace(lake, path, mlflow_tracking_uri=tracking)
 
@@ -268,10 +269,27 @@ def test_trace_names_the_models_that_saw_an_image_and_the_current_prediction(lak
         ("2", "champion", "FINISHED"),
         ("3", "", "FINISHED"),
     }
-    assert {(each.version, each.is_test, each.label) for each in found.predictions} == {
-        ("1", False, DOG),
+    assert [(each.version, each.is_test, each.label) for each in found.predictions] == [
         ("2", True, CAT),
-    }
+        ("1", False, DOG),
+    ]
+
+
+def test_trace_of_an_image_has_the_rest_if_mlflow_and_the_labeling_destination_are_unusable(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    path, content = "file:/landing/a.jpg", in_split(SplitName.TRAIN)
+    append_images(lake, [(path, content, None)], FIRST)
+    request = (path, sha256(content), BATCH, "folder", UNCERTAIN, MODEL, "1", DOG, 0.4, FIRST, None, None)
+    append_rows(lake, LABELING_REQUESTS, [request])
+
+    found = trace(lake, path, mlflow_tracking_uri="http://127.0.0.1:1", labeling_destination="ftp://to-label")
+
+    assert found.current is not None
+    assert found.succession is None
+    assert found.registry_error.startswith("mlflow_tracking_uri: 'http://127.0.0.1:1' can't be read (")
+    assert [each.copy.partition(":")[0] for each in found.requests] == ["unknown"]
 
 
 def test_trace_writes_nothing_and_names_the_versions_that_it_read(lake: Lake) -> None:
@@ -327,6 +345,23 @@ def test_trace_of_a_model_has_its_data_run_comparisons_promotions_and_days(lake:
     ]
     assert found.role == "predecessor"
     assert set(found.table_versions) == {PREDICTIONS.name, EVALUATIONS.name, PROMOTIONS.name}
+
+
+def test_trace_of_a_model_counts_undated_predictions_and_says_why_its_training_set_is_unreadable(
+    lake: Lake, tracking: str, tmp_path: Path
+) -> None:
+    register(tracking, training_set(), tags={TRAINING_SET_URI_TAG: (tmp_path / "deleted").as_uri()})
+    (tmp_path / MANIFEST).write_text('{"segments": []}')
+    register(tracking, training_set(), tags={TRAINING_SET_URI_TAG: tmp_path.as_uri()})
+    undated = ("file:/landing/a.jpg", "a" * 64, digest_of("1"), MODEL, "1", CAT, 0.9, None, None, None, None)
+    append_rows(lake, PREDICTIONS, [undated])
+
+    deleted, damaged = (trace_version(lake, tracking, version) for version in "12")
+
+    assert (deleted.undated, deleted.predictions) == (1, ())
+    assert deleted.training_set_error.startswith("training_set: ")
+    assert f"has no {MANIFEST}" in deleted.training_set_error
+    assert damaged.training_set_error.endswith("is not of this release.")
 
 
 def test_trace_of_an_unknown_version_is_one_sentence(lake: Lake, tracking: str) -> None:

@@ -75,7 +75,7 @@ def image_trace(picture: bytes | None = None, names: Sequence[str] = ("cat", "do
             ),
         ),
         succession=Succession(MODEL, (ModelVersion("4", "d" * 64), ModelVersion("3", "e" * 64))),
-        withdrawn=("2",),
+        withdrawn=(ModelVersion("2", "f" * 64),),
     )  # fmt: skip
 
 

@@ -1,17 +1,24 @@
 """A trace as text and as a page: what is current and why, and everything that is known."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from components.errors import InputError
+from components.labeling.batches import copy_name
+from components.lake.tables import UNRECORDED
+from components.settings import Settings
 from components.succession import Succession
 from pipelines.cli import app
+from pipelines.trace.copies import Copies
 from pipelines.trace.describe_image import describe_image
 from pipelines.trace.describe_model import describe_model
 from pipelines.trace.document import Document, Table, as_report, as_text
 from pipelines.trace.image import ImageTrace, SplitRecord
+from pipelines.trace.registry import reachable
 from tests.support.report_page import ReportPage
 from tests.support.report_samples import photograph, training_set
 from tests.support.trace_samples import (
@@ -19,6 +26,7 @@ from tests.support.trace_samples import (
     MODEL,
     NEW,
     OLD,
+    PATH,
     SECOND,
     TRAINING_SET,
     empty_trace,
@@ -88,24 +96,67 @@ def test_trace_gives_the_reason_of_the_effective_label() -> None:
     without_folder = replace(trace, labels=(), file=replace(trace.file, folder_label=None))
     unlabeled = current(without_folder, label=None, label_source=None)
     assert "skips or conflict" in reasons(unlabeled)[0]
+    # The row of `labels` is gone once the class is retired.
+    assert reasons(replace(unlabeled, merges={5: None}))[0] == "Label: none, because class kitten (5) is retired."
 
 
 def test_trace_gives_the_reason_of_the_current_prediction() -> None:
     trace = image_trace()
 
     assert reasons(trace)[1] == "Prediction: version 4, because it is the champion."
-    assert "the champion (version 4) has no prediction for it" in reasons(current(trace, version="3"))[1]
+    by_predecessor = replace(trace, predictions=(replace(trace.predictions[0], version="3", digest="e" * 64),))
+    assert "the champion (version 4) has no prediction for it" in reasons(current(by_predecessor, version="3"))[1]
     without = current(trace, version=None, predicted_label=None, predicted_score=None)
     assert "Labeled images are not scored" in reasons(without)[1]
     assert "has no champion" in reasons(replace(trace, succession=Succession(MODEL, ())))[1]
     assert "no model registry is set" in reasons(replace(trace, succession=None))[1]
 
 
+def test_trace_identifies_versions_by_their_digests() -> None:
+    trace = image_trace()
+    champion = trace.predictions[0]
+    of_another_registry = replace(champion, digest="9" * 64)
+    withdrawn = replace(champion, version="9", digest="f" * 64)
+    earlier = replace(champion, digest=UNRECORDED)
+    predictions = (champion, of_another_registry, withdrawn, earlier)
+
+    rows = page_of(describe_image(replace(trace, predictions=predictions))).tables["Predictions, newest first"]
+
+    assert [row["State"] for row in rows] == ["champion", "\N{EN DASH}", "withdrawn", "champion"]
+    renumbered = current(replace(trace, predictions=(replace(champion, version="2"),)), version="2")
+    assert reasons(renumbered)[1] == "Prediction: version 2, because the champion (version 4) is the same model."
+    without = current(trace, version=None, predicted_label=None, predicted_score=None)
+    assert "withdrawn versions do not count" in reasons(replace(without, predictions=(withdrawn,)))[1]
+    of_test_image = replace(withdrawn, is_test=True)
+    assert "Labeled images are not scored" in reasons(replace(without, predictions=(of_test_image,)))[1]
+
+
+def test_trace_says_why_champion_and_trainings_are_unknown() -> None:
+    error = "mlflow_tracking_uri: 'http://mlflow' can't be read (INTERNAL_ERROR). Check the address and the server."
+    document = describe_image(
+        replace(current(image_trace(), version=None), succession=None, withdrawn=(), models=(), registry_error=error)
+    )
+
+    assert document.figures["Current prediction"] == "unknown"
+    assert document.reasons[1] == f"Prediction: unknown. {error}"
+    assert document.reasons[-1] == f"Trainings: unknown. {error}"
+
+
+def test_error_of_mlflow_database_is_one_sentence() -> None:
+    sentence = r"^mlflow_tracking_uri: 'sqlite:///gone' can't be read \(OperationalError\)\. Check the address"
+    with pytest.raises(InputError, match=sentence), reachable(Settings.load(mlflow_tracking_uri="sqlite:///gone")):
+        raise OperationalError("SELECT 1", None, Exception("unable to open database file"))
+
+
 def test_trace_says_why_an_image_is_in_no_training_set() -> None:
     left_out = SplitRecord(NEW, None, "near-duplicates in two splits", SECOND)
 
     assert "is left out of training sets" in reasons(replace(image_trace(), splits=(left_out,)))[2]
-    assert "No build" in reasons(replace(image_trace(), splits=(), memberships=()))[2]
+    without = replace(image_trace(), splits=(), memberships=())
+    assert "although it has a label. Either no build has run since, or another path" in reasons(without)[2]
+    unlabeled = current(without, label=None, label_source=None)
+    assert reasons(unlabeled)[2] == "No training set has this image, because it has no label."
+    assert "has no current image" in reasons(replace(without, current=None))[2]
 
 
 def test_trace_names_training_sets_and_the_models_that_saw_the_image() -> None:
@@ -120,6 +171,16 @@ def test_trace_names_training_sets_and_the_models_that_saw_the_image() -> None:
     ]
 
 
+def test_trace_names_each_use_of_a_path_with_two_contents_in_a_training_set() -> None:
+    trace = image_trace()
+    earlier = replace(trace.memberships[0], content_sha256=OLD, split="test")
+
+    page = page_of(describe_image(replace(trace, memberships=(*trace.memberships, earlier))))
+
+    uses = {row["Use"] for row in page.tables["Trainings and model versions, newest first"]}
+    assert uses == {"trained on it, tested on it"}
+
+
 def test_trace_names_requests_with_their_copies_and_the_version_of_each_table() -> None:
     page = page_of(describe_image(image_trace()))
 
@@ -128,6 +189,23 @@ def test_trace_names_requests_with_their_copies_and_the_version_of_each_table() 
     assert request["Copy"].startswith("file:///to-label/")
     versions = {row["Table"]: row["Version"] for row in page.tables["Tables that were read"]}
     assert (versions["files"], versions["groups"]) == ("12", "missing")
+
+
+def test_copy_of_an_unknown_picture_is_found_by_any_probable_suffix(tmp_path: Path) -> None:
+    path = "file:/landing/a.heic"
+    copy = tmp_path / BATCH / copy_name(NEW, path, "png")
+    copy.parent.mkdir(parents=True)
+    copy.touch()
+    copies = Copies(Settings.load(labeling_destination=str(tmp_path)))
+
+    assert copies.find(BATCH, path, NEW, None) == copy.as_uri()
+    assert copies.find(BATCH, path, OLD, None).startswith("not found: ")
+
+
+def test_copies_are_unknown_if_their_destination_is_unusable() -> None:
+    copies = Copies(Settings.load(labeling_destination="ftp://to-label"))
+
+    assert copies.find(BATCH, PATH, NEW, None).startswith("unknown: labeling_destination: scheme 'ftp'")
 
 
 def test_trace_of_a_file_in_quarantine_gives_its_reason() -> None:
@@ -165,12 +243,22 @@ def test_trace_of_a_model_names_data_code_comparisons_promotions_and_days() -> N
 
 
 def test_trace_of_a_model_without_its_training_set_and_run_says_so() -> None:
-    trace = replace(model_trace(days=0), run=None)
+    error = "training_set: the manifest of 'file:///lake/training_sets/1' is not of this release."
+    trace = replace(model_trace(days=0), run=None, training_set_error=error)
     page = page_of(describe_model(trace))
 
     assert page.tables["Training"] == [{"What": "MLflow run", "Value": "0b6c37b1d4a24d0c8f7e, which is gone"}]
-    assert "the manifest of the training set is gone" in page.texts[1]
+    assert page.texts[1] == f"Data: {error}"
     assert not page.charts
+
+
+def test_trace_of_a_model_counts_predictions_without_a_time() -> None:
+    document = describe_model(replace(model_trace(), undated=7))
+
+    assert document.figures["Predictions"] == "150,010"
+    assert "It has 150,010 predictions" in document.summary
+    rows = page_of(document).tables["Predictions by day"]
+    assert (rows[-1]["Day, UTC"], rows[-1]["Images"]) == ("unknown", "7")
 
 
 def test_text_has_aligned_columns_and_no_characters_that_a_terminal_obeys() -> None:
