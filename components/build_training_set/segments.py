@@ -1,11 +1,12 @@
 """Find the segments that hold members, add segments for the others, and merge small ones.
 
 The table `segments` names the segments that exist. A segment's file is written first, and its row is the commit. After
-about 4 GiB there is a commit, so a killed build goes on after the last one. A later build removes files without a row.
+about 4 GiB there is a commit, so a killed build goes on after the last one. A later build removes files that neither
+a row nor a training set names.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,12 +26,15 @@ from components.lake.content import read_content
 from components.lake.tables import SEGMENTS
 from components.spark.frames import frame
 from components.storage import uri
-from components.training_set.features import FEATURES_FOLDER
-from components.training_set.manifest import SEGMENTS_FOLDER, Segment, SplitName
+from components.training_set.features import FEATURES_FOLDER, TRAINING_SETS_FOLDER
+from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER, Segment, SplitName
 
-# Images of a commit, which are what a killed build repeats: minutes of work. More cores write more at once.
+# Images of a commit, which are what a killed build repeats: minutes of work. More cores write more at once. Each commit
+# goes through all new rows, and reads row groups of `images` that other commits read too.
 _BYTES_PER_COMMIT = 4 * 2**30
 _BYTES_PER_CORE = 2**30
+_MOST_COMMITS = 8
+_TASKS_PER_CORE = 3
 # A task whose build was killed may still write.
 _KEPT_WITHOUT_ROW = timedelta(days=1)
 # A task number, and a `Segment` as JSON.
@@ -100,8 +104,11 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
         new: list[Segment] = []
         if True in found:
             columns = [name for name in located.columns if name not in ("segment", "row")]
-            planned = _persist(_plan(located.where("segment IS NULL").select(columns)), cached)
-            for sizes in _groups(planned, _bytes_per_commit(lake)):
+            planned = _plan(located.where("segment IS NULL").select(columns))
+            # A partition for each split would leave cores idle.
+            partitions = _TASKS_PER_CORE * int(lake.spark.sparkContext.defaultParallelism)
+            planned = _persist(planned.repartition(partitions, "segment"), cached)
+            for sizes in _groups(planned, _bytes_per_commit(lake, found[True].bytes)):
                 written = _write(lake, planned, sizes)
                 _commit(lake, written)
                 new += written
@@ -119,13 +126,31 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
 
 
 def _remove_unnamed(lake: Lake) -> None:
-    """Remove the files that killed builds left: older than a day, and without a row in the table."""
+    """Remove the files that killed builds left: older than a day, and named by neither the table nor a training set."""
     folder = uri.join(lake.root, SEGMENTS_FOLDER)
     named = {f"{row['name']}.parquet" for row in lake.read(SEGMENTS).select("name").collect()}
     before = datetime.now(UTC) - _KEPT_WITHOUT_ROW
-    for name, status in lake.files.find(folder).items():
-        if name not in named and status.modification_time < before:
-            lake.files.remove(uri.join(folder, name))
+    found = lake.files.find(folder).items()
+    unnamed = {name for name, status in found if name not in named and status.modification_time < before}
+    # The table may have been restored to an earlier version.
+    for name in sorted(unnamed - _in_training_sets(lake, unnamed)):
+        # The build that got a lost lock may have written the file again.
+        lake.check_held()
+        file = uri.join(folder, name)
+        status = lake.files.status(file)
+        if status is not None and status.modification_time < before:
+            lake.files.remove(file)
+
+
+def _in_training_sets(lake: Lake, names: Collection[str]) -> set[str]:
+    """Return those of some files that the manifest of a training set names. Reads the manifests if there are files."""
+    folder = uri.join(lake.root, TRAINING_SETS_FOLDER)
+    used: set[str] = set()
+    for path in lake.files.find(folder) if names else ():
+        if path.endswith(f"/{MANIFEST}"):
+            manifest = lake.files.read_text(uri.join(folder, path))
+            used.update(name for name in names if f'"{name.removesuffix(".parquet")}"' in manifest)
+    return used
 
 
 def _read_segments(lake: Lake) -> list[Segment]:
@@ -203,8 +228,9 @@ def _runs(batches: Iterator[pa.RecordBatch], column: str) -> Iterator[tuple[str,
         yield value, run(value)
 
 
-def _bytes_per_commit(lake: Lake) -> int:
-    return max(_BYTES_PER_COMMIT, _BYTES_PER_CORE * int(lake.spark.sparkContext.defaultParallelism))
+def _bytes_per_commit(lake: Lake, new: int) -> int:
+    cores = int(lake.spark.sparkContext.defaultParallelism)
+    return max(_BYTES_PER_COMMIT, _BYTES_PER_CORE * cores, new // _MOST_COMMITS)
 
 
 def _groups(planned: DataFrame, size: int) -> Iterator[dict[str, Amount]]:

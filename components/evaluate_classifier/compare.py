@@ -170,11 +170,9 @@ def _weeks_since(since: datetime | None) -> float | None:
 def _newer(lake: Lake, since: datetime, test_images: DataFrame) -> DataFrame:
     """Return the test images that were ingested or labeled since a time, as path, content_sha256 and `_newer`."""
     key = ["path", "content_sha256"]
-    wanted = test_images.select(*key)
     ingested = lake.read(FILES).where(F.col("ingested_at") >= F.lit(since)).select(*key)
     labeled = lake.read(LABELS).where(F.col("labeled_at") >= F.lit(since)).select(*key)
-    # Joined before the union, because only a few of all images that arrived since then are test images.
-    newer = ingested.join(wanted, key, "left_semi").union(labeled.join(wanted, key, "left_semi"))
+    newer = ingested.union(labeled).join(test_images.select(*key), key, "left_semi")
     return newer.distinct().withColumn("_newer", F.lit(True))
 
 

@@ -73,9 +73,12 @@ class _Chunk(NamedTuple):
     images: int
 
 
-def read_evaluations(lake: Lake, digest: str) -> DataFrame:
-    """Return the rows of `evaluations` of one model. Other models' files are not read."""
-    return lake.read(EVALUATIONS).where(F.col("model_digest") == digest)
+def read_evaluations(lake: Lake, digest: str, version: int | None = None) -> DataFrame:
+    """Return the rows of one model in the newest version of `evaluations`, or in the given one.
+
+    Other models' files are not read.
+    """
+    return lake.read(EVALUATIONS, version).where(F.col("model_digest") == digest)
 
 
 def evaluate_missing(
@@ -109,8 +112,9 @@ def evaluate_missing(
         "chunk", F.floor(F.col("row") / _ROWS_PER_CHUNK).cast("int")
     )
 
-    done = read_evaluations(lake, model.digest).select("content_sha256")
-    # Each slice takes some of these narrow rows.
+    # Each slice takes some of these narrow rows. Spark would drop them from its cache with each commit if the version
+    # were open.
+    done = read_evaluations(lake, model.digest, lake.version(EVALUATIONS)).select("content_sha256")
     missing = rows.join(done, "content_sha256", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
     try:
         # One row for 1,024 images or one segment.

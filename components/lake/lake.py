@@ -235,7 +235,7 @@ class Lake:
             if not self.is_current():
                 migration = self.migration()
                 print(f"progress: {migration.cost()}", flush=True)
-                migration.run(self._check_held)
+                migration.run(self.check_held)
 
     def _create_missing(self, split: Split) -> None:
         # `images` last: it makes the folder a lake, so creation goes on where it was killed.
@@ -342,8 +342,12 @@ class Lake:
             finally:
                 del self._held[holder]
 
-    def _check_held(self) -> None:
-        """Raise `LockLost` if any lock of this lake was lost: of a table, or of the step that writes it."""
+    def check_held(self) -> None:
+        """Check the locks that are held on this lake: of tables, and of the step that writes it.
+
+        Raises:
+            LockLost: One of them was lost.
+        """
         for check in list(self._held.values()):
             check()
 
@@ -395,7 +399,7 @@ class Lake:
             metadata: Text for the table's history.
         """
         with self.writer(table.name):
-            self._check_held()
+            self.check_held()
             writer = (rows if table is IMAGES else rows.repartition(1)).write.format("delta").mode("append")
             if metadata:
                 writer = writer.option("userMetadata", metadata)
@@ -436,7 +440,7 @@ class Lake:
     )
     def _merge(self, table: Table, rows: DataFrame, condition: Column, clauses: MergeClauses) -> int:
         builder = self.delta(table).alias("target").merge(rows.alias("source"), condition)
-        self._check_held()
+        self.check_held()
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])

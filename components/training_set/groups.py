@@ -51,6 +51,8 @@ _HASHED = "content_sha256 STRING, split STRING, perceptual_hash BIGINT"
 # groups of `images` that other slices read too, so small slices would read them often.
 _IMAGES_PER_COMMIT = 2**18
 _IMAGES_PER_CORE = 2**16
+# Each slice goes through all of `groups`.
+_MOST_COMMITS = 8
 # Ingest accepts pictures of at most as many.
 _PIXELS = 100_000_000
 _SECONDS_PER_IMAGE = 60.0
@@ -72,7 +74,8 @@ def record_groups(lake: Lake, members: DataFrame, images_per_commit: int = 0) ->
         The number of new rows.
     """
     with ExitStack() as cached:
-        recorded = lake.read(GROUPS)
+        # Spark would drop the frames below from its cache with each commit if the version were open.
+        recorded = lake.read(GROUPS, lake.version(GROUPS))
         new = _persist(_without_row(members.select(*_NEW), recorded), cached)
         count = int(new.count())
         if not count:
@@ -85,7 +88,7 @@ def record_groups(lake: Lake, members: DataFrame, images_per_commit: int = 0) ->
             _record(lake, trained, is_trained=True)
             new = _persist(new.join(earlier, "content_sha256", "left_anti"), cached)
         cores = lake.spark.sparkContext.defaultParallelism
-        size = images_per_commit or max(_IMAGES_PER_COMMIT, _IMAGES_PER_CORE * cores)
+        size = images_per_commit or max(_IMAGES_PER_COMMIT, _IMAGES_PER_CORE * cores, ceil(count / _MOST_COMMITS))
         for images in _slices(new, ceil(count / size)):
             _record(lake, images, is_trained=False)
         return count

@@ -364,7 +364,7 @@ def test_a_killed_build_goes_on_after_its_last_commit_with_the_same_segments(
     shutil.copytree(local(lake.root), tmp_path / "other")
     other = Lake(lake.spark, str(tmp_path / "other"))
     at_once = build(other)
-    monkeypatch.setattr(segments, "_bytes_per_commit", lambda lake: 1)
+    monkeypatch.setattr(segments, "_bytes_per_commit", lambda lake, new: 1)
     commits: list[str] = []
     commit = segments._commit
 
@@ -402,6 +402,22 @@ def test_files_that_a_killed_build_left_are_removed_after_a_day(lake: Lake) -> N
 
     assert [file.exists() for file in left] == [False, True]
     assert sum(map(len, stored(made).values())) == 101
+
+
+@pytest.mark.slow
+def test_files_of_training_sets_stay_although_the_table_lost_their_rows(lake: Lake) -> None:
+    insert(lake, numbered(range(100)))
+    before = lake.version(SEGMENTS)
+    made = build(lake)
+    lake.delta(SEGMENTS).restoreToVersion(before)
+    yesterday = time() - 25 * 3600
+    for file in (local(lake.root) / SEGMENTS_FOLDER).iterdir():
+        os.utime(file, (yesterday, yesterday))
+    insert(lake, numbered(range(100, 101)))
+
+    build(lake)
+
+    assert sum(map(len, stored(made).values())) == 100
 
 
 def full_disk(*arguments: object) -> None:

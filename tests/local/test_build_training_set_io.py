@@ -24,10 +24,11 @@ _LABELED = 40
 _UNLABELED = 600
 _ROWS_PER_GROUP = 5
 _MEGABYTE = 2**20
-# New content is read for its perceptual hash and for its segment. On the way to the segment, it passes from a Python
-# worker to the JVM, through the files of a shuffle, and to a Python worker.
-_READ = 6
-_WRITTEN = 4
+# New content is read for its perceptual hash, by a Python worker and its child, and for its segment. On the way to the
+# segment, it passes from a Python worker to the JVM, through the files of a shuffle, which join several in a second
+# pass, and to a Python worker.
+_READ = 7
+_WRITTEN = 6
 _NUMBERS = count()
 
 

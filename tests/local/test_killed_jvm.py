@@ -49,11 +49,20 @@ def test_full_disk_in_the_jvm_ends_the_task_with_a_sentence(spark: SparkSession)
         run_task(step)
 
 
-def test_session_stopped_from_outside_is_recreated() -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        "spark_session(settings, workers_decode=False).sparkContext._jsc.sc().stop()",
+        "with suppress(Exception): spark_session(Settings.load(spark_master='nowhere'), workers_decode=False)",
+    ],
+    ids=["stopped from outside", "not started"],
+)
+def test_next_session_works_after_one_that_was(before: str) -> None:
     program = (
+        "from contextlib import suppress\n"
         "from components.spark.session import spark_session; from components.settings import Settings\n"
         "settings = Settings.load(spark_master='local[1]')\n"
-        "spark_session(settings, workers_decode=False).sparkContext._jsc.sc().stop()\n"
+        f"{before}\n"
         "print(spark_session(settings, workers_decode=False).range(3).count())\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
