@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from components.parameters import parse_form
-from components.parameters.forms import FORMS, Form, ScoringForm, TrainingForm
+from components.parameters.forms import FORMS, Form, ImageForm, ScoringForm, TrainingForm
 from components.parameters.ingest import DELETE
 from components.settings import Settings
 from components.storage import uri
@@ -38,7 +38,8 @@ def check(pipeline: str, values: Mapping[str, object]) -> None:
     """
     fields = FORMS[pipeline].model_fields if pipeline in FORMS else {}
     form = parse_form(pipeline, {name: value for name, value in values.items() if name in fields})
-    settings = Settings.load(lake=form.lake, model_name=form.model_name)
+    model_name = form.model_name if isinstance(form, ImageForm) else ""
+    settings = Settings.load(lake=form.lake, model_name=model_name)
     settings.required("mlflow_tracking_uri")
     addresses = {
         name: address or ("" if name == ARCHIVE else settings.required(name))
@@ -67,7 +68,9 @@ def given_addresses(pipeline: str, form: Form) -> dict[str, str]:
         pipeline: Name of the pipeline.
         form: The parameters. The address of an empty one is empty.
     """
-    addresses = {"lake": form.lake, _SOURCE_SETTINGS[pipeline]: form.source}
+    addresses = {"lake": form.lake}
+    if isinstance(form, ImageForm):
+        addresses[_SOURCE_SETTINGS[pipeline]] = form.source
     if isinstance(form, ScoringForm):
         addresses["labeling_destination"] = form.destination
     if isinstance(form, TrainingForm | ScoringForm) and form.ingest_options.archive != DELETE:

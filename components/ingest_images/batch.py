@@ -21,9 +21,9 @@ from components.ingest_images.discovery.changes import existing_rows, is_unchang
 from components.ingest_images.image_classes import ImageClasses, classify_images
 from components.ingest_images.plans import Plan, transaction_id
 from components.ingest_images.read_errors import VANISHED
-from components.ingest_images.worker import INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
+from components.ingest_images.worker import FORGOTTEN_CONTENT, INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
 from components.lake import Lake
-from components.lake.tables import FILES, FORGOTTEN, IMAGE, IMAGES, QUARANTINED
+from components.lake.tables import FILES, FORGOTTEN, FORGOTTEN_CONTENTS, IMAGE, IMAGES, QUARANTINED
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
 from components.storage import uri
@@ -186,7 +186,11 @@ def _append(lake: Lake, plan: Plan, new: pa.Table, existing: Mapping[str, Mappin
     ]
     files = new.drop_columns("etag").append_column("stored_sha256", pa.array(stored, pa.string())).cast(INPUT)
     ranges = split_ranges(files, lake.spark.sparkContext.defaultParallelism)
-    work = Work(access, plan.limits, min(_BATCH_BYTES, Budget.of(lake.spark).batch_bytes))
+    # Few: each is a request of a person.
+    contents = lake.read(FORGOTTEN_CONTENTS).select("source_sha256").collect()
+    forgotten = frozenset(row["source_sha256"] for row in contents)
+    batch_bytes = min(_BATCH_BYTES, Budget.of(lake.spark).batch_bytes)
+    work = Work(access, plan.limits, batch_bytes, forgotten=forgotten)
     rows = (
         lake.spark.range(0, len(ranges), 1, len(ranges))
         .mapInArrow(make_worker(ranges, work), OUTPUT_COLUMNS)
@@ -257,7 +261,7 @@ def _file_rows(
         # A content that was stored before stays where it is, even if its file vanishes.
         stays = reason == UNCHANGED or (reason == VANISHED and earlier.get("state") == IMAGE)
         content = earlier if stays else stored | {
-            "state": QUARANTINED if reason else IMAGE,
+            "state": FORGOTTEN if reason == FORGOTTEN_CONTENT else QUARANTINED if reason else IMAGE,
             "load_date": plan.load_date,
             "ingested_at": plan.planned_at,
         }  # fmt: skip

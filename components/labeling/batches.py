@@ -43,6 +43,16 @@ def copy_name(content_sha256: str, path: str, content_format: str = "") -> str:
     return f"{IMAGES_FOLDER}/{content_sha256[:DIGEST_DIGITS]}-{name.stem[:_STEM_CHARACTERS]}{suffix}"
 
 
+def possible_copy_names(content_sha256: str, path: str) -> set[str]:
+    """Return the names that an image's copy can have within its batch, whatever the format of the stored picture.
+
+    Args:
+        content_sha256: Content hash of the image.
+        path: Path of the image.
+    """
+    return {copy_name(content_sha256, path, content_format) for content_format in ("", *_SUFFIXES)}
+
+
 def batch_of_copy(address: str) -> str:
     """Return the name of the batch in the address of an exported copy; empty if the address lacks the batch."""
     return parts_of_copy(address)[0] if _has_batch(address) else ""

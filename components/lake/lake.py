@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -431,6 +431,17 @@ class Lake:
         with self.writer(table.name):
             condition = _condition(table, rows)
             return 0 if condition is None else self._merge(table, rows, condition, clauses)
+
+    def delete(self, table: Table, condition: Column) -> None:
+        """Delete the rows of a table that match a condition, under the writer lock.
+
+        Args:
+            table: The table.
+            condition: Condition on the table's columns. One on the partition column only rewrites no file.
+        """
+        with self.writer(table.name), small_row_groups(self.spark) if table is IMAGES else nullcontext():
+            self.check_held()
+            self.delta(table).delete(condition)
 
     @retry(
         retry=retry_if_exception_type(CONFLICTS),

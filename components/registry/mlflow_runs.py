@@ -1,6 +1,6 @@
 """The MLflow runs of trainings."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
+from components.registry.pages import pages
 from components.registry.tags import TRAINING_SET_ID_TAG
 from components.settings import Settings
 
@@ -81,10 +82,10 @@ class MLflowRuns:
         """
         if not training_set_ids:
             return []
-        experiments = [each.experiment_id for each in _pages(self._client.search_experiments)]
+        experiments = [each.experiment_id for each in pages(self._client.search_experiments)]
         if not experiments:
             return []
-        found = _pages(self._client.search_runs, experiments, f"tags.`{TRAINING_SET_ID_TAG}` != ''")
+        found = pages(self._client.search_runs, experiments, f"tags.`{TRAINING_SET_ID_TAG}` != ''")
         return [self._read(run) for run in found if run.data.tags[TRAINING_SET_ID_TAG] in training_set_ids]
 
     def _read(self, run: Any) -> MLflowRun:
@@ -104,17 +105,6 @@ class MLflowRuns:
         if experiment_id not in self._experiments:
             self._experiments[experiment_id] = str(self._client.get_experiment(experiment_id).name)
         return self._experiments[experiment_id]
-
-
-def _pages(search: Any, *arguments: Any) -> Iterator[Any]:
-    """Yield the results of one of MLflow's searches, page by page."""
-    token: str | None = None
-    while True:
-        page = search(*arguments, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _time(milliseconds: int | None) -> datetime | None:

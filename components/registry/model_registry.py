@@ -20,6 +20,7 @@ from mlflow.protos.databricks_pb2 import (
 
 from components.errors import InputError
 from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
+from components.registry.pages import pages
 from components.registry.tags import DIGEST_TAG
 from components.settings import Settings
 
@@ -117,13 +118,7 @@ class ModelRegistry:
 
     def versions(self) -> Iterator[RegisteredVersion]:
         """Yield all versions; none if the model is not registered. They are read page by page."""
-        token: str | None = None
-        while True:
-            page = self._client.search_model_versions(f"name = '{self.model_name}'", page_token=token)
-            yield from map(_version, page)
-            token = page.token
-            if not token:
-                return
+        yield from map(_version, pages(self._client.search_model_versions, f"name = '{self.model_name}'"))
 
     def find_version(self, run_id: str, digest: str) -> RegisteredVersion | None:
         """Return the version of a run's model, or None if the model is not registered."""
@@ -267,6 +262,16 @@ class ModelRegistry:
             raise InputError(
                 f"model_uri: '{model_uri}' not found in the registry. Give the URI that train_classifier returned."
             ) from error
+
+
+def registered_models(tracking_uri: str) -> list[str]:
+    """Return the names of all registered models.
+
+    Args:
+        tracking_uri: URI of the MLflow server or database.
+    """
+    client = MlflowClient(tracking_uri, tracking_uri)
+    return [model.name for model in pages(client.search_registered_models)]
 
 
 def _version(found: Any) -> RegisteredVersion:

@@ -15,6 +15,7 @@ from pipelines.cli import (
     demo,
     doctor,
     features,
+    forget,
     labels,
     lake,
     query,
@@ -56,6 +57,7 @@ app.command(rich_help_panel=_LAKE)(requeue.requeue)
 app.add_typer(classes.app, name="classes", rich_help_panel=_LAKE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LAKE)
 app.command(rich_help_panel=_LAKE)(relabel.relabel)
+app.command(rich_help_panel=_LAKE)(forget.forget)
 app.add_typer(lake.app, name="lake", rich_help_panel=_LAKE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_LAKE)
 app.add_typer(features.app, name="features", rich_help_panel=_LAKE)

@@ -51,7 +51,7 @@ def _probe(root: str, lock: str) -> Iterator[Finding]:
 
 
 def names_of(context: Context) -> list[str]:
-    """Return the names of the locks that steps take, except those of single trainings and training sets."""
+    """Return the names of the locks that steps take, except those of single trainings."""
     sources = [
         uri.normalize(place.address, place.field)
         for place in context.places

@@ -6,6 +6,7 @@ from functools import partial
 from components.check_parameters.check import given_addresses
 from components.ingest_images.discovery.events import poison_folder
 from components.ingest_images.discovery.queues import open_queue
+from components.parameters.forms import ImageForm
 from components.storage import uri
 from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, guarded, ok, warning
@@ -48,5 +49,8 @@ def queue_of(context: Context, source: str, url: str, field: str) -> Iterator[Fi
 
 
 def _source(context: Context, run: PlannedRun) -> str:
-    kind = next(each for each in given_addresses(run.pipeline, run.form) if each.endswith("_source"))
-    return uri.normalize(run.form.source or context.settings.required(kind), "source")
+    form = run.form
+    # Only pipelines that read a source have a queue.
+    assert isinstance(form, ImageForm)
+    kind = next(each for each in given_addresses(run.pipeline, form) if each.endswith("_source"))
+    return uri.normalize(form.source or context.settings.required(kind), "source")

@@ -232,7 +232,7 @@ def test_old_names_are_not_reused() -> None:
 
 
 def test_unknown_pipeline_raises_error() -> None:
-    assert error_of("trainig", {}) == "pipeline: 'trainig' is unknown. Give training, labeling or scoring."
+    assert error_of("trainig", {}) == "pipeline: 'trainig' is unknown. Give training, labeling, scoring or maintenance."
 
 
 @pytest.mark.parametrize("mapping", [{"weights": "none", "batch_size": 3.0}, '{"weights": "none", "batch_size": 3}'])

@@ -1,0 +1,163 @@
+"""Compact the tables of a lake with Delta's OPTIMIZE, and remove unneeded files with its VACUUM.
+
+Both hold the writer lock of the table: on local files and on S3, Delta's log has one writer at a time.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from components.lake.lake import Lake
+from components.lake.properties import table_in_sql
+from components.lake.row_groups import configured, small_row_groups
+from components.lake.snapshot import newest_snapshot
+from components.lake.tables import IMAGES, Table
+
+# Files below the minimum are compacted, into files of at most the maximum. A file of an ingest has up to about 128 MiB.
+# Delta fills a file until the next one does not fit, so at most one small file is left: a day is compacted once.
+MINIMUM_FILE_BYTES = 128 * 2**20
+MAXIMUM_FILE_BYTES = 256 * 2**20
+# Delta sorts a group of files of a clustered table again as long as the group is smaller. By default that are 100 GB,
+# i.e. all of the table `files`.
+CLUSTERED_BYTES = 2**30
+
+_SIZES = {
+    "spark.databricks.delta.optimize.minFileSize": str(MINIMUM_FILE_BYTES),
+    "spark.databricks.delta.optimize.maxFileSize": str(MAXIMUM_FILE_BYTES),
+    "spark.databricks.delta.optimize.clustering.mergeStrategy.minCubeSize.threshold": str(CLUSTERED_BYTES),
+    "spark.databricks.delta.optimize.clustering.mergeStrategy.minCubeSize.targetCubeSize": str(CLUSTERED_BYTES),
+}
+_ANY_RETENTION = {"spark.databricks.delta.retentionDurationCheck.enabled": "false"}
+
+
+@dataclass(frozen=True)
+class SmallFiles:
+    """Two or more small files in a partition of a table.
+
+    Attributes:
+        partition: Value of the partition; empty for a table without partitions.
+        files: Number of files.
+        bytes: Their length in bytes.
+    """
+
+    partition: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A number of files and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return the sum."""
+        return Usage(self.files + other.files, self.bytes + other.bytes)
+
+    def __sub__(self, other: "Usage") -> "Usage":
+        """Return the difference."""
+        return Usage(self.files - other.files, self.bytes - other.bytes)
+
+
+def small_files(lake: Lake, table: Table, before: date | None = None) -> list[SmallFiles]:
+    """Return the partitions of a table that have two or more small files, sorted by partition.
+
+    Args:
+        lake: The lake.
+        table: The table.
+        before: For a table that is partitioned by day, the first day that is left out; None leaves out no day.
+    """
+    found = (
+        _data_files(lake, table)
+        .where(F.col("size") < MINIMUM_FILE_BYTES)
+        .groupBy("partition")
+        .agg(F.count("*").alias("files"), F.sum("size").alias("bytes"))
+        .where("files > 1")
+    )
+    if before is not None:
+        found = found.where(F.col("partition") < before.isoformat())
+    return [SmallFiles(**row.asDict()) for row in found.orderBy("partition").collect()]
+
+
+def partitions(lake: Lake, table: Table) -> set[str]:
+    """Return the values of a table's partitions, from Delta's log."""
+    return {row["partition"] for row in _data_files(lake, table).select("partition").distinct().collect()}
+
+
+def _data_files(lake: Lake, table: Table) -> DataFrame:
+    """Return the data files of a table with their size in bytes and their partition, empty without partitions."""
+    files = DataFrame(newest_snapshot(lake.spark, lake.path(table)).allFiles().toDF(), lake.spark)
+    partition = F.col("partitionValues")[table.partition] if table.partition else F.lit("")
+    return files.select("size", partition.alias("partition"))
+
+
+def compact(lake: Lake, table: Table, partitions: Sequence[str]) -> None:
+    """Compact small files of a table. Idempotent. Rows stay as they are.
+
+    The lock is free between two partitions, so writers wait for one partition only.
+
+    Args:
+        lake: The lake.
+        table: The table.
+        partitions: Values of the partitions; one empty text for a table without partitions.
+    """
+    for partition in partitions:
+        with lake.writer(table.name), ExitStack() as configuration:
+            configuration.enter_context(configured(lake.spark, _SIZES))
+            if table is IMAGES:
+                configuration.enter_context(small_row_groups(lake.spark))
+            builder = lake.delta(table).optimize()
+            if partition:
+                escaped = partition.replace("\\", "\\\\").replace("'", "\\'")
+                builder = builder.where(f"{table.partition} = '{escaped}'")
+            lake.check_held()
+            builder.executeCompaction()
+
+
+def vacuum(lake: Lake, table: Table, retention_hours: int) -> None:
+    """Remove the files of a table that its versions within the retention do not need.
+
+    Args:
+        lake: The lake.
+        table: The table.
+        retention_hours: Retention in hours. 0 removes the files of all versions but the newest: no other task may read
+            the table.
+    """
+    # Delta refuses less than a week.
+    with lake.writer(table.name), configured(lake.spark, {} if retention_hours else _ANY_RETENTION):
+        lake.check_held()
+        lake.delta(table).vacuum(retention_hours)
+
+
+def vacuumable(lake: Lake, table: Table, retention_hours: int) -> Usage:
+    """Return what `vacuum` would remove.
+
+    Args:
+        lake: The lake.
+        table: The table.
+        retention_hours: Retention in hours.
+    """
+    location = lake.path(table)
+    rows = lake.spark.sql(f"VACUUM {table_in_sql(location)} RETAIN {retention_hours} HOURS DRY RUN").collect()
+    lengths = {name.rpartition("/")[2]: status.length for name, status in lake.files.find(location).items()}
+    # Folders that became empty are listed, too.
+    names = [name for row in rows if (name := unquote(row["path"]).rpartition("/")[2]) in lengths]
+    return Usage(len(names), sum(lengths[name] for name in names))
+
+
+def table_usage(lake: Lake, table: Table) -> Usage:
+    """Return the files of a table's folder: those of all versions, and Delta's log.
+
+    Args:
+        lake: The lake.
+        table: The table.
+    """
+    statuses = lake.files.find(lake.path(table)).values()
+    return Usage(len(statuses), sum(status.length for status in statuses))

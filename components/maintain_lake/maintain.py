@@ -1,0 +1,296 @@
+"""Maintain a lake: remove what nothing needs, compact the tables, and remove the files that no table names.
+
+Each removal reads again what is needed, under the lock that writers of the same data hold. So a step that runs at the
+same time either finds the data or has recorded that it needs them. What comes first in a removal is what makes the data
+known: the manifest of a training set, the row of a segment. So a killed removal leaves nothing that looks whole, and
+the next run completes it.
+"""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+
+from pyspark.sql import functions as F
+
+from components.lake import Lake
+from components.lake.ingests import settled_until
+from components.lake.tables import IMAGES, PREDICTIONS, SEGMENTS, TABLES
+from components.lake.upkeep import Usage, compact, partitions, small_files, table_usage, vacuum, vacuumable
+from components.parameters import MaintenanceFields
+from components.registry.champion import lock_name
+from components.registry.model_registry import ModelRegistry
+from components.retention.inventory import (
+    read_inventory,
+    read_segments,
+    read_training,
+    read_training_sets,
+    read_versions,
+    read_versions_of,
+)
+from components.retention.rules import Inventory, Needed, is_in_use, needed, removable_digests
+from components.run_notes import MaintenanceNote, write_run_note
+from components.settings import Settings
+from components.spark.frames import frame
+from components.spark.session import spark_session
+from components.storage import uri
+from components.storage.files import Files
+from components.training_set.features import (
+    FEATURES_FOLDER,
+    TRAINING_SETS_FOLDER,
+    list_features,
+    remove_features,
+    select_unused,
+)
+from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER
+from components.training_set.trainings import RUNS_FOLDER, training_lock
+
+_HOURS_PER_DAY = 24
+
+
+@dataclass(frozen=True)
+class Area:
+    """A table of the lake, or a folder beside the tables.
+
+    Attributes:
+        name: Name of the table or folder.
+        before: Its files before the run.
+        after: Its files after the run; in a dry run, the estimate.
+        removed: What was removed, e.g. training sets; None for a table.
+        kept: What was kept; None for a table.
+        small: Number of small files that were compacted.
+    """
+
+    name: str
+    before: Usage
+    after: Usage
+    removed: int | None = None
+    kept: int | None = None
+    small: int = 0
+
+
+@dataclass(frozen=True)
+class MaintenanceResult:
+    """The result of a maintenance.
+
+    Attributes:
+        lake: Root URI of the lake.
+        fields: The parameters.
+        areas: The folders and tables.
+        digests: Digests of the models whose predictions were removed, by registered model.
+        seconds: Duration in seconds.
+    """
+
+    lake: str
+    fields: MaintenanceFields
+    areas: list[Area]
+    digests: dict[str, frozenset[str]]
+    seconds: float
+
+    @property
+    def before(self) -> Usage:
+        """All files before the run."""
+        return sum((area.before for area in self.areas), Usage())
+
+    @property
+    def after(self) -> Usage:
+        """All files after the run."""
+        return sum((area.after for area in self.areas), Usage())
+
+
+def maintain(
+    settings: Settings,
+    fields: MaintenanceFields = MaintenanceFields(),  # noqa: B008 - frozen
+    now: datetime | None = None,
+) -> MaintenanceResult:
+    """Maintain the lake of the settings.
+
+    Args:
+        settings: Settings of the lake and the MLflow server.
+        fields: What stays.
+        now: Current time; None reads the clock.
+
+    Raises:
+        InputError: The settings name no lake, or no MLflow server, whose champions' data have to stay.
+        TimeoutError: Another task holds a lock for longer than the setting `lock_timeout_seconds`.
+    """
+    settings.required("mlflow_tracking_uri")
+    lake = Lake.open(spark_session(settings, workers_decode=False), settings)
+    result = maintain_lake(lake, settings, fields, now or datetime.now(UTC))
+    note = MaintenanceNote(
+        dry_run=fields.dry_run,
+        files_before=result.before.files,
+        files_after=result.after.files,
+        bytes_before=result.before.bytes,
+        bytes_after=result.after.bytes,
+    )
+    write_run_note(settings, note)
+    return result
+
+
+def maintain_lake(lake: Lake, settings: Settings, fields: MaintenanceFields, now: datetime) -> MaintenanceResult:
+    """Maintain an open lake. Idempotent.
+
+    Args:
+        lake: The lake.
+        settings: Settings of the MLflow server.
+        fields: What stays.
+        now: Current time.
+    """
+    started = monotonic()
+    inventory = read_inventory(lake.root, lake.files, settings)
+    run = _Run(lake, settings, fields, now, inventory, needed(inventory, fields.keep_trainings, now))
+    # Trainings first, because they need training sets, which need segments, which have features.
+    folders = [run.trainings(), *run.training_sets_and_segments(), run.features()]
+    digests = run.predictions()
+    tables = run.tables()
+    return MaintenanceResult(lake.root, fields, [*tables, *folders], digests, monotonic() - started)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run of the maintenance.
+
+    Attributes:
+        lake: The lake.
+        settings: Settings of the MLflow server.
+        fields: What stays.
+        now: Current time.
+        inventory: What the lake had at the start.
+        needed: What it needed at the start.
+    """
+
+    lake: Lake
+    settings: Settings
+    fields: MaintenanceFields
+    now: datetime
+    inventory: Inventory
+    needed: Needed
+
+    def trainings(self) -> Area:
+        """Remove the folders of trainings."""
+        names = [training.name for training in self.inventory.trainings]
+        unneeded = [name for name in names if name not in self.needed.trainings]
+        usages = {name: _usage(self.lake.files, self._uri(RUNS_FOLDER, name)) for name in names}
+        if not self.fields.dry_run:
+            unneeded = [name for name in unneeded if self._remove_training(name)]
+        return _area(RUNS_FOLDER, usages, unneeded)
+
+    def _remove_training(self, name: str) -> bool:
+        with self.lake.writer(training_lock(name)):
+            # A run may have repeated the training meanwhile.
+            if is_in_use(read_training(self.lake.root, name, self.lake.files).written, self.now):
+                return False
+            self.lake.files.remove_folder(self._uri(RUNS_FOLDER, name))
+        return True
+
+    def training_sets_and_segments(self) -> list[Area]:
+        """Remove training sets, then segments that no remaining training set has."""
+        files, dry_run = self.lake.files, self.fields.dry_run
+        with ExitStack() as locks:
+            if not dry_run:
+                # Builds hold it until the manifest names the segments.
+                locks.enter_context(self.lake.writer(SEGMENTS.name))
+            inventory = Inventory(
+                self.inventory.trainings,
+                read_training_sets(self.lake.root, files),
+                read_segments(self.lake.root, files),
+                read_versions(self.settings),
+            )
+            found = needed(inventory, self.fields.keep_trainings, self.now)
+            names = [each.name for each in inventory.training_sets]
+            training_sets = [name for name in names if name not in found.training_sets]
+            segments = sorted(inventory.segments.keys() - found.segments)
+            of_training_sets = {name: _usage(files, self._uri(TRAINING_SETS_FOLDER, name)) for name in names}
+            of_segments = {
+                name.removesuffix(".parquet"): Usage(1, status.length)
+                for name, status in files.find(self._uri(SEGMENTS_FOLDER)).items()
+            }
+            if not dry_run:
+                for name in training_sets:
+                    files.remove(self._uri(TRAINING_SETS_FOLDER, name, MANIFEST))
+                    files.remove_folder(self._uri(TRAINING_SETS_FOLDER, name))
+                self._remove_segments(segments)
+        return [
+            _area(TRAINING_SETS_FOLDER, of_training_sets, training_sets),
+            _area(SEGMENTS_FOLDER, of_segments, segments),
+        ]
+
+    def _remove_segments(self, names: list[str]) -> None:
+        if not names:
+            return
+        rows = frame(self.lake.spark, [(name,) for name in names], "name STRING")
+        self.lake.merge(SEGMENTS, rows, lambda builder: builder.whenMatchedDelete())
+        for name in names:
+            self.lake.files.remove(self._uri(SEGMENTS_FOLDER, f"{name}.parquet"))
+
+    def features(self) -> Area:
+        """Remove features. A training that needs them after all computes them again."""
+        stored = list_features(self.lake.root, self.lake.files)
+        fitted = [each.fitted for each in self.inventory.training_sets if each.name in self.needed.training_sets]
+        unneeded = select_unused(stored, [each for each in fitted if each], self.now)
+        if not self.fields.dry_run:
+            remove_features(self.lake.root, unneeded, self.lake.files)
+        usages = {f"{each.key}/{each.segment}": Usage(each.files, each.bytes) for each in stored}
+        return _area(FEATURES_FOLDER, usages, [f"{each.key}/{each.segment}" for each in unneeded])
+
+    def predictions(self) -> dict[str, frozenset[str]]:
+        """Remove the predictions of models, and return the digests of these by registered model."""
+        removable = removable_digests(self.inventory, self.fields.keep_trainings)
+        stored = partitions(self.lake, PREDICTIONS)
+        found = {name: digests & stored for name, digests in removable.items() if digests & stored}
+        if self.fields.dry_run:
+            return found
+        return {name: self._remove_predictions(name, digests) for name, digests in found.items()}
+
+    def _remove_predictions(self, model_name: str, digests: frozenset[str]) -> frozenset[str]:
+        # While the locks are held, nobody promotes a version, and so nothing scores with one of these.
+        with self.lake.writer(lock_name(model_name)), self.lake.writer(PREDICTIONS.name):
+            registry = ModelRegistry(self.settings.required("mlflow_tracking_uri"), model_name)
+            needed_now = {version.digest for version in read_versions_of(registry) if version.is_needed}
+            removed = digests - needed_now
+            if removed:
+                self.lake.delete(PREDICTIONS, F.col("model_digest").isin(sorted(removed)))
+        return removed
+
+    def tables(self) -> list[Area]:
+        """Compact each table, and remove the files that it does not need."""
+        # An interrupted ingest may still add images to a day.
+        today = settled_until(self.lake.root, self.lake.files).date()
+        hours = self.fields.retention_days * _HOURS_PER_DAY
+        areas = []
+        for table in TABLES:
+            before = table_usage(self.lake, table)
+            small = small_files(self.lake, table, today if table is IMAGES else None)
+            if self.fields.dry_run:
+                after = before - vacuumable(self.lake, table, hours)
+            else:
+                compact(self.lake, table, [each.partition for each in small])
+                vacuum(self.lake, table, hours)
+                after = table_usage(self.lake, table)
+            print(f"progress: {table.name}: {before.files:,} files before, {after.files:,} after", flush=True)
+            areas.append(Area(table.name, before, after, small=sum(each.files for each in small)))
+        return areas
+
+    def _uri(self, *names: str) -> str:
+        return uri.join(self.lake.root, *names)
+
+
+def _area(name: str, usages: dict[str, Usage], removed: Iterable[str]) -> Area:
+    """Return the area of a folder.
+
+    Args:
+        name: Name of the folder.
+        usages: Files of each item before.
+        removed: Names of the removed items.
+    """
+    removed = list(removed)
+    before = sum(usages.values(), Usage())
+    after = before - sum((usages[each] for each in removed), Usage())
+    return Area(name, before, after, len(removed), len(usages) - len(removed))
+
+
+def _usage(files: Files, folder: str) -> Usage:
+    statuses = files.find(folder).values()
+    return Usage(len(statuses), sum(status.length for status in statuses))
