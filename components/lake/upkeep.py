@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from components.lake.lake import Lake
-from components.lake.properties import table_in_sql
+from components.lake.properties import read_properties, table_in_sql
 from components.lake.row_groups import configured, small_row_groups
 from components.lake.snapshot import newest_snapshot
 from components.lake.tables import IMAGES, Table
@@ -32,7 +32,19 @@ _SIZES = {
     "spark.databricks.delta.optimize.clustering.mergeStrategy.minCubeSize.threshold": str(CLUSTERED_BYTES),
     "spark.databricks.delta.optimize.clustering.mergeStrategy.minCubeSize.targetCubeSize": str(CLUSTERED_BYTES),
 }
-_ANY_RETENTION = {"spark.databricks.delta.retentionDurationCheck.enabled": "false"}
+_ANY_RETENTION = {
+    # By default, Delta refuses less than the retention of the table.
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+    # By default, VACUUM ignores a retention that it is given, unless it is 0.
+    "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
+}
+# By default, VACUUM makes two versions in some stores, also without a file to remove.
+_NO_VERSIONS = {"spark.databricks.delta.vacuum.logging.enabled": "false"}
+_RETENTION = "delta.deletedFileRetentionDuration"
+_LOG_RETENTION = "delta.logRetentionDuration"
+# Of Delta, for tables that do not have the properties.
+_DEFAULT_RETENTION_DAYS = 7
+_MINIMUM_LOG_RETENTION_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -121,31 +133,45 @@ def compact(lake: Lake, table: Table, partitions: Sequence[str]) -> None:
             builder.executeCompaction()
 
 
-def vacuum(lake: Lake, table: Table, retention_hours: int) -> None:
+def vacuum(lake: Lake, table: Table, retention_days: int) -> None:
     """Remove the files of a table that its versions within the retention do not need.
 
     Args:
         lake: The lake.
         table: The table.
-        retention_hours: Retention in hours. 0 removes the files of all versions but the newest: no other task may read
+        retention_days: Retention in days. 0 removes the files of all versions but the newest: no other task may read
             the table.
     """
-    # Delta refuses less than a week.
-    with lake.writer(table.name), configured(lake.spark, {} if retention_hours else _ANY_RETENTION):
+    with lake.writer(table.name), configured(lake.spark, _NO_VERSIONS | _ANY_RETENTION):
         lake.check_held()
-        lake.delta(table).vacuum(retention_hours)
+        if retention_days:
+            _set_retention(lake, table, retention_days)
+            lake.check_held()
+        lake.delta(table).vacuum(24 * retention_days)
 
 
-def vacuumable(lake: Lake, table: Table, retention_hours: int) -> Usage:
+def _set_retention(lake: Lake, table: Table, days: int) -> None:
+    """Set the retention of a table, by which Delta forgets removed files, and refuses to read earlier versions."""
+    retention, log_retention = f"interval {days} days", f"interval {max(days, _MINIMUM_LOG_RETENTION_DAYS)} days"
+    location = lake.path(table)
+    present = read_properties(lake.spark, location).get(_RETENTION, f"interval {_DEFAULT_RETENTION_DAYS} days")
+    if present != retention:
+        properties = f"'{_RETENTION}' = '{retention}', '{_LOG_RETENTION}' = '{log_retention}'"
+        lake.spark.sql(f"ALTER TABLE {table_in_sql(location)} SET TBLPROPERTIES ({properties})")
+
+
+def vacuumable(lake: Lake, table: Table, retention_days: int) -> Usage:
     """Return what `vacuum` would remove.
 
     Args:
         lake: The lake.
         table: The table.
-        retention_hours: Retention in hours.
+        retention_days: Retention in days.
     """
     location = lake.path(table)
-    rows = lake.spark.sql(f"VACUUM {table_in_sql(location)} RETAIN {retention_hours} HOURS DRY RUN").collect()
+    with configured(lake.spark, _ANY_RETENTION):
+        statement = f"VACUUM {table_in_sql(location)} RETAIN {24 * retention_days} HOURS DRY RUN"
+        rows = lake.spark.sql(statement).collect()
     lengths = {name.rpartition("/")[2]: status.length for name, status in lake.files.find(location).items()}
     # Folders that became empty are listed, too.
     names = [name for row in rows if (name := unquote(row["path"]).rpartition("/")[2]) in lengths]
