@@ -14,22 +14,15 @@ from time import monotonic
 
 from pyspark.sql import functions as F
 
+from components.errors import InputError
 from components.lake import Lake
 from components.lake.ingests import settled_until
-from components.lake.tables import IMAGES, PREDICTIONS, SEGMENTS, TABLES
+from components.lake.tables import IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS, TABLES
 from components.lake.upkeep import Usage, compact, partitions, small_files, table_usage, vacuum, vacuumable
 from components.parameters import MaintenanceFields
 from components.registry.champion import lock_name
-from components.registry.model_registry import ModelRegistry
-from components.retention.inventory import (
-    read_inventory,
-    read_segments,
-    read_training,
-    read_training_sets,
-    read_versions,
-    read_versions_of,
-)
-from components.retention.rules import Inventory, Needed, is_in_use, needed, removable_digests
+from components.retention.inventory import read_inventory, read_training, read_versions
+from components.retention.rules import Inventory, Needed, Version, is_in_use, needed, removable_digests
 from components.run_notes import MaintenanceNote, write_run_note
 from components.settings import Settings
 from components.spark.frames import frame
@@ -44,9 +37,9 @@ from components.training_set.features import (
     select_unused,
 )
 from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER
-from components.training_set.trainings import RUNS_FOLDER, training_lock
+from components.training_set.trainings import RESULT_FILE, RUNS_FOLDER, training_lock
 
-_HOURS_PER_DAY = 24
+_SEGMENT = ".parquet"
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,9 @@ def maintain(
         now: Current time; None reads the clock.
 
     Raises:
-        InputError: The settings name no lake, or no MLflow server, whose champions' data have to stay.
+        InputError: The settings name no lake, or no MLflow server that has the lake's champions: their data have to
+            stay.
+        LockLost: A lock was lost. Nothing was removed since.
         TimeoutError: Another task holds a lock for longer than the setting `lock_timeout_seconds`.
     """
     settings.required("mlflow_tracking_uri")
@@ -140,12 +135,23 @@ def maintain_lake(lake: Lake, settings: Settings, fields: MaintenanceFields, now
     """
     started = monotonic()
     inventory = read_inventory(lake.root, lake.files, settings)
+    _check_registry(lake, inventory.versions)
     run = _Run(lake, settings, fields, now, inventory, needed(inventory, fields.keep_trainings, now))
     # Trainings first, because they need training sets, which need segments, which have features.
     folders = [run.trainings(), *run.training_sets_and_segments(), run.features()]
     digests = run.predictions()
     tables = run.tables()
     return MaintenanceResult(lake.root, fields, [*tables, *folders], digests, monotonic() - started)
+
+
+def _check_registry(lake: Lake, versions: Iterable[Version]) -> None:
+    """Raise an error if the server has no champion of the lake: with a wrong server, their data would be removed."""
+    champions = {row["model_digest"] for row in lake.read(PROMOTIONS).select("model_digest").distinct().collect()}
+    if champions and champions.isdisjoint(version.digest for version in versions):
+        raise InputError(
+            f"mlflow_tracking_uri: the server has no model that was the champion of the lake '{lake.root}', so nothing"
+            " was removed. Correct the setting."
+        )
 
 
 @dataclass(frozen=True)
@@ -178,43 +184,53 @@ class _Run:
         return _area(RUNS_FOLDER, usages, unneeded)
 
     def _remove_training(self, name: str) -> bool:
+        # A run may have repeated the training meanwhile. It holds the lock for days.
+        if self._is_in_use(name):
+            return False
         with self.lake.writer(training_lock(name)):
-            # A run may have repeated the training meanwhile.
-            if is_in_use(read_training(self.lake.root, name, self.lake.files).written, self.now):
+            if self._is_in_use(name):
                 return False
+            self.lake.check_held()
+            # The result first: without it, what a killed removal leaves is no finished training.
+            self.lake.files.remove(self._uri(RUNS_FOLDER, name, RESULT_FILE))
             self.lake.files.remove_folder(self._uri(RUNS_FOLDER, name))
         return True
 
+    def _is_in_use(self, training: str) -> bool:
+        return is_in_use(read_training(self.lake.root, training, self.lake.files).written, self.now)
+
     def training_sets_and_segments(self) -> list[Area]:
-        """Remove training sets, then segments that no remaining training set has."""
+        """Remove training sets, then segments that no remaining training set has, and parts of segments."""
         files, dry_run = self.lake.files, self.fields.dry_run
         with ExitStack() as locks:
             if not dry_run:
                 # Builds hold it until the manifest names the segments.
                 locks.enter_context(self.lake.writer(SEGMENTS.name))
-            inventory = Inventory(
-                self.inventory.trainings,
-                read_training_sets(self.lake.root, files),
-                read_segments(self.lake.root, files),
-                read_versions(self.settings),
-            )
-            found = needed(inventory, self.fields.keep_trainings, self.now)
+            inventory, found = self._read_again()
             names = [each.name for each in inventory.training_sets]
             training_sets = [name for name in names if name not in found.training_sets]
             segments = sorted(inventory.segments.keys() - found.segments)
+            stored = files.find(self._uri(SEGMENTS_FOLDER))
+            # Killed builds left them.
+            parts = [
+                name
+                for name, status in stored.items()
+                if not name.endswith(_SEGMENT) and not is_in_use(status.modification_time, self.now)
+            ]
             of_training_sets = {name: _usage(files, self._uri(TRAINING_SETS_FOLDER, name)) for name in names}
-            of_segments = {
-                name.removesuffix(".parquet"): Usage(1, status.length)
-                for name, status in files.find(self._uri(SEGMENTS_FOLDER)).items()
-            }
+            of_segments = {name.removesuffix(_SEGMENT): Usage(1, status.length) for name, status in stored.items()}
             if not dry_run:
                 for name in training_sets:
+                    self.lake.check_held()
                     files.remove(self._uri(TRAINING_SETS_FOLDER, name, MANIFEST))
                     files.remove_folder(self._uri(TRAINING_SETS_FOLDER, name))
                 self._remove_segments(segments)
+                for name in parts:
+                    self.lake.check_held()
+                    files.remove(self._uri(SEGMENTS_FOLDER, name))
         return [
             _area(TRAINING_SETS_FOLDER, of_training_sets, training_sets),
-            _area(SEGMENTS_FOLDER, of_segments, segments),
+            _area(SEGMENTS_FOLDER, of_segments, [*segments, *parts]),
         ]
 
     def _remove_segments(self, names: list[str]) -> None:
@@ -223,12 +239,15 @@ class _Run:
         rows = frame(self.lake.spark, [(name,) for name in names], "name STRING")
         self.lake.merge(SEGMENTS, rows, lambda builder: builder.whenMatchedDelete())
         for name in names:
-            self.lake.files.remove(self._uri(SEGMENTS_FOLDER, f"{name}.parquet"))
+            self.lake.check_held()
+            self.lake.files.remove(self._uri(SEGMENTS_FOLDER, name + _SEGMENT))
 
     def features(self) -> Area:
         """Remove features. A training that needs them after all computes them again."""
         stored = list_features(self.lake.root, self.lake.files)
-        fitted = [each.fitted for each in self.inventory.training_sets if each.name in self.needed.training_sets]
+        # After the features: a training set that is made later has written its features within a day.
+        inventory, found = self._read_again()
+        fitted = [each.fitted for each in inventory.training_sets if each.name in found.training_sets]
         unneeded = select_unused(stored, [each for each in fitted if each], self.now)
         if not self.fields.dry_run:
             remove_features(self.lake.root, unneeded, self.lake.files)
@@ -247,9 +266,8 @@ class _Run:
     def _remove_predictions(self, model_name: str, digests: frozenset[str]) -> frozenset[str]:
         # While the locks are held, nobody promotes a version, and so nothing scores with one of these.
         with self.lake.writer(lock_name(model_name)), self.lake.writer(PREDICTIONS.name):
-            registry = ModelRegistry(self.settings.required("mlflow_tracking_uri"), model_name)
-            needed_now = {version.digest for version in read_versions_of(registry) if version.is_needed}
-            removed = digests - needed_now
+            now = Inventory((), (), {}, read_versions(self.settings))
+            removed = digests & removable_digests(now, self.fields.keep_trainings).get(model_name, frozenset())
             if removed:
                 self.lake.delete(PREDICTIONS, F.col("model_digest").isin(sorted(removed)))
         return removed
@@ -258,20 +276,25 @@ class _Run:
         """Compact each table, and remove the files that it does not need."""
         # An interrupted ingest may still add images to a day.
         today = settled_until(self.lake.root, self.lake.files).date()
-        hours = self.fields.retention_days * _HOURS_PER_DAY
+        days = self.fields.retention_days
         areas = []
         for table in TABLES:
             before = table_usage(self.lake, table)
             small = small_files(self.lake, table, today if table is IMAGES else None)
             if self.fields.dry_run:
-                after = before - vacuumable(self.lake, table, hours)
+                after = before - vacuumable(self.lake, table, days)
             else:
                 compact(self.lake, table, [each.partition for each in small])
-                vacuum(self.lake, table, hours)
+                vacuum(self.lake, table, days)
                 after = table_usage(self.lake, table)
             print(f"progress: {table.name}: {before.files:,} files before, {after.files:,} after", flush=True)
             areas.append(Area(table.name, before, after, small=sum(each.files for each in small)))
         return areas
+
+    def _read_again(self) -> tuple[Inventory, Needed]:
+        """Return what the lake has and needs now."""
+        inventory = read_inventory(self.lake.root, self.lake.files, self.settings)
+        return inventory, needed(inventory, self.fields.keep_trainings, self.now)
 
     def _uri(self, *names: str) -> str:
         return uri.join(self.lake.root, *names)

@@ -23,9 +23,9 @@ from components.storage import uri
 from components.storage.files import Files
 from components.train_classifier import weights as weights_files
 from components.training_set.trainings import REQUEST_FILE as REQUEST_FILE
+from components.training_set.trainings import RESULT_FILE as RESULT_FILE
 from components.training_set.trainings import RUN_FILE as RUN_FILE
 
-RESULT_FILE = "result.json"
 FAILURE_FILE = "failure.json"
 TIMELINE_FILE = "timeline.json"
 

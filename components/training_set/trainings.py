@@ -3,6 +3,7 @@
 RUNS_FOLDER = "training_runs"
 REQUEST_FILE = "request.json"
 RUN_FILE = "run.json"
+RESULT_FILE = "result.json"
 
 
 def training_lock(key: str) -> str:

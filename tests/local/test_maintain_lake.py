@@ -1,8 +1,10 @@
 """Maintenance compacts tables, removes what nothing needs, and never more."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,22 +13,26 @@ import pytest
 from mlflow import MlflowClient
 
 from components.build_training_set.build import build_training_set
+from components.errors import InputError
 from components.lake import Lake
 from components.lake.row_groups import ROW_GROUP_BYTES
-from components.lake.tables import FILES, IMAGES, PREDICTIONS, SEGMENTS
+from components.lake.tables import FILES, IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS
 from components.lake.upkeep import partitions, small_files
+from components.lock import LockLost
+from components.maintain_lake import maintain
 from components.maintain_lake.maintain import MaintenanceResult, maintain_lake
 from components.maintain_lake.report import write_report
 from components.parameters import MaintenanceFields
 from components.registry.model_registry import CHAMPION, ModelRegistry
 from components.registry.tags import DIGEST_TAG, TRAINING_SET_URI_TAG
-from components.retention.rules import IN_USE
+from components.retention.rules import IN_USE, Needed
 from components.settings import Settings
 from components.storage.uri import local_path
 from components.training_set.features import FEATURES_FOLDER, TRAINING_SETS_FOLDER
 from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER, TrainingSet
 from components.training_set.trainings import REQUEST_FILE, RUNS_FOLDER
 from tests.support.kills.separate_reader import read_table
+from tests.support.lake_rows import append_rows
 from tests.support.scored_lake import digest_of, insert_class, insert_images, insert_predictions, jpeg
 from tests.support.tracking import find_or_make_tracking
 
@@ -174,6 +180,132 @@ def test_trainings_and_features_that_nothing_needs_are_removed(
     assert existing(lake, f"{FEATURES_FOLDER}/key") == fitted
 
 
+def test_a_training_that_is_repeated_meanwhile_stays(
+    lake: Lake, run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate(("older", "newer")):
+        request = folder(lake, RUNS_FOLDER, name, REQUEST_FILE)
+        request.parent.mkdir(parents=True)
+        request.write_text("{}")
+        os.utime(request, (number, number))
+    decide = maintain.needed
+
+    def repeat_meanwhile(*arguments: Any) -> Needed:
+        decided = decide(*arguments)
+        heartbeat = folder(lake, RUNS_FOLDER, "older", "heartbeat")
+        heartbeat.write_text("beats")
+        os.utime(heartbeat, (LATER.timestamp(), LATER.timestamp()))
+        return decided
+
+    monkeypatch.setattr(maintain, "needed", repeat_meanwhile)
+    run()
+
+    assert existing(lake, RUNS_FOLDER) == {"older", "newer"}
+
+
+def test_data_stay_if_a_lock_was_lost(
+    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_build(lake, 0)
+    add_build(lake, 1)
+    before = files_of(lake)
+
+    def lose() -> None:
+        raise LockLost("the lock was taken over")
+
+    monkeypatch.setattr(lake, "check_held", lose)
+    with pytest.raises(LockLost):
+        run()
+    assert files_of(lake) == before
+
+    for number, name in enumerate(("older", "newer")):
+        request = folder(lake, RUNS_FOLDER, name, REQUEST_FILE)
+        request.parent.mkdir(parents=True)
+        request.write_text("{}")
+        os.utime(request, (number, number))
+    with pytest.raises(LockLost):
+        run()
+    assert existing(lake, RUNS_FOLDER) == {"older", "newer"}
+
+
+def test_nothing_is_removed_if_the_server_has_no_champion_of_the_lake(
+    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
+) -> None:
+    add_build(lake, 0)
+    add_build(lake, 1)
+    register(settings, 1)
+    append_rows(lake, PROMOTIONS, [(MODEL, "of another server", "1", datetime.now(UTC), "")])
+    before = files_of(lake)
+
+    with pytest.raises(InputError, match="mlflow_tracking_uri: the server has no model that was the champion"):
+        run()
+    assert files_of(lake) == before
+
+    append_rows(lake, PROMOTIONS, [(MODEL, digest_of("1"), "2", datetime.now(UTC), "")])
+    run()
+    assert len(existing(lake, TRAINING_SETS_FOLDER)) == 1
+
+
+def test_parts_that_killed_builds_left_are_removed_when_no_build_uses_them(
+    lake: Lake, run: Callable[..., MaintenanceResult]
+) -> None:
+    made = add_build(lake, 0)
+    old, new, orphan = (
+        folder(lake, SEGMENTS_FOLDER, name)
+        for name in (".a.parquet.host-1.part", ".b.parquet.host-2.part", "c.parquet")
+    )
+    for file in (old, new, orphan):
+        file.write_bytes(b"any")
+    os.utime(new, (LATER.timestamp(), LATER.timestamp()))
+
+    result = run()
+
+    assert {each.name for each in (old, new, orphan) if each.exists()} == {new.name}
+    assert {segment.name for segment in made.segments} <= existing(lake, SEGMENTS_FOLDER)
+    assert {area.name: area.removed for area in result.areas}[SEGMENTS_FOLDER] == 2
+
+
+def test_segments_of_training_sets_stay_although_the_table_lost_their_rows(
+    lake: Lake, run: Callable[..., MaintenanceResult]
+) -> None:
+    before = lake.version(SEGMENTS)
+    made = add_build(lake, 0)
+    lake.delta(SEGMENTS).restoreToVersion(before)
+
+    run()
+
+    assert existing(lake, SEGMENTS_FOLDER) == {segment.name for segment in made.segments}
+
+
+@pytest.mark.slow
+def test_maintenance_and_builds_at_once_leave_whole_training_sets(lake: Lake, settings: Settings) -> None:
+    for number in range(2):
+        add_build(lake, number)
+
+    def maintain_own(number: int) -> None:
+        own = Lake(lake.spark.newSession(), lake.root)
+        maintain_lake(own, settings, MaintenanceFields(keep_trainings=1), LATER)
+
+    def build_own(number: int) -> TrainingSet:
+        own = Lake(lake.spark.newSession(), lake.root)
+        insert_images(own, {f"file:/d/more-{number}.jpg": jpeg(1000 + number)}, 1)
+        return build_training_set(own).training_set
+
+    with ThreadPoolExecutor(3) as pool:
+        maintained = [pool.submit(maintain_own, number) for number in range(2)]
+        built = [pool.submit(build_own, number) for number in range(2, 4)]
+        made = [each.result() for each in built]
+        for each in maintained:
+            each.result()
+
+    stored = existing(lake, SEGMENTS_FOLDER)
+    left = [each for each in made if folder(lake, TRAINING_SETS_FOLDER, each.id, MANIFEST).exists()]
+    assert made[-1] in left or made[0] in left
+    for training_set in left:
+        assert {segment.name for segment in training_set.segments} <= stored
+    assert {row["name"] for row in lake.read(SEGMENTS).collect()} <= stored
+
+
 def test_predictions_of_old_versions_are_removed_and_others_stay(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -189,6 +321,26 @@ def test_predictions_of_old_versions_are_removed_and_others_stay(
 
     assert partitions(lake, PREDICTIONS) == {digest_of("2"), digest_of("3"), "of another registry", "unrecorded"}
     assert result.digests == {MODEL: {digest_of("1")}}
+
+
+def test_predictions_of_a_version_that_is_promoted_meanwhile_stay(
+    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"file:/d/{number}.jpg": jpeg(number) for number in range(3)}
+    insert_images(lake, names)
+    for number in (1, 2, 3):
+        register(settings, number, champion=number == 2)
+        insert_predictions(lake, dict.fromkeys(names, 0.5), version=str(number))
+
+    def promote_meanwhile(*arguments: Any) -> set[str]:
+        client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+        client.set_registered_model_alias(MODEL, CHAMPION, "1")
+        return partitions(*arguments)
+
+    monkeypatch.setattr(maintain, "partitions", promote_meanwhile)
+    run()
+
+    assert digest_of("1") in partitions(lake, PREDICTIONS)
 
 
 def test_a_finished_day_is_compacted_once_and_keeps_its_rows_and_small_row_groups(
@@ -254,6 +406,30 @@ def test_files_that_no_version_needs_are_removed_after_the_retention(
     assert not left.exists()
     assert recent.exists()
     assert [row["path"] for row in read_table(lake, FILES)] == ["file:/d/1.jpg"]
+
+
+def test_files_of_earlier_versions_stay_for_the_retention(lake: Lake, run: Callable[..., MaintenanceResult]) -> None:
+    insert_images(lake, {"file:/d/1.jpg": jpeg(1)})
+    insert_images(lake, {"file:/d/2.jpg": jpeg(2)})
+    version = lake.version(FILES)
+    removed = min(folder(lake, FILES.name).glob("*.parquet"), key=lambda file: file.stat().st_mtime_ns)
+    now = datetime.now(UTC)
+    written, deleted = ((now - timedelta(days=days)).timestamp() for days in (20, 10))
+    os.utime(removed, (written, written))
+    actions: list[dict[str, Any]] = [
+        {"commitInfo": {"timestamp": int(1000 * deleted), "operation": "DELETE", "operationParameters": {}}},
+        {"remove": {"path": removed.name, "deletionTimestamp": int(1000 * deleted), "dataChange": True}},
+    ]
+    log = folder(lake, FILES.name, "_delta_log", f"{version + 1:020}.json")
+    log.write_text("".join(json.dumps(action) + "\n" for action in actions))
+
+    run(retention_days=30)
+    assert removed.exists()
+    assert lake.read(FILES, version).count() == 2
+
+    run(retention_days=7)
+    assert not removed.exists()
+    assert lake.read(FILES).count() == 1
 
 
 def test_a_dry_run_writes_nothing_and_reports_what_a_run_removes(
