@@ -68,7 +68,7 @@ class Work:
         batch_bytes: Maximum bytes of the files in a batch for the JVM, unless a single file has more. As many bytes are
             read ahead.
         decoding_seconds: Time limit of decoding a file.
-        forgotten: SHA-256 of files whose content must not come back.
+        forgotten: SHA-256 of files and of stored pictures that must not come back.
     """
 
     access: Access
@@ -162,10 +162,13 @@ def _row(file: ReadFile, validator: ImageValidator, work: Work) -> dict[str, Any
         reason, picture = validator.picture(file.content)
     if picture is not None and len(picture) > work.limits.bytes:
         reason, picture = f"more than {work.limits.bytes} bytes after conversion", None
+    content_sha256 = None if picture is None else _sha256(picture, file)
+    if content_sha256 in work.forgotten:
+        reason, picture, content_sha256 = FORGOTTEN_CONTENT, None, None
     is_read = file.sha256 is not None
     return {
         "path": file.planned["path"],
-        "content_sha256": None if picture is None else _sha256(picture, file),
+        "content_sha256": content_sha256,
         "content": picture,
         "source_sha256": file.sha256,
         "length": len(file.content) if is_read else file.planned["length"],
