@@ -16,7 +16,7 @@ from components.build_training_set.splits import add_split
 from components.errors import InputError
 from components.lake import Lake, Split
 from components.lake.class_merges import read_merges
-from components.lake.tables import CLASSES, FILES, LABELS, SEGMENTS
+from components.lake.tables import CLASSES, FILES, FORGOTTEN_CONTENTS, LABELS, SEGMENTS
 from components.settings import Settings
 from components.spark.session import spark_session
 from components.storage import uri
@@ -78,7 +78,8 @@ def build(settings: Settings) -> BuildResult:
 def build_training_set(lake: Lake) -> BuildResult:
     """Freeze the labeled images of an open lake into a training set. Idempotent.
 
-    It reads and writes the content of images that no earlier training set has, and narrow columns of the others.
+    It reads and writes the content of images that no earlier training set has, and narrow columns of the others. If
+    images are forgotten meanwhile, it starts again without them.
 
     Args:
         lake: The lake.
@@ -86,7 +87,16 @@ def build_training_set(lake: Lake) -> BuildResult:
     Raises:
         InputError: A split is empty.
     """
+    while (result := _build(lake)) is None:
+        print("progress: images were forgotten meanwhile, so the build starts again", flush=True)
+    return result
+
+
+def _build(lake: Lake) -> BuildResult | None:
+    """Build a training set; return None if images were forgotten before it had the lock of the segments."""
     started = monotonic()
+    # Before `files`, whose tombstones are written first.
+    forgotten = lake.read(FORGOTTEN_CONTENTS).count()
     versions = {table.name: lake.version(table) for table in (FILES, LABELS, CLASSES)}
     with ExitStack() as cached:
         labeled = labeled_images(lake, versions).persist(StorageLevel.MEMORY_AND_DISK)
@@ -105,6 +115,9 @@ def build_training_set(lake: Lake) -> BuildResult:
         manifest = uri.join(target, MANIFEST)
         # Until the manifest names the segments, maintenance must not remove any.
         with lake.writer(SEGMENTS.name):
+            # The members would have images whose content is gone.
+            if lake.read(FORGOTTEN_CONTENTS).count() != forgotten:
+                return None
             if lake.files.exists(manifest):
                 placement = None
                 # Maintenance keeps what was written recently, because a run may use it.
