@@ -9,6 +9,8 @@ from components.labeling.copy_names import DIGEST_DIGITS, PARTS_OF_COPY, own_nam
 from components.labeling.formats import LocatedAnnotation, Rejection
 
 MANIFEST = "manifest.jsonl"
+# Lock of the step that writes batches.
+EXPORT_LOCK = "export_for_labeling"
 UNKNOWN_COPY = (
     "path: no batch of this lake contains this file. Check that the labeling project uses this lake's batches."
 )

@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from components.errors import InputError
-from components.labeling.batches import possible_copy_names
+from components.labeling.batches import EXPORT_LOCK, possible_copy_names
 from components.lake import Lake
 from components.lake.tables import (
     FILES,
@@ -32,7 +32,8 @@ from components.spark.session import spark_session
 from components.storage import uri
 from components.storage.open_folder import open_folder
 from components.training_set.erasure import erase
-from components.training_set.manifest import SEGMENTS_FOLDER
+from components.training_set.features import TRAINING_SETS_FOLDER
+from components.training_set.manifest import MANIFEST, MEMBERS, SEGMENTS_FOLDER
 
 # More names make Spark's plans slow.
 MAXIMUM_IMAGES = 1000
@@ -73,6 +74,7 @@ class ForgetResult:
         features: Number of files of features that were rewritten.
         copies: Exported copies that were removed, as batch and name.
         unreachable: Copies that were exported, and not found at any destination, by batch.
+        old_training_sets: Folders with pictures of release 0.1.0, which may contain the images.
         bytes_removed: Whether the bytes are gone now, and not only after the retention.
     """
 
@@ -83,6 +85,7 @@ class ForgetResult:
     features: int = 0
     copies: list[str] = field(default_factory=list)
     unreachable: dict[str, list[str]] = field(default_factory=dict)
+    old_training_sets: list[str] = field(default_factory=list)
     bytes_removed: bool = False
 
 
@@ -108,6 +111,7 @@ def forget(
     Raises:
         InputError: Nothing or too much is given, or a path or hash is malformed.
         TimeoutError: Another task holds a lock for longer than the setting `lock_timeout_seconds`.
+        LockLost: A lock was lost. Nothing was written since.
     """
     if not paths and not hashes:
         raise InputError("forget: no images given. Give paths, --from or --sha256.")
@@ -139,20 +143,25 @@ def forget_images(
     """
     with ExitStack() as locks:
         if not dry_run:
-            # Every writer of `files` holds the lock of `images`.
-            # First, as ingest does: it takes the locks of other tables while it holds this one.
+            # First, as the export does: it takes the locks of tables while it holds this one. A running export could
+            # write a copy after the copies were removed.
+            locks.enter_context(lake.writer(EXPORT_LOCK))
+            # Every writer of `files` holds the lock of `images`, and takes those of other tables while it holds it.
             locks.enter_context(lake.writer(IMAGES.name))
             for table in TABLES if now else (SEGMENTS,):
                 locks.enter_context(lake.writer(table.name))
         result = _find(lake, paths, hashes)
         contents = {image.content_sha256 for image in result.images} | set(hashes)
+        result.old_training_sets = _old_training_sets(lake)
         if dry_run:
             result.segments = len(_segments_with(lake, contents))
             return result
         _write_tombstones(lake, result, hashes)
         segments = _segments_with(lake, contents)
         result.segments = len(segments)
-        result.features = sum(erase(lake.root, segment, contents, lake.files) for segment in segments)
+        for segment in segments:
+            lake.check_held()
+            result.features += erase(lake.root, segment, contents, lake.files)
         _remove_parts(lake)
         _remove_copies(lake, settings, destinations, result)
         if result.images:
@@ -166,16 +175,30 @@ def forget_images(
 
 
 def _find(lake: Lake, paths: Sequence[str], hashes: Sequence[str]) -> ForgetResult:
-    """Find all contents that the paths have or had, and all paths that have or had one of these contents."""
-    of_paths = _stored(lake, F.col("path").isin(list(paths))) if paths else []
-    contents = {*hashes, *(image.content_sha256 for image in of_paths)} - {""}
-    sources = {*hashes, *(image.source_sha256 for image in of_paths)} - {""}
-    has_content = F.col("content_sha256").isin(sorted(contents)) | F.col("source_sha256").isin(sorted(sources))
-    images = [image for image in _stored(lake, has_content) if image.content_sha256] if contents or sources else []
-    current = lake.read(FILES).where(has_content & (F.col("state") != FORGOTTEN)).select("path").collect()
+    """Find all contents that the paths have or had, and all paths that have one of these contents.
+
+    A path that has another content now keeps it. Different files can have the same stored picture, so `images` is read
+    again until no content is added. Hashes of refused files do not count: e.g. empty files are all equal.
+    """
+    contents, sources = set(hashes), set(hashes)
+    condition = F.col("path").isin(list(paths)) | _has(contents, sources)
+    while True:
+        found = _stored(lake, condition)
+        before = len(contents) + len(sources)
+        images = [image for image in found if image.content_sha256]
+        contents |= {image.content_sha256 for image in images}
+        sources |= {image.source_sha256 for image in images} - {""}
+        condition = _has(contents, sources)
+        if len(contents) + len(sources) == before:
+            break
+    current = lake.read(FILES).where(condition & (F.col("state") != FORGOTTEN)).select("path").collect()
     given = set(paths)
-    others = {image.path for image in images} | {row["path"] for row in current}
+    others = {row["path"] for row in current}
     return ForgetResult(images, sorted(others - given), sorted(others | given))
+
+
+def _has(contents: Iterable[str], sources: Iterable[str]) -> Column:
+    return F.col("content_sha256").isin(sorted(contents)) | F.col("source_sha256").isin(sorted(sources))
 
 
 def _stored(lake: Lake, condition: Column) -> list[StoredImage]:
@@ -228,6 +251,7 @@ def _remove_parts(lake: Lake) -> None:
     folder = uri.join(lake.root, SEGMENTS_FOLDER)
     for name in lake.files.list_names(folder):
         if name.endswith(_PART):
+            lake.check_held()
             lake.files.remove(uri.join(folder, name))
 
 
@@ -241,7 +265,20 @@ def _remove_copies(lake: Lake, settings: Settings, destinations: Sequence[str], 
     for row in requests.select("path", "content_sha256", "batch").distinct().collect():
         names = sorted(possible_copy_names(row["content_sha256"], row["path"]))
         copies = [f"{row['batch']}/{name}" for name in names]
+        lake.check_held()
         removed = [copy for copy in copies for folder in folders if folder.remove(copy)]
         result.copies += removed
         if not removed:
             result.unreachable.setdefault(row["batch"], []).append(row["path"])
+
+
+def _old_training_sets(lake: Lake) -> list[str]:
+    """Return the training sets with pictures of their own, as release 0.1.0 made them, as URIs."""
+    folder = uri.join(lake.root, TRAINING_SETS_FOLDER)
+    found = {
+        name.partition("/")[0]
+        for name in lake.files.find(folder)
+        if name.partition("/")[2].partition("/")[0] not in (MANIFEST, MEMBERS)
+        and not name.rpartition("/")[2].startswith(".")
+    }
+    return [uri.join(folder, name) for name in sorted(found)]

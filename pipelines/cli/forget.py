@@ -65,6 +65,8 @@ def forget(
         print_line(f"Exported copies removed: {len(result.copies):,}")
         for batch, missing in sorted(result.unreachable.items()):
             print_line(f"Batch {batch}: no copy found of {', '.join(missing)}. Delete it where it was exported to.")
+        for folder in result.old_training_sets:
+            print_line(f"It may contain them, because release 0.1.0 made it. Delete it: {folder}")
         if result.bytes_removed:
             print_line("The bytes are gone from the lake.")
         else:
