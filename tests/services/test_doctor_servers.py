@@ -186,6 +186,7 @@ def test_server_without_pipelines_and_recurring_runs_is_named_and_not_written(se
         "pipeline image-training",
         "pipeline image-scoring",
         "pipeline image-labeling",
+        "pipeline image-maintenance",
         "recurring runs",
     ]
     assert server.writes == []
