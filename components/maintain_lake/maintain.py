@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from components.errors import InputError
 from components.lake import Lake
 from components.lake.ingests import settled_until
-from components.lake.tables import IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS, TABLES
+from components.lake.tables import GROUPS, IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS, TABLES
 from components.lake.upkeep import Usage, compact, partitions, small_files, table_usage, vacuum, vacuumable
 from components.parameters import MaintenanceFields
 from components.registry.champion import lock_name
@@ -208,8 +208,10 @@ class _Run:
                 locks.enter_context(self.lake.writer(SEGMENTS.name))
             inventory, found = self._read_again()
             names = [each.name for each in inventory.training_sets]
-            training_sets = [name for name in names if name not in found.training_sets]
-            segments = sorted(inventory.segments.keys() - found.segments)
+            # The first build with near-duplicates reads the members of all earlier training sets.
+            is_first = self.lake.read(GROUPS).isEmpty()
+            training_sets = [] if is_first else [name for name in names if name not in found.training_sets]
+            segments = [] if is_first else sorted(inventory.segments.keys() - found.segments)
             stored = files.find(self._uri(SEGMENTS_FOLDER))
             # Killed builds left them.
             parts = [

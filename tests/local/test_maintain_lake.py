@@ -16,7 +16,7 @@ from components.build_training_set.build import build_training_set
 from components.errors import InputError
 from components.lake import Lake
 from components.lake.row_groups import ROW_GROUP_BYTES
-from components.lake.tables import FILES, IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS
+from components.lake.tables import FILES, GROUPS, IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS
 from components.lake.upkeep import partitions, small_files
 from components.lock import LockLost
 from components.maintain_lake import maintain
@@ -244,6 +244,18 @@ def test_nothing_is_removed_if_the_server_has_no_champion_of_the_lake(
     append_rows(lake, PROMOTIONS, [(MODEL, digest_of("1"), "2", datetime.now(UTC), "")])
     run()
     assert len(existing(lake, TRAINING_SETS_FOLDER)) == 1
+
+
+def test_training_sets_stay_until_the_first_build_with_near_duplicates_has_read_them(
+    lake: Lake, run: Callable[..., MaintenanceResult]
+) -> None:
+    made = [add_build(lake, number) for number in range(2)]
+    lake.delta(GROUPS).delete()
+
+    run()
+
+    assert existing(lake, TRAINING_SETS_FOLDER) == {each.id for each in made}
+    assert existing(lake, SEGMENTS_FOLDER) == {segment.name for each in made for segment in each.segments}
 
 
 def test_parts_that_killed_builds_left_are_removed_when_no_build_uses_them(
