@@ -25,7 +25,7 @@ from components.maintain_lake.report import write_report
 from components.parameters import MaintenanceFields
 from components.registry.model_registry import CHAMPION, ModelRegistry
 from components.registry.tags import DIGEST_TAG, TRAINING_SET_URI_TAG
-from components.retention.rules import IN_USE, Needed
+from components.retention.rules import IN_USE, Needed, needed
 from components.settings import Settings
 from components.storage.uri import local_path
 from components.training_set.features import FEATURES_FOLDER, TRAINING_SETS_FOLDER
@@ -188,10 +188,9 @@ def test_a_training_that_is_repeated_meanwhile_stays(
         request.parent.mkdir(parents=True)
         request.write_text("{}")
         os.utime(request, (number, number))
-    decide = maintain.needed
 
     def repeat_meanwhile(*arguments: Any) -> Needed:
-        decided = decide(*arguments)
+        decided = needed(*arguments)
         heartbeat = folder(lake, RUNS_FOLDER, "older", "heartbeat")
         heartbeat.write_text("beats")
         os.utime(heartbeat, (LATER.timestamp(), LATER.timestamp()))
@@ -389,7 +388,7 @@ def _largest_row_group(lake: Lake) -> int:
         folder(lake, IMAGES.name, "load_date=2026-05-01").glob("*.parquet"), key=lambda file: file.stat().st_mtime
     )
     metadata = pq.read_metadata(newest)
-    return max(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    return max(int(metadata.row_group(number).total_byte_size) for number in range(metadata.num_row_groups))
 
 
 def test_files_that_no_version_needs_are_removed_after_the_retention(

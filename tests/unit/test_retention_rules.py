@@ -146,10 +146,10 @@ def test_what_stays_has_all_that_it_needs(inventory: Inventory, keep: int) -> No
     for run in inventory.trainings:
         if run.name in found.trainings:
             assert run.training_set in found.training_sets | ({run.training_set} - existing)
-    for each in inventory.versions:
-        if each.is_needed:
-            assert each.digest in found.digests
-            assert each.training_set in found.training_sets | ({each.training_set} - existing)
+    for registered in inventory.versions:
+        if registered.is_needed:
+            assert registered.digest in found.digests
+            assert registered.training_set in found.training_sets | ({registered.training_set} - existing)
 
 
 @given(INVENTORIES, st.integers(1, 5))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from components.lake import Lake, Table
 from components.lake.tables import FORGOTTEN_CONTENTS, IMAGES
-from components.maintain_lake import forget
+from components.maintain_lake.forget import forget_images
 from components.settings import Settings
 from components.spark.session import spark_session
 from components.storage.files import Files
@@ -57,6 +57,8 @@ class _Lake(Lake):
         if table is IMAGES and self.point == Point.BEFORE_THE_ROWS:
             _die()
         super().delete(table, condition)
+        if table is IMAGES and self.point == Point.BEFORE_THE_VACUUM:
+            _die()
 
 
 def main() -> None:
@@ -64,9 +66,7 @@ def main() -> None:
     settings = Settings.load(lake=root, spark_master="local[2]")
     lake = _Lake(spark_session(settings), root, _Files(point=point))
     lake.point = point
-    if point == Point.BEFORE_THE_VACUUM:
-        forget.vacuum = lambda *_: _die()
-    forget.forget_images(lake, settings, [path], [], [destination], now=True)
+    forget_images(lake, settings, [path], [], [destination], now=True)
 
 
 if __name__ == "__main__":
