@@ -30,6 +30,7 @@ from components.settings import Settings
 from components.spark.frames import frame
 from components.spark.session import spark_session
 from components.storage import uri
+from components.storage.folder import Folder
 from components.storage.open_folder import open_folder
 from components.training_set.erasure import erase
 from components.training_set.features import TRAINING_SETS_FOLDER
@@ -141,6 +142,7 @@ def forget_images(
     It reads the paths and hashes of all images, 7 GB of `files` and as much of `images` at 50 million images, because a
     content may have several paths.
     """
+    folders = [open_folder(address, "destination", settings) for address in destinations]
     with ExitStack() as locks:
         if not dry_run:
             # First, as the export does: it takes the locks of tables while it holds this one. A running export could
@@ -163,7 +165,9 @@ def forget_images(
             lake.check_held()
             result.features += erase(lake.root, segment, contents, lake.files)
         _remove_parts(lake)
-        _remove_copies(lake, settings, destinations, result)
+        # Also of paths whose content is gone: another run may name another destination.
+        requested = F.col("content_sha256").isin(sorted(contents)) | F.col("path").isin(list(paths))
+        _remove_copies(lake, requested, folders, result)
         if result.images:
             days = sorted({image.load_date for image in result.images})
             rows = F.col("content_sha256").isin(sorted(contents)) & F.col("load_date").isin(days)
@@ -255,13 +259,9 @@ def _remove_parts(lake: Lake) -> None:
             lake.files.remove(uri.join(folder, name))
 
 
-def _remove_copies(lake: Lake, settings: Settings, destinations: Sequence[str], result: ForgetResult) -> None:
-    """Remove exported copies. The tables do not store where a batch was exported to, so each destination is tried."""
-    contents = sorted({image.content_sha256 for image in result.images})
-    if not contents:
-        return
-    requests = lake.read(LABELING_REQUESTS).where(F.col("content_sha256").isin(contents))
-    folders = [open_folder(address, "destination", settings) for address in destinations]
+def _remove_copies(lake: Lake, requested: Column, folders: Sequence[Folder], result: ForgetResult) -> None:
+    """Remove exported copies. The tables do not store where a batch was exported to, so each folder is tried."""
+    requests = lake.read(LABELING_REQUESTS).where(requested)
     for row in requests.select("path", "content_sha256", "batch").distinct().collect():
         names = sorted(possible_copy_names(row["content_sha256"], row["path"]))
         copies = [f"{row['batch']}/{name}" for name in names]

@@ -102,6 +102,21 @@ def test_bytes_of_a_forgotten_image_are_in_no_file_of_the_lake_and_the_destinati
     assert images == {path: content for path, content in contents.items() if path not in gone}
 
 
+def test_a_copy_that_was_not_found_is_named_and_removed_by_a_run_with_its_destination(
+    lake: Lake, settings: Settings, tmp_path: Path
+) -> None:
+    contents = insert_everywhere(lake, settings)
+    elsewhere, gone = [str(tmp_path / "elsewhere")], "file:/e/1.jpg"
+
+    first = forget_images(lake, settings, [gone], [], elsewhere, now=True)
+    assert (first.copies, list(first.unreachable.values())) == ([], [[gone]])
+    assert files_with(contents[gone], tmp_path / "to label")
+
+    second = run(lake, settings, gone)
+    assert (len(second.copies), second.unreachable) == (1, {})
+    assert not files_with(contents[gone], root(lake), tmp_path / "to label")
+
+
 def test_without_now_the_bytes_stay_until_vacuum_and_the_rows_are_gone(lake: Lake, settings: Settings) -> None:
     insert_images(lake, {"file:/d/1.jpg": jpeg(1), "file:/d/2.jpg": jpeg(2)})
 
