@@ -21,7 +21,7 @@ from components.lake.tables import GROUPS, IMAGES, PREDICTIONS, PROMOTIONS, SEGM
 from components.lake.upkeep import Usage, compact, partitions, small_files, table_usage, vacuum, vacuumable
 from components.parameters import MaintenanceFields
 from components.registry.champion import lock_name
-from components.retention.inventory import read_inventory, read_training, read_versions
+from components.retention.inventory import read_inventory, read_searched, read_training, read_versions
 from components.retention.rules import Inventory, Needed, Version, is_in_use, needed, removable_digests
 from components.run_notes import MaintenanceNote, write_run_note
 from components.settings import Settings
@@ -258,7 +258,9 @@ class _Run:
 
     def predictions(self) -> dict[str, frozenset[str]]:
         """Remove the predictions of models, and return the digests of these by registered model."""
+        searched = read_searched(self.lake.root, self.lake.files)
         removable = removable_digests(self.inventory, self.fields.keep_trainings)
+        removable = {name: digests - searched for name, digests in removable.items()}
         stored = partitions(self.lake, PREDICTIONS)
         found = {name: digests & stored for name, digests in removable.items() if digests & stored}
         if self.fields.dry_run:

@@ -2,6 +2,9 @@
 
 import json
 from datetime import UTC, datetime
+from typing import ClassVar
+
+from pydantic import BaseModel
 
 from components.errors import InputError
 from components.registry.champion import restorable_versions
@@ -11,6 +14,7 @@ from components.retention.rules import Inventory, StoredTrainingSet, Training, V
 from components.settings import Settings
 from components.storage import uri
 from components.storage.files import Files
+from components.storage.notes import read_note
 from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER, SplitName, TrainingSet
 from components.training_set.trainings import REQUEST_FILE, RUN_FILE, RUNS_FOLDER
@@ -115,6 +119,31 @@ def read_versions_of(registry: ModelRegistry) -> list[Version]:
         )
         for version in registry.versions()
     ]
+
+
+class _Searches(BaseModel):
+    searched: tuple[str, ...] = ()
+
+
+class _ScoringNote(BaseModel):
+    """The part of the note of score_images that names models which have scored all images."""
+
+    NAME: ClassVar[str] = "score_images"
+
+    models: dict[str, _Searches] = {}
+
+
+def read_searched(lake: str, files: Files) -> set[str]:
+    """Return the digests of models that scoring has recorded as having scored all images.
+
+    If such a model is promoted again, it does not score them again.
+
+    Args:
+        lake: Root URI of the lake.
+        files: Access to the lake.
+    """
+    note = read_note(lake, _ScoringNote.NAME, _ScoringNote, files) or _ScoringNote()
+    return {digest for model in note.models.values() for digest in model.searched}
 
 
 def _read_training_set(folder: str, files: Files) -> StoredTrainingSet:

@@ -26,6 +26,7 @@ from components.parameters import MaintenanceFields
 from components.registry.model_registry import CHAMPION, ModelRegistry
 from components.registry.tags import DIGEST_TAG, TRAINING_SET_URI_TAG
 from components.retention.rules import IN_USE, Needed, needed
+from components.score_images.state import finish
 from components.settings import Settings
 from components.storage.uri import local_path
 from components.training_set.features import FEATURES_FOLDER, TRAINING_SETS_FOLDER
@@ -33,7 +34,7 @@ from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER, Training
 from components.training_set.trainings import REQUEST_FILE, RUNS_FOLDER
 from tests.support.kills.separate_reader import read_table
 from tests.support.lake_rows import append_rows
-from tests.support.scored_lake import digest_of, insert_class, insert_images, insert_predictions, jpeg
+from tests.support.scored_lake import digest_of, insert_class, insert_images, insert_predictions, jpeg, succession
 from tests.support.tracking import find_or_make_tracking
 
 MODEL = "model"
@@ -328,6 +329,25 @@ def test_predictions_of_old_versions_are_removed_and_others_stay(
 
     assert partitions(lake, PREDICTIONS) == {digest_of("2"), digest_of("3"), "of another registry", "unrecorded"}
     assert result.digests == {MODEL: {digest_of("1")}}
+
+
+def test_predictions_of_models_that_have_scored_all_images_stay(
+    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
+) -> None:
+    names = {f"file:/d/{number}.jpg": jpeg(number) for number in range(3)}
+    insert_images(lake, names)
+    for number in (1, 2, 3):
+        register(settings, number, champion=number == 2)
+        insert_predictions(lake, dict.fromkeys(names, 0.5), version=str(number))
+    # As after a rollback of version 1, before the next scoring.
+    finish(lake, succession("1"))
+
+    run()
+    assert digest_of("1") in partitions(lake, PREDICTIONS)
+
+    finish(lake, succession("2"))
+    run()
+    assert digest_of("1") not in partitions(lake, PREDICTIONS)
 
 
 def test_predictions_of_a_version_that_is_promoted_meanwhile_stay(
