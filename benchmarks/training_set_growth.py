@@ -1,11 +1,9 @@
 """Bytes that building a training set moves after 1 % more labels.
 
-The images are random bytes: building a training set does not decode them. `IMAGE_PIPELINES_BENCHMARK_IMAGES` is the
-number of images in the lake.
+The images are random bytes, so they have no perceptual hashes.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +21,7 @@ from components.lake.tables import FILES, IMAGE, IMAGES, LABELS, Table
 from tests.support.lake_rows import append_files, append_rows, arrow_schema
 from tests.support.spark_io import SparkIO
 
-_IMAGES = int(os.environ.get("IMAGE_PIPELINES_BENCHMARK_IMAGES", "100000"))
+_IMAGES = 100_000
 _LABELED = _IMAGES // 10
 _NEW = _LABELED // 100
 _DAYS = 50

@@ -1,5 +1,7 @@
 """The liveness lines of a rank."""
 
+import time
+
 import pytest
 
 from components.train_classifier.rank.liveness import Liveness
@@ -9,7 +11,7 @@ from components.train_classifier.rank.liveness import Liveness
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that a rank sees, in seconds, as the only element."""
     now = [1000.0]
-    monkeypatch.setattr("components.train_classifier.rank.liveness.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
