@@ -304,7 +304,7 @@ def test_request_of_too_many_gpus_raises_error_with_what_the_nodes_lack(
     with pytest.raises(
         InputError,
         match=r"^gpu_node_selector: the nodes with pool=gpu had no room for 2 of 2 workers within 3 s\."
-        r" Each worker requests 10m cpu, 256Mi memory, 50 nvidia\.com/gpu\."
+        r" Each worker requests 10m cpu, 2Gi ephemeral-storage, 256Mi memory, 50 nvidia\.com/gpu\."
         r" 0/\d+ nodes are available: .*Insufficient nvidia\.com/gpu.*"
         r" Add such nodes, or request fewer resources\.$",
     ):
