@@ -1,6 +1,7 @@
 """Compact the tables of a lake with Delta's OPTIMIZE, and remove unneeded files with its VACUUM.
 
-Both hold the writer lock of the table: on local files and on S3, Delta's log has one writer at a time.
+OPTIMIZE holds the writer lock of the table: on local files and on S3, Delta's log has one writer at a time. VACUUM
+writes no log, and removes only files that are older than the retention, so it runs beside the writers.
 """
 
 from collections.abc import Sequence
@@ -18,10 +19,13 @@ from components.lake.row_groups import configured, small_row_groups
 from components.lake.snapshot import newest_snapshot
 from components.lake.tables import IMAGES, Table
 
-# Files below the minimum are compacted, into files of at most the maximum. A file of an ingest has up to about 128 MiB.
-# Delta fills a file until the next one does not fit, so at most one small file is left: a day is compacted once.
-MINIMUM_FILE_BYTES = 128 * 2**20
+# Files below the minimum are compacted, into files of at most the maximum. An ingest's file has about 60 to 128 MiB.
+# Only fragments are compacted. Delta fills a file until the next one does not fit, so at most one small file is left:
+# a day is compacted once.
+MINIMUM_FILE_BYTES = 32 * 2**20
 MAXIMUM_FILE_BYTES = 256 * 2**20
+# Delta commits after so many bytes. By default, a killed compaction of a partition has compacted nothing.
+BATCH_BYTES = 8 * 2**30
 # Delta sorts a group of files of a clustered table again as long as the group is smaller. By default that are 100 GB,
 # i.e. all of the table `files`.
 CLUSTERED_BYTES = 2**30
@@ -29,6 +33,7 @@ CLUSTERED_BYTES = 2**30
 _SIZES = {
     "spark.databricks.delta.optimize.minFileSize": str(MINIMUM_FILE_BYTES),
     "spark.databricks.delta.optimize.maxFileSize": str(MAXIMUM_FILE_BYTES),
+    "spark.databricks.delta.optimize.batchSize": str(BATCH_BYTES),
     "spark.databricks.delta.optimize.clustering.mergeStrategy.minCubeSize.threshold": str(CLUSTERED_BYTES),
     "spark.databricks.delta.optimize.clustering.mergeStrategy.minCubeSize.targetCubeSize": str(CLUSTERED_BYTES),
 }
@@ -38,8 +43,12 @@ _ANY_RETENTION = {
     # By default, VACUUM ignores a retention that it is given, unless it is 0.
     "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
 }
-# By default, VACUUM makes two versions in some stores, also without a file to remove.
-_NO_VERSIONS = {"spark.databricks.delta.vacuum.logging.enabled": "false"}
+_VACUUM = {
+    # By default, VACUUM makes two versions in some stores, also without a file to remove.
+    "spark.databricks.delta.vacuum.logging.enabled": "false",
+    # By default, the driver removes one file after another.
+    "spark.databricks.delta.vacuum.parallelDelete.enabled": "true",
+}
 _RETENTION = "delta.deletedFileRetentionDuration"
 _LOG_RETENTION = "delta.logRetentionDuration"
 # Of Delta, for tables that do not have the properties.
@@ -139,14 +148,15 @@ def vacuum(lake: Lake, table: Table, retention_days: int) -> None:
     Args:
         lake: The lake.
         table: The table.
-        retention_days: Retention in days. 0 removes the files of all versions but the newest: no other task may read
-            the table.
+        retention_days: Retention in days. 0 removes the files of all versions but the newest: the caller holds the
+            writer lock of the table, and no other task may read it.
     """
-    with lake.writer(table.name), configured(lake.spark, _NO_VERSIONS | _ANY_RETENTION):
-        lake.check_held()
-        if retention_days:
-            _set_retention(lake, table, retention_days)
+    if retention_days:
+        with lake.writer(table.name):
             lake.check_held()
+            _set_retention(lake, table, retention_days)
+    with configured(lake.spark, _VACUUM | _ANY_RETENTION):
+        lake.check_held()
         lake.delta(table).vacuum(24 * retention_days)
 
 

@@ -6,6 +6,7 @@ known: the manifest of a training set, the row of a segment. So a killed removal
 the next run completes it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from components.lake.upkeep import Usage, compact, partitions, small_files, tabl
 from components.parameters import MaintenanceFields
 from components.registry.champion import lock_name
 from components.retention.inventory import read_inventory, read_searched, read_training, read_versions
-from components.retention.rules import Inventory, Needed, Version, is_in_use, needed, removable_digests
+from components.retention.rules import IN_USE, Inventory, Needed, Version, is_in_use, needed, removable_digests
 from components.run_notes import MaintenanceNote, write_run_note
 from components.settings import Settings
 from components.spark.frames import frame
@@ -145,12 +146,17 @@ def maintain_lake(lake: Lake, settings: Settings, fields: MaintenanceFields, now
 
 
 def _check_registry(lake: Lake, versions: Iterable[Version]) -> None:
-    """Raise an error if the server has no champion of the lake: with a wrong server, their data would be removed."""
-    champions = {row["model_digest"] for row in lake.read(PROMOTIONS).select("model_digest").distinct().collect()}
-    if champions and champions.isdisjoint(version.digest for version in versions):
+    """Raise an error if the server lacks all champions of a model: with a wrong server, their data would be removed."""
+    champions: defaultdict[str, set[str]] = defaultdict(set)
+    for row in lake.read(PROMOTIONS).select("model_name", "model_digest").distinct().collect():
+        champions[row["model_name"]].add(row["model_digest"])
+    registered = {version.digest for version in versions}
+    missing = sorted(name for name, digests in champions.items() if digests.isdisjoint(registered))
+    if missing:
         raise InputError(
-            f"mlflow_tracking_uri: the server has no model that was the champion of the lake '{lake.root}', so nothing"
-            " was removed. Correct the setting."
+            f"mlflow_tracking_uri: the server has no version of '{missing[0]}' that was a champion of the lake"
+            f" '{lake.root}', so nothing was removed. Correct the setting, or delete the rows of a deleted model from"
+            " the table promotions."
         )
 
 
@@ -247,10 +253,10 @@ class _Run:
     def features(self) -> Area:
         """Remove features. A training that needs them after all computes them again."""
         stored = list_features(self.lake.root, self.lake.files)
-        # After the features: a training set that is made later has written its features within a day.
+        # After the features: the features of a training set that is made later are in use.
         inventory, found = self._read_again()
         fitted = [each.fitted for each in inventory.training_sets if each.name in found.training_sets]
-        unneeded = select_unused(stored, [each for each in fitted if each], self.now)
+        unneeded = select_unused(stored, [each for each in fitted if each], self.now, IN_USE)
         if not self.fields.dry_run:
             remove_features(self.lake.root, unneeded, self.lake.files)
         usages = {f"{each.key}/{each.segment}": Usage(each.files, each.bytes) for each in stored}
@@ -272,6 +278,8 @@ class _Run:
         with self.lake.writer(lock_name(model_name)), self.lake.writer(PREDICTIONS.name):
             now = Inventory((), (), {}, read_versions(self.settings))
             removed = digests & removable_digests(now, self.fields.keep_trainings).get(model_name, frozenset())
+            # A scoring may have ended since the first look.
+            removed -= read_searched(self.lake.root, self.lake.files)
             if removed:
                 self.lake.delete(PREDICTIONS, F.col("model_digest").isin(sorted(removed)))
         return removed

@@ -210,7 +210,8 @@ class BlobFolder(Folder):
     def remove(self, name: str) -> bool:  # noqa: D102
         with self._errors("deleting"):
             try:
-                self._client.delete_blob(f"{self.folder}{name}")
+                # By default, a blob with snapshots can't be deleted.
+                self._client.delete_blob(f"{self.folder}{name}", delete_snapshots="include")
             except ResourceNotFoundError:
                 return False
         return True

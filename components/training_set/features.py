@@ -77,7 +77,10 @@ def unused_features(lake: str, newest: int, files: Files, now: datetime | None =
 
 
 def select_unused(
-    stored: Collection[SegmentFeatures], needed: Collection[Collection[str]], now: datetime
+    stored: Collection[SegmentFeatures],
+    needed: Collection[Collection[str]],
+    now: datetime,
+    in_use: timedelta = _IN_USE,
 ) -> list[SegmentFeatures]:
     """Return those features that trainings on some training sets do not need; see `unused_features`.
 
@@ -85,11 +88,12 @@ def select_unused(
         stored: All features of a lake.
         needed: Names of the segments with training and validation images, for each training set.
         now: Current time.
+        in_use: Time after its last write for which a training may use a feature; by default, a day.
     """
     by_key: dict[str, list[SegmentFeatures]] = {}
     for each in stored:
         by_key.setdefault(each.key, []).append(each)
-    return [each for of_key in by_key.values() for each in _unused(of_key, needed, now)]
+    return [each for of_key in by_key.values() for each in _unused(of_key, needed, now, in_use)]
 
 
 def remove_features(lake: str, features: Collection[SegmentFeatures], files: Files) -> None:
@@ -106,20 +110,23 @@ def remove_features(lake: str, features: Collection[SegmentFeatures], files: Fil
         (files.remove if each.segment.endswith(".npy") else files.remove_folder)(place)
 
 
-def _unused(stored: list[SegmentFeatures], needed: Collection[Collection[str]], now: datetime) -> list[SegmentFeatures]:
+def _unused(
+    stored: list[SegmentFeatures], needed: Collection[Collection[str]], now: datetime, in_use: timedelta
+) -> list[SegmentFeatures]:
     """Return those features of one backbone that are not needed.
 
     Args:
         stored: All features of the backbone.
         needed: Names of the segments of each training set.
         now: Current time.
+        in_use: Time after its last write for which a training may use a feature.
     """
     covered = {each.segment for each in stored}
-    is_written = now - max(each.written for each in stored) < _IN_USE
+    is_written = now - max(each.written for each in stored) < in_use
     if not is_written and not any(covered.issuperset(segments) for segments in needed):
         return stored
     segments = {segment for of_training_set in needed for segment in of_training_set}
-    return [each for each in stored if each.segment not in segments and now - each.written >= _IN_USE]
+    return [each for each in stored if each.segment not in segments and now - each.written >= in_use]
 
 
 def _newest_training_sets(lake: str, count: int, files: Files) -> list[TrainingSet]:

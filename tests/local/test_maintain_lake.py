@@ -228,7 +228,7 @@ def test_data_stay_if_a_lock_was_lost(
     assert existing(lake, RUNS_FOLDER) == {"older", "newer"}
 
 
-def test_nothing_is_removed_if_the_server_has_no_champion_of_the_lake(
+def test_nothing_is_removed_if_the_server_has_no_champion_of_a_model(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
 ) -> None:
     add_build(lake, 0)
@@ -237,13 +237,17 @@ def test_nothing_is_removed_if_the_server_has_no_champion_of_the_lake(
     append_rows(lake, PROMOTIONS, [(MODEL, "of another server", "1", datetime.now(UTC), "")])
     before = files_of(lake)
 
-    with pytest.raises(InputError, match="mlflow_tracking_uri: the server has no model that was the champion"):
+    with pytest.raises(InputError, match=f"mlflow_tracking_uri: the server has no version of '{MODEL}'"):
         run()
     assert files_of(lake) == before
 
     append_rows(lake, PROMOTIONS, [(MODEL, digest_of("1"), "2", datetime.now(UTC), "")])
     run()
     assert len(existing(lake, TRAINING_SETS_FOLDER)) == 1
+
+    append_rows(lake, PROMOTIONS, [("other", "of another server", "1", datetime.now(UTC), "")])
+    with pytest.raises(InputError, match="mlflow_tracking_uri: the server has no version of 'other'"):
+        run()
 
 
 def test_training_sets_stay_until_the_first_build_with_near_duplicates_has_read_them(
