@@ -4,6 +4,7 @@ OPTIMIZE holds the writer lock of the table: on local files and on S3, Delta's l
 writes no log, and removes only files that are older than the retention, so it runs beside the writers.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from components.errors import InputError
 from components.lake.lake import Lake
 from components.lake.properties import read_properties, table_in_sql
 from components.lake.row_groups import configured, small_row_groups
@@ -51,9 +53,12 @@ _VACUUM = {
 }
 _RETENTION = "delta.deletedFileRetentionDuration"
 _LOG_RETENTION = "delta.logRetentionDuration"
+# The days that maintenance set last. An operator set the properties if they have other values.
+_OWN_RETENTION = "image_pipelines.retention_days"
 # Of Delta, for tables that do not have the properties.
 _DEFAULT_RETENTION_DAYS = 7
 _MINIMUM_LOG_RETENTION_DAYS = 30
+_HOURS = {"hour": 1, "day": 24, "week": 168}
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,20 @@ def compact(lake: Lake, table: Table, partitions: Sequence[str]) -> None:
             builder.executeCompaction()
 
 
+def check_retention(lake: Lake, table: Table, retention_days: int) -> None:
+    """Check that an operator did not set another retention for a table.
+
+    Args:
+        lake: The lake.
+        table: The table.
+        retention_days: Retention in days.
+
+    Raises:
+        InputError: The table has another retention, which maintenance did not set.
+    """
+    _changed_properties(lake, table, retention_days)
+
+
 def vacuum(lake: Lake, table: Table, retention_days: int) -> None:
     """Remove the files of a table that its versions within the retention do not need.
 
@@ -162,12 +181,43 @@ def vacuum(lake: Lake, table: Table, retention_days: int) -> None:
 
 def _set_retention(lake: Lake, table: Table, days: int) -> None:
     """Set the retention of a table, by which Delta forgets removed files, and refuses to read earlier versions."""
-    retention, log_retention = f"interval {days} days", f"interval {max(days, _MINIMUM_LOG_RETENTION_DAYS)} days"
-    location = lake.path(table)
-    present = read_properties(lake.spark, location).get(_RETENTION, f"interval {_DEFAULT_RETENTION_DAYS} days")
-    if present != retention:
-        properties = f"'{_RETENTION}' = '{retention}', '{_LOG_RETENTION}' = '{log_retention}'"
-        lake.spark.sql(f"ALTER TABLE {table_in_sql(location)} SET TBLPROPERTIES ({properties})")
+    changed = _changed_properties(lake, table, days)
+    if changed:
+        properties = ", ".join(f"'{name}' = '{value}'" for name, value in changed.items())
+        lake.spark.sql(f"ALTER TABLE {table_in_sql(lake.path(table))} SET TBLPROPERTIES ({properties})")
+
+
+def _changed_properties(lake: Lake, table: Table, days: int) -> dict[str, str]:
+    """Return the properties of a table that a retention changes; see `check_retention`."""
+    present = read_properties(lake.spark, lake.path(table))
+    if _hours(present.get(_RETENTION, _days(_DEFAULT_RETENTION_DAYS))) == 24 * days:
+        return {}
+    own = int(present.get(_OWN_RETENTION, 0))
+    if _RETENTION in present and _hours(present[_RETENTION]) != 24 * own:
+        raise InputError(
+            f"retention_days: the table '{table.name}' keeps removed files for '{present[_RETENTION]}', by its property"
+            f" {_RETENTION}. Unset the property, or give as many days."
+        )
+    changed = {_RETENTION: _days(days), _OWN_RETENTION: str(days)}
+    is_own_log = own and _hours(present.get(_LOG_RETENTION, "")) == 24 * _log_days(own)
+    if is_own_log or _LOG_RETENTION not in present:
+        changed[_LOG_RETENTION] = _days(_log_days(days))
+    return changed
+
+
+def _log_days(days: int) -> int:
+    """Return the retention of the log in days for a retention of removed files in days."""
+    return max(days, _MINIMUM_LOG_RETENTION_DAYS)
+
+
+def _days(days: int) -> str:
+    """Return a number of days as Delta's properties spell it."""
+    return f"interval {days} days"
+
+
+def _hours(interval: str) -> int:
+    """Return the hours of an interval, e.g. `interval 2 weeks`."""
+    return sum(int(number) * _HOURS[unit] for number, unit in re.findall(r"(\d+)\s+(hour|day|week)", interval.lower()))
 
 
 def vacuumable(lake: Lake, table: Table, retention_days: int) -> Usage:

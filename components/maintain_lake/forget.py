@@ -22,6 +22,8 @@ from components.lake.tables import (
     FORGOTTEN_CONTENTS,
     IMAGES,
     LABELING_REQUESTS,
+    LABELS,
+    PREDICTIONS,
     SEGMENTS,
     TABLES,
 )
@@ -140,7 +142,7 @@ def forget_images(
     """Forget images of an open lake; see `forget`. Idempotent.
 
     It reads the paths and hashes of all images, 7 GB of `files` and as much of `images` at 50 million images, because a
-    content may have several paths.
+    content may have several paths. Of predictions and training sets, it reads the paths.
     """
     folders = [open_folder(address, "destination", settings) for address in destinations]
     with ExitStack() as locks:
@@ -154,6 +156,7 @@ def forget_images(
                 locks.enter_context(lake.writer(table.name))
         result = _find(lake, paths, hashes)
         contents = {image.content_sha256 for image in result.images} | set(hashes)
+        contents |= _forgotten_before(lake, paths, hashes)
         result.old_training_sets = _old_training_sets(lake)
         if dry_run:
             result.segments = len(_segments_with(lake, contents))
@@ -165,7 +168,7 @@ def forget_images(
             lake.check_held()
             result.features += erase(lake.root, segment, contents, lake.files)
         _remove_parts(lake)
-        # Also of paths whose content is gone: another run may name another destination.
+        # Also of paths whose content is unknown now: another run may name another destination.
         requested = F.col("content_sha256").isin(sorted(contents)) | F.col("path").isin(list(paths))
         _remove_copies(lake, requested, folders, result)
         if result.images:
@@ -199,6 +202,26 @@ def _find(lake: Lake, paths: Sequence[str], hashes: Sequence[str]) -> ForgetResu
     given = set(paths)
     others = {row["path"] for row in current}
     return ForgetResult(images, sorted(others - given), sorted(others | given))
+
+
+def _forgotten_before(lake: Lake, paths: Sequence[str], hashes: Sequence[str]) -> set[str]:
+    """Return the contents of some paths and hashes that an earlier run forgot.
+
+    `files` and `images` do not have them anymore. Another run may name another destination, where the copy has the name
+    of a duplicate, or a training may have stored features meanwhile.
+    """
+    forgotten = lake.read(FORGOTTEN_CONTENTS).where("content_sha256 IS NOT NULL")
+    found = forgotten.where(F.col("source_sha256").isin(list(hashes))).select("content_sha256")
+    folder = uri.join(lake.root, TRAINING_SETS_FOLDER)
+    members = [uri.join(folder, name, MEMBERS) for name in lake.files.list_names(folder)]
+    members = [each for each in members if lake.files.exists(each)]
+    frames = [lake.read(table) for table in (LABELS, LABELING_REQUESTS, PREDICTIONS)]
+    if members:
+        frames.append(lake.spark.read.schema("path STRING, content_sha256 STRING").parquet(*members))
+    for rows in frames:
+        of_paths = rows.where(F.col("path").isin(list(paths))).select("content_sha256")
+        found = found.union(of_paths.join(forgotten.select("content_sha256"), "content_sha256", "left_semi"))
+    return {row["content_sha256"] for row in found.distinct().collect()}
 
 
 def _has(contents: Iterable[str], sources: Iterable[str]) -> Column:

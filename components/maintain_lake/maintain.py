@@ -19,7 +19,16 @@ from components.errors import InputError
 from components.lake import Lake
 from components.lake.ingests import settled_until
 from components.lake.tables import GROUPS, IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS, TABLES
-from components.lake.upkeep import Usage, compact, partitions, small_files, table_usage, vacuum, vacuumable
+from components.lake.upkeep import (
+    Usage,
+    check_retention,
+    compact,
+    partitions,
+    small_files,
+    table_usage,
+    vacuum,
+    vacuumable,
+)
 from components.parameters import MaintenanceFields
 from components.registry.champion import lock_name
 from components.retention.inventory import read_inventory, read_searched, read_training, read_versions
@@ -107,7 +116,7 @@ def maintain(
 
     Raises:
         InputError: The settings name no lake, or no MLflow server that has the lake's champions: their data have to
-            stay.
+            stay. Or an operator set another retention for a table. Nothing was removed.
         LockLost: A lock was lost. Nothing was removed since.
         TimeoutError: Another task holds a lock for longer than the setting `lock_timeout_seconds`.
     """
@@ -135,6 +144,8 @@ def maintain_lake(lake: Lake, settings: Settings, fields: MaintenanceFields, now
         now: Current time.
     """
     started = monotonic()
+    for table in TABLES:
+        check_retention(lake, table, fields.retention_days)
     inventory = read_inventory(lake.root, lake.files, settings)
     _check_registry(lake, inventory.versions)
     run = _Run(lake, settings, fields, now, inventory, needed(inventory, fields.keep_trainings, now))

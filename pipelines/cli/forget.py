@@ -60,19 +60,22 @@ def forget(
     for duplicate in result.duplicates:
         print_line(f"The same content, therefore forgotten too: {duplicate}")
     print_line(f"Segments of training sets with them: {result.segments:,}")
+    for folder in result.old_training_sets:
+        print_line(f"It may contain them, because release 0.1.0 made it. Delete it: {folder}")
     if not dry_run:
         print_line(f"Files of features: {result.features:,}")
+        print_line("A training that runs now may store such features again. Repeat the command after it ends.")
         print_line(f"Exported copies removed: {len(result.copies):,}")
         for batch, missing in sorted(result.unreachable.items()):
             print_line(f"Batch {batch}: no copy found of {', '.join(missing)}. Delete it where it was exported to.")
-        for folder in result.old_training_sets:
-            print_line(f"It may contain them, because release 0.1.0 made it. Delete it: {folder}")
         if result.bytes_removed:
             print_line("The bytes are gone from the lake.")
         else:
             print_line("The bytes are gone from the lake after the retention, when the pipeline maintenance runs.")
         print_line(
-            "Not reached: the files in landing folders and archives, copies in labeling services, thumbnails in reports"
-            " of earlier runs, backups, and what trained models have learned."
+            "Not reached: the files in landing folders and archives, versions and soft-deleted copies of objects in the"
+            " store, copies in labeling services, thumbnails in reports of earlier runs, backups, and what trained"
+            " models have learned."
         )
+        print_line("Path, hashes, labels and predictions stay as rows.")
     print_if_dry(dry_run)

@@ -15,9 +15,9 @@ from components.build_training_set.build import build_training_set
 from components.errors import InputError
 from components.export_for_labeling.export import export_batch
 from components.ingest_images.ingest import ingest
-from components.labeling.batches import EXPORT_LOCK
+from components.labeling.batches import EXPORT_LOCK, copy_name
 from components.lake import Lake
-from components.lake.tables import FILES, FORGOTTEN, FORGOTTEN_CONTENTS, IMAGE, IMAGES, QUARANTINED
+from components.lake.tables import FILES, FORGOTTEN, FORGOTTEN_CONTENTS, IMAGE, IMAGES, LABELING_REQUESTS, QUARANTINED
 from components.maintain_lake.forget import ForgetResult, forget, forget_images
 from components.parameters import Choice
 from components.settings import Settings
@@ -115,6 +115,42 @@ def test_a_copy_that_was_not_found_is_named_and_removed_by_a_run_with_its_destin
     second = run(lake, settings, gone)
     assert (len(second.copies), second.unreachable) == (1, {})
     assert not files_with(contents[gone], root(lake), tmp_path / "to label")
+
+
+@pytest.mark.parametrize("by_hash", [False, True])
+def test_copies_of_duplicates_are_removed_by_a_run_with_their_destination(
+    lake: Lake, settings: Settings, tmp_path: Path, by_hash: bool
+) -> None:
+    picture, file, now = jpeg(1), b"the picture in another format", datetime.now(UTC)
+    stored, converted = (hashlib.sha256(content).hexdigest() for content in (picture, file))
+    path, duplicate, day = "file:/d/converted.heic", "file:/d/stored.jpg", now.date()
+    insert_images(lake, {duplicate: picture})
+    append_rows(lake, IMAGES, [(path, stored, picture, converted, len(file), now, "heic", None, "batch", day, now)])
+    append_rows(lake, FILES, [(path, "file:/d", len(file), now, None, converted, stored, IMAGE, None, None, day, now)])
+    insert_predictions(lake, {path: 0.5, duplicate: 0.5})
+    # An export takes one of the images with the same content.
+    request = (duplicate, stored, "batch", "folder", "uncertain", "model", "1", 7, 0.5, now, None, None)
+    append_rows(lake, LABELING_REQUESTS, [request])
+    copy = tmp_path / "elsewhere" / "batch" / copy_name(stored, duplicate)
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(picture)
+    paths, hashes = ([], [converted]) if by_hash else ([path], [])
+
+    first = forget_images(lake, settings, paths, hashes, [settings.labeling_destination])
+    assert first.unreachable == {"batch": [duplicate]}
+
+    second = forget_images(lake, settings, paths, hashes, [str(tmp_path / "elsewhere")])
+    assert (second.copies, second.unreachable) == ([f"batch/{copy_name(stored, duplicate)}"], {})
+    assert not copy.exists()
+
+
+def test_a_repeated_run_erases_an_image_of_a_training_set_again(lake: Lake, settings: Settings) -> None:
+    insert_class(lake, 1, "class 1")
+    insert_images(lake, {f"file:/d/{number}.jpg": jpeg(number) for number in range(60)}, label=1)
+    build_training_set(lake)
+
+    # A running training may have stored its features meanwhile.
+    assert [run(lake, settings, "file:/d/7.jpg").segments for _ in range(2)] == [1, 1]
 
 
 def test_without_now_the_bytes_stay_until_vacuum_and_the_rows_are_gone(lake: Lake, settings: Settings) -> None:
@@ -370,5 +406,6 @@ def test_command_reads_paths_from_a_file_and_names_what_it_cannot_reach(
 
     assert result.exit_code == 0, result.output
     assert "Forgot 2 contents of 2 paths." in result.output
+    assert "A training that runs now may store such features again." in result.output
     assert "Not reached: the files in landing folders" in result.output
     assert f"Delete it: {lake.root}/training_sets/old" in result.output

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from components.build_training_set.build import build_training_set
 from components.errors import InputError
 from components.lake import Lake
+from components.lake.properties import read_properties, table_in_sql
 from components.lake.row_groups import ROW_GROUP_BYTES
 from components.lake.tables import FILES, GROUPS, IMAGES, PREDICTIONS, PROMOTIONS, SEGMENTS
 from components.lake.upkeep import partitions, small_files
@@ -461,6 +462,25 @@ def test_files_of_earlier_versions_stay_for_the_retention(lake: Lake, run: Calla
     run(retention_days=7)
     assert not removed.exists()
     assert lake.read(FILES).count() == 1
+
+
+def test_a_retention_that_an_operator_set_stays(lake: Lake, run: Callable[..., MaintenanceResult]) -> None:
+    name, own = "delta.deletedFileRetentionDuration", "image_pipelines.retention_days"
+    for number in range(2):
+        add_build(lake, number)
+    lake.spark.sql(f"ALTER TABLE {table_in_sql(lake.path(FILES))} SET TBLPROPERTIES ('{name}' = 'interval 20 days')")
+    before = files_of(lake)
+
+    with pytest.raises(InputError, match=r"retention_days: the table 'files' keeps removed files for 'interval 20"):
+        run()
+    assert files_of(lake) == before
+
+    run(retention_days=20)
+    properties = {table: read_properties(lake.spark, lake.path(table)) for table in (FILES, GROUPS)}
+    assert {table.name: (each[name], each.get(own)) for table, each in properties.items()} == {
+        FILES.name: ("interval 20 days", None),
+        GROUPS.name: ("interval 20 days", "20"),
+    }
 
 
 def test_a_dry_run_writes_nothing_and_reports_what_a_run_removes(
