@@ -62,7 +62,7 @@ def files_with(content: bytes, *folders: Path) -> list[str]:
 
 def states(lake: Lake) -> dict[str, str]:
     """Return the state of each file by its name."""
-    return {row["path"].rpartition("/")[2]: row["state"] for row in read_table(lake, FILES)}
+    return {row["path"].rpartition("/")[2]: row["state"] for row in lake.read(FILES).select("path", "state").collect()}
 
 
 def insert_everywhere(lake: Lake, settings: Settings) -> dict[str, bytes]:
