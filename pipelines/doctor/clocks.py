@@ -99,4 +99,5 @@ def _of_date(subject: str, date: str | None, before: datetime) -> Iterator[Findi
         yield warning(f"{subject}: its responses have no date.", "Compare its clock with this machine's by hand.")
         return
     middle = before + (datetime.now(UTC) - before) / 2
-    yield difference(subject, (parsedate_to_datetime(date) - middle).total_seconds())
+    # Dates of HTTP are in UTC, also if their zone reads `-0000`.
+    yield difference(subject, (parsedate_to_datetime(date).replace(tzinfo=UTC) - middle).total_seconds())

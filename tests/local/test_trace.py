@@ -4,7 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -156,6 +156,17 @@ def test_trace_finds_a_training_set_by_another_path_with_the_same_content(lake: 
     assert membership.path == path
 
 
+@pytest.fixture
+def skipping(lake: Lake) -> Iterator[None]:
+    """Skip files by their statistics, as sessions of tests else do not."""
+    name = "spark.databricks.delta.stats.skipping"
+    before = lake.spark.conf.get(name)
+    lake.spark.conf.set(name, "true")
+    yield
+    lake.spark.conf.set(name, before)
+
+
+@pytest.mark.usefixtures("skipping")
 def test_trace_reads_neither_segments_of_other_splits_nor_files_of_other_paths(lake: Lake) -> None:
     insert_classes(lake)
     images = insert_labeled(lake, "m")

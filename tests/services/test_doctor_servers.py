@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 from pydantic import SecretStr
@@ -140,7 +141,8 @@ def test_missing_queue_of_azure_is_an_error(azure_queues: AzureQueues, tmp_path:
     settings = Settings(lake=str(tmp_path), azure_account_key=SecretStr(azure_queues.account_key))
     source = "abfss://landing@devstoreaccount1.dfs.core.windows.net/new"
     url = f"{azure_queues.url}/missing"
-    assert QueueClient.from_queue_url(url).queue_name == "missing"
+    key = AzureNamedKeyCredential("devstoreaccount1", azure_queues.account_key)
+    assert QueueClient.from_queue_url(url, key).queue_name == "missing"
 
     with pytest.raises(ValueError, match=r"^queue: '.*' not found \(QueueNotFound\)\."):
         list(queue_of(Context(settings), source, url, "daily.queue"))
