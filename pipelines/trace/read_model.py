@@ -1,6 +1,7 @@
 """Read all that is known of a model version from the lake and from MLflow."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from pydantic import ValidationError
 from pyspark.sql import functions as F
@@ -134,7 +135,7 @@ def _read_reigns(tables: PinnedTables, version: RegisteredVersion) -> tuple[Reig
             following["model_version"] or "" if following else "",
             row["reason"] or "",
         )
-        for row, following in zip(promotions, [*promotions[1:], None], strict=True)
+        for row, following in pairwise([*promotions, None])
         if row["model_digest"] == version.digest and row["model_version"] == version.version
     )
 
