@@ -51,7 +51,10 @@ def list_features(lake: str, files: Files) -> list[SegmentFeatures]:
     # One segment at a time, because its row groups have a file each.
     for key in files.list_names(folder):
         for segment in files.list_names(uris.join(folder, key)):
-            statuses = files.find(uris.join(folder, key, segment)).values()
+            place = uris.join(folder, key, segment)
+            # Releases before 0.2 stored a file for each file of a training set.
+            status = files.status(place) if segment.endswith(".npy") else None
+            statuses = [status] if status else list(files.find(place).values())
             if statuses:
                 written = max(status.modification_time for status in statuses)
                 size = sum(status.length for status in statuses)
@@ -106,7 +109,6 @@ def remove_features(lake: str, features: Collection[SegmentFeatures], files: Fil
     """
     for each in features:
         place = uris.join(lake, FEATURES_FOLDER, each.key, each.segment)
-        # Releases before 0.2 stored a file for each file of a training set.
         (files.remove if each.segment.endswith(".npy") else files.remove_folder)(place)
 
 
