@@ -121,6 +121,7 @@ def test_training_sets_and_segments_that_nothing_needs_are_removed(
     assert result.after.bytes < result.before.bytes
 
 
+@pytest.mark.slow
 def test_former_champions_keep_their_training_sets_until_they_are_withdrawn(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -139,6 +140,7 @@ def test_former_champions_keep_their_training_sets_until_they_are_withdrawn(
     assert existing(lake, TRAINING_SETS_FOLDER) == {second.id, third.id}
 
 
+@pytest.mark.slow
 def test_a_build_that_finds_an_equal_training_set_makes_it_count_as_in_use(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -161,6 +163,7 @@ def test_data_of_a_run_in_progress_stay(lake: Lake, run: Callable[..., Maintenan
     assert existing(lake, TRAINING_SETS_FOLDER) == {first.id, second.id}
 
 
+@pytest.mark.slow
 def test_trainings_and_features_that_nothing_needs_are_removed(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -182,6 +185,7 @@ def test_trainings_and_features_that_nothing_needs_are_removed(
     assert existing(lake, f"{FEATURES_FOLDER}/key") == fitted
 
 
+@pytest.mark.slow
 def test_a_training_that_is_repeated_meanwhile_stays(
     lake: Lake, run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +208,7 @@ def test_a_training_that_is_repeated_meanwhile_stays(
     assert existing(lake, RUNS_FOLDER) == {"older", "newer"}
 
 
+@pytest.mark.slow
 def test_data_stay_if_a_lock_was_lost(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +256,7 @@ def test_nothing_is_removed_if_the_server_has_no_champion_of_a_model(
         run()
 
 
+@pytest.mark.slow
 def test_training_sets_stay_until_the_first_build_with_near_duplicates_has_read_them(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -263,6 +269,7 @@ def test_training_sets_stay_until_the_first_build_with_near_duplicates_has_read_
     assert existing(lake, SEGMENTS_FOLDER) == {segment.name for each in made for segment in each.segments}
 
 
+@pytest.mark.slow
 def test_parts_that_killed_builds_left_are_removed_when_no_build_uses_them(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -280,6 +287,7 @@ def test_parts_that_killed_builds_left_are_removed_when_no_build_uses_them(
     assert {area.name: area.removed for area in result.areas}[SEGMENTS_FOLDER] == 2
 
 
+@pytest.mark.slow
 def test_segments_of_training_sets_stay_although_the_table_lost_their_rows(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -319,6 +327,7 @@ def test_maintenance_and_builds_at_once_leave_whole_training_sets(lake: Lake, se
     assert {row["name"] for row in lake.read(SEGMENTS).collect()} <= stored
 
 
+@pytest.mark.slow
 def test_predictions_of_old_versions_are_removed_and_others_stay(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -336,6 +345,7 @@ def test_predictions_of_old_versions_are_removed_and_others_stay(
     assert result.digests == {MODEL: {digest_of("1")}}
 
 
+@pytest.mark.slow
 def test_predictions_of_models_that_have_scored_all_images_stay(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -355,6 +365,7 @@ def test_predictions_of_models_that_have_scored_all_images_stay(
     assert digest_of("1") not in partitions(lake, PREDICTIONS)
 
 
+@pytest.mark.slow
 def test_predictions_of_a_version_that_is_promoted_meanwhile_stay(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,6 +427,7 @@ def _largest_row_group(lake: Lake) -> int:
     return max(int(metadata.row_group(number).total_byte_size) for number in range(metadata.num_row_groups))
 
 
+@pytest.mark.slow
 def test_files_that_no_version_needs_are_removed_after_the_retention(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
@@ -440,6 +452,7 @@ def test_files_that_no_version_needs_are_removed_after_the_retention(
     assert [row["path"] for row in read_table(lake, FILES)] == ["file:/d/1.jpg"]
 
 
+@pytest.mark.slow
 def test_files_of_earlier_versions_stay_for_the_retention(lake: Lake, run: Callable[..., MaintenanceResult]) -> None:
     insert_images(lake, {"file:/d/1.jpg": jpeg(1)})
     insert_images(lake, {"file:/d/2.jpg": jpeg(2)})
@@ -464,6 +477,7 @@ def test_files_of_earlier_versions_stay_for_the_retention(lake: Lake, run: Calla
     assert lake.read(FILES).count() == 1
 
 
+@pytest.mark.slow
 def test_a_retention_that_an_operator_set_stays(lake: Lake, run: Callable[..., MaintenanceResult]) -> None:
     name, own = "delta.deletedFileRetentionDuration", "image_pipelines.retention_days"
     for number in range(2):
