@@ -136,6 +136,26 @@ class ModelNote(RunNote):
     accuracy: float
 
 
+class MaintenanceNote(RunNote):
+    """The figures of a maintenance.
+
+    Attributes:
+        dry_run: Whether nothing was written, so that the figures afterwards are estimates.
+        files_before: Number of the lake's files before.
+        files_after: Number of the lake's files afterwards.
+        bytes_before: Their length in bytes before.
+        bytes_after: Their length in bytes afterwards.
+    """
+
+    NAME: ClassVar[str] = "maintain_lake"
+
+    dry_run: bool
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+
+
 AnyNote = TypeVar("AnyNote", bound=RunNote)
 
 

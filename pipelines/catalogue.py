@@ -13,6 +13,7 @@ class PipelineName(StrEnum):
     TRAINING = "training"
     SCORING = "scoring"
     LABELING = "labeling"
+    MAINTENANCE = "maintenance"
 
     @property
     def compiled(self) -> Path:
@@ -32,6 +33,7 @@ class ComponentName(StrEnum):
     SCORE_IMAGES = "score_images"
     EXPORT_FOR_LABELING = "export_for_labeling"
     IMPORT_LABELS = "import_labels"
+    MAINTAIN_LAKE = "maintain_lake"
     NOTIFY = "notify"
 
     @property

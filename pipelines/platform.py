@@ -69,11 +69,14 @@ def retry_window_seconds(timeout_seconds: int) -> int:
     return (RETRIES + 1) * (timeout_seconds + WAIT_FOR_NODE_SECONDS) + backoffs
 
 
-def _environment(secret: bool) -> dict[str, str]:
+def environment(secret: bool) -> dict[str, str]:
     """Return the variables of the settings by key of the ConfigMap or the Secret.
 
     A variable has the name of its key. The keys include the old names of settings, so that `Settings` refuses them
     and names the new ones. A task would ignore other keys.
+
+    Args:
+        secret: Whether to return the keys of the Secret.
     """
     settings = {name: name for name in Settings.model_fields} | RENAMED
     return {
@@ -112,6 +115,6 @@ def configure(task: PipelineTask, size: Size, node_selector: Any, tolerations: A
     kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, RUN_ID_FIELD_PATH)
     for name, image in ContainerImages().model_dump().items():
         task.set_env_variable(ENVIRONMENT_PREFIX + name.upper(), image)
-    kubernetes.use_config_map_as_env(task, CONFIG_MAP, _environment(secret=False), optional=True)
-    kubernetes.use_secret_as_env(task, SECRET, _environment(secret=True), optional=True)
+    kubernetes.use_config_map_as_env(task, CONFIG_MAP, environment(secret=False), optional=True)
+    kubernetes.use_secret_as_env(task, SECRET, environment(secret=True), optional=True)
     return task

@@ -16,7 +16,7 @@ from components.build_training_set.splits import add_split
 from components.errors import InputError
 from components.lake import Lake, Split
 from components.lake.class_merges import read_merges
-from components.lake.tables import CLASSES, FILES, LABELS
+from components.lake.tables import CLASSES, FILES, FORGOTTEN_CONTENTS, LABELS, SEGMENTS
 from components.settings import Settings
 from components.spark.session import spark_session
 from components.storage import uri
@@ -78,7 +78,8 @@ def build(settings: Settings) -> BuildResult:
 def build_training_set(lake: Lake) -> BuildResult:
     """Freeze the labeled images of an open lake into a training set. Idempotent.
 
-    It reads and writes the content of images that no earlier training set has, and narrow columns of the others.
+    It reads and writes the content of images that no earlier training set has, and narrow columns of the others. If
+    images are forgotten meanwhile, it starts again without them.
 
     Args:
         lake: The lake.
@@ -86,7 +87,16 @@ def build_training_set(lake: Lake) -> BuildResult:
     Raises:
         InputError: A split is empty.
     """
+    while (result := _build(lake)) is None:
+        print("progress: images were forgotten meanwhile, so the build starts again", flush=True)
+    return result
+
+
+def _build(lake: Lake) -> BuildResult | None:
+    """Build a training set; return None if images were forgotten before it had the lock of the segments."""
     started = monotonic()
+    # Before `files`, whose tombstones are written first.
+    forgotten = lake.read(FORGOTTEN_CONTENTS).count()
     versions = {table.name: lake.version(table) for table in (FILES, LABELS, CLASSES)}
     with ExitStack() as cached:
         labeled = labeled_images(lake, versions).persist(StorageLevel.MEMORY_AND_DISK)
@@ -102,15 +112,22 @@ def build_training_set(lake: Lake) -> BuildResult:
         print(f"progress: {total.images:,} images", flush=True)
         training_set_id = _hash_members(members, lake.split)
         target = uri.join(lake.root, TRAINING_SETS_FOLDER, training_set_id)
-        with lake.writer(f"training_set-{training_set_id}"):
-            if lake.files.exists(uri.join(target, MANIFEST)):
+        manifest = uri.join(target, MANIFEST)
+        # Until the manifest names the segments, maintenance must not remove any.
+        with lake.writer(SEGMENTS.name):
+            # The members would have images whose content is gone.
+            if lake.read(FORGOTTEN_CONTENTS).count() != forgotten:
+                return None
+            if lake.files.exists(manifest):
                 placement = None
+                # Maintenance keeps what was written recently, because a run may use it.
+                lake.files.write_bytes(manifest, lake.files.read_bytes(manifest))
             else:
                 placement = place_members(lake, members, cached)
                 _write_members(placement.members, target, total.images)
                 training_set = _manifest(lake, training_set_id, target, placement, counts, left_out, versions)
                 # The manifest is the commit: without it, the next run rewrites the folder.
-                lake.files.write_text(uri.join(target, MANIFEST), training_set.model_dump_json(indent=2))
+                lake.files.write_text(manifest, training_set.model_dump_json(indent=2))
         return BuildResult(
             TrainingSet.read(target, lake.files),
             counts,

@@ -1,15 +1,15 @@
 """Find the segments that hold members, add segments for the others, and merge small ones.
 
 The table `segments` names the segments that exist. A segment's file is written first, and its row is the commit. After
-about 4 GiB there is a commit, so a killed build goes on after the last one. A later build removes files that neither
-a row nor a training set names.
+about 4 GiB there is a commit, so a killed build goes on after the last one. Maintenance removes files that a killed
+build left.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Self
 
@@ -26,8 +26,8 @@ from components.lake.content import read_content
 from components.lake.tables import SEGMENTS
 from components.spark.frames import frame
 from components.storage import uri
-from components.training_set.features import FEATURES_FOLDER, TRAINING_SETS_FOLDER
-from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER, Segment, SplitName
+from components.training_set.features import FEATURES_FOLDER
+from components.training_set.manifest import SEGMENTS_FOLDER, Segment, SplitName
 
 # Images of a commit, which are what a killed build repeats: minutes of work. More cores write more at once. Each commit
 # goes through all new rows, and reads row groups of `images` that other commits read too.
@@ -35,8 +35,6 @@ _BYTES_PER_COMMIT = 4 * 2**30
 _BYTES_PER_CORE = 2**30
 _MOST_COMMITS = 8
 _TASKS_PER_CORE = 3
-# A task whose build was killed may still write.
-_KEPT_WITHOUT_ROW = timedelta(days=1)
 # A task number, and a `Segment` as JSON.
 _RESULT = "_task INT, segment STRING"
 
@@ -96,7 +94,6 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
         cached: Unpersists the frames that the placement needs.
     """
     with lake.writer(SEGMENTS.name):
-        _remove_unnamed(lake)
         existing, merged = _merge_small(lake, _read_segments(lake))
         located = _persist(members.join(_rows(lake, existing), ["content_sha256", "split"], "left"), cached)
         is_new = F.col("segment").isNull().alias("is_new")
@@ -123,34 +120,6 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
         new_segments=len(new),
         merged_segments=merged,
     )
-
-
-def _remove_unnamed(lake: Lake) -> None:
-    """Remove the files that killed builds left: older than a day, and named by neither the table nor a training set."""
-    folder = uri.join(lake.root, SEGMENTS_FOLDER)
-    named = {f"{row['name']}.parquet" for row in lake.read(SEGMENTS).select("name").collect()}
-    before = datetime.now(UTC) - _KEPT_WITHOUT_ROW
-    found = lake.files.find(folder).items()
-    unnamed = {name for name, status in found if name not in named and status.modification_time < before}
-    # The table may have been restored to an earlier version.
-    for name in sorted(unnamed - _in_training_sets(lake, unnamed)):
-        # The build that got a lost lock may have written the file again.
-        lake.check_held()
-        file = uri.join(folder, name)
-        status = lake.files.status(file)
-        if status is not None and status.modification_time < before:
-            lake.files.remove(file)
-
-
-def _in_training_sets(lake: Lake, names: Collection[str]) -> set[str]:
-    """Return those of some files that the manifest of a training set names. Reads the manifests if there are files."""
-    folder = uri.join(lake.root, TRAINING_SETS_FOLDER)
-    used: set[str] = set()
-    for path in lake.files.find(folder) if names else ():
-        if path.endswith(f"/{MANIFEST}"):
-            manifest = lake.files.read_text(uri.join(folder, path))
-            used.update(name for name in names if f'"{name.removesuffix(".parquet")}"' in manifest)
-    return used
 
 
 def _read_segments(lake: Lake) -> list[Segment]:

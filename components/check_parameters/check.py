@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from components.parameters import parse_form
-from components.parameters.forms import FORMS, Form, ScoringForm, TrainingForm
+from components.parameters.forms import FORMS, Form, ImageForm, ScoringForm, TrainingForm
 from components.parameters.ingest import DELETE
 from components.settings import Settings
 from components.storage import uri
@@ -38,11 +38,12 @@ def check(pipeline: str, values: Mapping[str, object]) -> None:
     """
     fields = FORMS[pipeline].model_fields if pipeline in FORMS else {}
     form = parse_form(pipeline, {name: value for name, value in values.items() if name in fields})
-    settings = Settings.load(lake=form.lake, model_name=form.model_name)
+    model_name = form.model_name if isinstance(form, ImageForm) else ""
+    settings = Settings.load(lake=form.lake, model_name=model_name)
     settings.required("mlflow_tracking_uri")
     addresses = {
         name: address or ("" if name == ARCHIVE else settings.required(name))
-        for name, address in _addresses(pipeline, form).items()
+        for name, address in given_addresses(pipeline, form).items()
     }
     _check_addresses(addresses, folders_of(settings))
 
@@ -57,12 +58,19 @@ def check_given_addresses(pipeline: str, form: Form) -> None:
     Raises:
         InputError: An address is malformed, or folders overlap that must not.
     """
-    _check_addresses(_addresses(pipeline, form), {})
+    _check_addresses(given_addresses(pipeline, form), {})
 
 
-def _addresses(pipeline: str, form: Form) -> dict[str, str]:
-    """Return the addresses among the parameters, by the setting that they replace."""
-    addresses = {"lake": form.lake, _SOURCE_SETTINGS[pipeline]: form.source}
+def given_addresses(pipeline: str, form: Form) -> dict[str, str]:
+    """Return the addresses among the parameters, by the setting that they replace, or `ARCHIVE`.
+
+    Args:
+        pipeline: Name of the pipeline.
+        form: The parameters. The address of an empty one is empty.
+    """
+    addresses = {"lake": form.lake}
+    if isinstance(form, ImageForm):
+        addresses[_SOURCE_SETTINGS[pipeline]] = form.source
     if isinstance(form, ScoringForm):
         addresses["labeling_destination"] = form.destination
     if isinstance(form, TrainingForm | ScoringForm) and form.ingest_options.archive != DELETE:

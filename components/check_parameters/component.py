@@ -3,11 +3,11 @@
 from kfp import dsl
 
 from components import container_images
-from components.parameters import LabelingForm, ScoringForm, TrainingForm, describe
+from components.parameters import LabelingForm, MaintenanceForm, ScoringForm, TrainingForm, describe
 
 
 @dsl.component(base_image=container_images.SPARK, install_kfp_package=False)
-@describe(TrainingForm, LabelingForm, ScoringForm)
+@describe(TrainingForm, LabelingForm, ScoringForm, MaintenanceForm)
 def check_parameters(
     pipeline: str,
     source: str = "",
@@ -23,6 +23,9 @@ def check_parameters(
     threshold: float = 0.95,
     destination: str = "",
     budget: int = 0,
+    keep_trainings: int = 10,
+    retention_days: int = 7,
+    dry_run: bool = False,
     notify_to: str = "",
     cpu_node_selector: dict = {},  # noqa: B006 - KFP copies this function's source, without any constant outside
     cpu_tolerations: list = [],  # noqa: B006 - likewise
@@ -37,7 +40,7 @@ def check_parameters(
     It reads neither stores nor servers. Parameters that the pipeline does not have are ignored.
 
     Args:
-        pipeline: Name of the pipeline: `training`, `labeling` or `scoring`.
+        pipeline: Name of the pipeline: `training`, `labeling`, `scoring` or `maintenance`.
         source: Source of the pipeline. If empty, the setting `labeled_source`, `annotations_source` or
             `unlabeled_source` applies.
     """
@@ -59,6 +62,9 @@ def check_parameters(
             "threshold": threshold,
             "destination": destination,
             "budget": budget,
+            "keep_trainings": keep_trainings,
+            "retention_days": retention_days,
+            "dry_run": dry_run,
             "notify_to": notify_to,
             "cpu_node_selector": cpu_node_selector,
             "cpu_tolerations": cpu_tolerations,

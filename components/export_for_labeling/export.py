@@ -28,7 +28,7 @@ from components.errors import InputError, TransientError
 from components.export_for_labeling.choice import candidates, choose
 from components.export_for_labeling.copies import COPIED_COLUMNS, copy
 from components.export_for_labeling.status import NAME, BatchStatus
-from components.labeling.batches import MANIFEST
+from components.labeling.batches import EXPORT_LOCK, MANIFEST
 from components.labeling.requests import AUDIT, UNCERTAIN
 from components.lake import Lake
 from components.lake.content import map_content
@@ -175,7 +175,7 @@ def export_batch(
     """
     started = monotonic()
     result = ExportResult(destination.uri, choice)
-    with lake.writer("export_for_labeling"):
+    with lake.writer(EXPORT_LOCK):
         status = read_note(lake.root, NAME, BatchStatus, lake.files)
         resumed = _resume(lake, settings, status) if status and not status.finished else None
         new = _export_new(lake, destination, succession, result)

@@ -8,6 +8,7 @@ content: a repeated execution, which reads no file, merges the same rows into `f
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
@@ -21,9 +22,9 @@ from components.ingest_images.discovery.changes import existing_rows, is_unchang
 from components.ingest_images.image_classes import ImageClasses, classify_images
 from components.ingest_images.plans import Plan, transaction_id
 from components.ingest_images.read_errors import VANISHED
-from components.ingest_images.worker import INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
+from components.ingest_images.worker import FORGOTTEN_CONTENT, INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
 from components.lake import Lake
-from components.lake.tables import FILES, FORGOTTEN, IMAGE, IMAGES, QUARANTINED
+from components.lake.tables import FILES, FORGOTTEN, FORGOTTEN_CONTENTS, IMAGE, IMAGES, QUARANTINED
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
 from components.storage import uri
@@ -40,6 +41,8 @@ _BYTES_PER_FILE = 32 * 2**10
 # From this number of files on, refusals are taken for a mistake in the permissions of the source.
 _FILES_OF_A_SOURCE = 20
 _SAMPLE_BYTES = 64 * 2**20
+# By which the clocks of two machines differ at most.
+_CLOCK_SKEW = timedelta(hours=1)
 
 
 @dataclass
@@ -93,6 +96,8 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
             _require_read_access(new, access)
             _append(lake, plan, new, existing, access)
             written = _read_back(lake, plan)
+            if not written:
+                raise _not_committed(plan)
             if len(written) != new.num_rows:
                 raise RuntimeError(
                     f"images: {len(written):,} of the {new.num_rows:,} rows of batch '{plan.id}' are in the table. Was"
@@ -100,6 +105,13 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
                 )
         else:
             written = _read_back(lake, plan)
+            # The rows of images that were forgotten meanwhile are gone. If others are lost, they are found again.
+            if not written and not _has_forgotten_since(lake, plan.planned_at - _CLOCK_SKEW):
+                raise _not_committed(plan)
+        # A tombstone stays, whatever the plan has found before.
+        written = [row for row in written if not _is_forgotten(existing.get(row["path"]))]
+        if not written:
+            return BatchOutcome()
         rows = _file_rows(plan, written, existing)
         # Before `files`: if the run is killed between the two writes, the next one finds the classes by their names.
         images = [row["path"] for row in rows if row["state"] == IMAGE]
@@ -138,9 +150,17 @@ def _new_files(plan: Plan, existing: Mapping[str, Mapping[str, Any]]) -> pa.Tabl
 
     def is_new(file: Mapping[str, Any]) -> bool:
         row = existing.get(file["path"])
-        return row is None or (row["state"] != FORGOTTEN and (plan.requeued or not is_unchanged_row(file, row)))
+        return row is None or (not _is_forgotten(row) and (plan.requeued or not is_unchanged_row(file, row)))
 
     return plan.files.filter(pa.array(map(is_new, plan.files.to_pylist()), pa.bool_()))
+
+
+def _is_forgotten(row: Mapping[str, Any] | None) -> bool:
+    return row is not None and row["state"] == FORGOTTEN
+
+
+def _has_forgotten_since(lake: Lake, time: datetime) -> bool:
+    return not lake.read(FORGOTTEN_CONTENTS).where(F.col("forgotten_at") >= F.lit(time)).isEmpty()
 
 
 def _is_committed(lake: Lake, plan: Plan) -> bool:
@@ -186,7 +206,11 @@ def _append(lake: Lake, plan: Plan, new: pa.Table, existing: Mapping[str, Mappin
     ]
     files = new.drop_columns("etag").append_column("stored_sha256", pa.array(stored, pa.string())).cast(INPUT)
     ranges = split_ranges(files, lake.spark.sparkContext.defaultParallelism)
-    work = Work(access, plan.limits, min(_BATCH_BYTES, Budget.of(lake.spark).batch_bytes))
+    # Few: each is a request of a person.
+    contents = lake.read(FORGOTTEN_CONTENTS).select("source_sha256").collect()
+    forgotten = frozenset(row["source_sha256"] for row in contents)
+    batch_bytes = min(_BATCH_BYTES, Budget.of(lake.spark).batch_bytes)
+    work = Work(access, plan.limits, batch_bytes, forgotten=forgotten)
     rows = (
         lake.spark.range(0, len(ranges), 1, len(ranges))
         .mapInArrow(make_worker(ranges, work), OUTPUT_COLUMNS)
@@ -229,12 +253,14 @@ def _read_back(lake: Lake, plan: Plan) -> list[dict[str, Any]]:
         .toArrow()
         .to_pylist()
     )
-    if not rows:
-        raise RuntimeError(
-            f"images: batch '{plan.id}' was not committed, because a later one of its source was. Was the table"
-            " restored to an earlier version? Remove the source's folder in _plans, and run this step again."
-        )
     return rows
+
+
+def _not_committed(plan: Plan) -> RuntimeError:
+    return RuntimeError(
+        f"images: batch '{plan.id}' was not committed, because a later one of its source was. Was the table restored to"
+        " an earlier version? Remove the source's folder in _plans, and run this step again."
+    )
 
 
 def _is_of(plan: Plan) -> Column:
@@ -257,7 +283,7 @@ def _file_rows(
         # A content that was stored before stays where it is, even if its file vanishes.
         stays = reason == UNCHANGED or (reason == VANISHED and earlier.get("state") == IMAGE)
         content = earlier if stays else stored | {
-            "state": QUARANTINED if reason else IMAGE,
+            "state": FORGOTTEN if reason == FORGOTTEN_CONTENT else QUARANTINED if reason else IMAGE,
             "load_date": plan.load_date,
             "ingested_at": plan.planned_at,
         }  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from components.lake import Lake
+from components.storage.files import Files
 from components.storage.notes import read_note, write_note
 
 LABELED = "labeled"
@@ -29,15 +30,16 @@ class IngestStatus(BaseModel):
     quarantined: int
 
     @classmethod
-    def read(cls, lake: Lake, kind: str) -> Self | None:
+    def read(cls, root: str, kind: str, files: Files) -> Self | None:
         """Return the stored status, or None if it is missing or malformed.
 
         Args:
-            lake: The lake.
+            root: Root URI of the lake.
             kind: `LABELED` or `UNLABELED`.
+            files: Access to the lake's files.
         """
         try:
-            return read_note(lake.root, f"ingest_{kind}", cls, lake.files)
+            return read_note(root, f"ingest_{kind}", cls, files)
         except ValidationError:
             return None
 

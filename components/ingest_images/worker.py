@@ -26,6 +26,8 @@ from components.storage.stores import Store, open_store
 
 # Reason of a file with the content that is already stored for its path. Its row keeps a batch countable.
 UNCHANGED = "unchanged content"
+# Reason of a file whose content someone had forgotten under this or another path.
+FORGOTTEN_CONTENT = "forgotten content"
 
 INPUT = pa.schema(
     [
@@ -66,12 +68,14 @@ class Work:
         batch_bytes: Maximum bytes of the files in a batch for the JVM, unless a single file has more. As many bytes are
             read ahead.
         decoding_seconds: Time limit of decoding a file.
+        forgotten: SHA-256 of files and of stored pictures that must not come back.
     """
 
     access: Access
     limits: Limits
     batch_bytes: int
     decoding_seconds: float = 60
+    forgotten: frozenset[str] = frozenset()
 
 
 def make_worker(
@@ -113,7 +117,7 @@ def ingest_files(files: pa.Table, work: Work) -> Iterator[pa.RecordBatch]:
     # Forked before the threads of this process start.
     validator.start()
     for file in _read_ahead(files, work):
-        row = _row(file, validator, work.limits)
+        row = _row(file, validator, work)
         length = len(row["content"] or b"")
         if rows and total + length > work.batch_bytes:
             yield pa.RecordBatch.from_pylist(rows, schema=_OUTPUT)
@@ -147,19 +151,24 @@ class ReadFile:
     reason: str | None = None
 
 
-def _row(file: ReadFile, validator: ImageValidator, limits: Limits) -> dict[str, Any]:
+def _row(file: ReadFile, validator: ImageValidator, work: Work) -> dict[str, Any]:
     reason = file.reason
     if reason is None and file.sha256 == file.planned["stored_sha256"]:
         reason = UNCHANGED
+    if reason is None and file.sha256 in work.forgotten:
+        reason = FORGOTTEN_CONTENT
     picture: bytes | None = None
     if reason is None:
         reason, picture = validator.picture(file.content)
-    if picture is not None and len(picture) > limits.bytes:
-        reason, picture = f"more than {limits.bytes} bytes after conversion", None
+    if picture is not None and len(picture) > work.limits.bytes:
+        reason, picture = f"more than {work.limits.bytes} bytes after conversion", None
+    content_sha256 = None if picture is None else _sha256(picture, file)
+    if content_sha256 in work.forgotten:
+        reason, picture, content_sha256 = FORGOTTEN_CONTENT, None, None
     is_read = file.sha256 is not None
     return {
         "path": file.planned["path"],
-        "content_sha256": None if picture is None else _sha256(picture, file),
+        "content_sha256": content_sha256,
         "content": picture,
         "source_sha256": file.sha256,
         "length": len(file.content) if is_read else file.planned["length"],

@@ -9,6 +9,8 @@ from components.labeling.copy_names import DIGEST_DIGITS, PARTS_OF_COPY, own_nam
 from components.labeling.formats import LocatedAnnotation, Rejection
 
 MANIFEST = "manifest.jsonl"
+# Lock of the step that writes batches.
+EXPORT_LOCK = "export_for_labeling"
 UNKNOWN_COPY = (
     "path: no batch of this lake contains this file. Check that the labeling project uses this lake's batches."
 )
@@ -41,6 +43,16 @@ def copy_name(content_sha256: str, path: str, content_format: str = "") -> str:
     suffixes = _SUFFIXES.get(content_format, (name.suffix.lower(),))
     suffix = name.suffix[:_SUFFIX_CHARACTERS] if name.suffix.lower() in suffixes else suffixes[0]
     return f"{IMAGES_FOLDER}/{content_sha256[:DIGEST_DIGITS]}-{name.stem[:_STEM_CHARACTERS]}{suffix}"
+
+
+def possible_copy_names(content_sha256: str, path: str) -> set[str]:
+    """Return the names that an image's copy can have within its batch, whatever the format of the stored picture.
+
+    Args:
+        content_sha256: Content hash of the image.
+        path: Path of the image.
+    """
+    return {copy_name(content_sha256, path, content_format) for content_format in ("", *_SUFFIXES)}
 
 
 def batch_of_copy(address: str) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -125,7 +125,7 @@ class Lake:
         """
         lake = cls.at(spark, settings)
         lake.update()
-        lake._check_split(Split.of(settings))
+        lake.check_split(Split.of(settings))
         return lake
 
     @classmethod
@@ -173,11 +173,11 @@ class Lake:
         else:
             with self.writer("create"):
                 self._create_missing(split or Split())
-        self._check_split(split)
+        self.check_split(split)
 
     def exists(self) -> bool:
         """Return whether the URI has a lake."""
-        return self._has(IMAGES)
+        return self.has(IMAGES)
 
     def update(self) -> None:
         """Migrate a lake of an earlier release, and create tables that an earlier release did not have.
@@ -187,7 +187,7 @@ class Lake:
         """
         if not self.is_current():
             self._migrate()
-        if not all(map(self._has, TABLES)):
+        if not all(map(self.has, TABLES)):
             with self.writer("create"):
                 self._create_missing(self.split)
 
@@ -252,7 +252,15 @@ class Lake:
                 builder = builder.property(name, value)
             builder.execute()
 
-    def _check_split(self, split: Split | None) -> None:
+    def check_split(self, split: Split | None) -> None:
+        """Check that the lake has a split.
+
+        Args:
+            split: The expected split; None accepts any.
+
+        Raises:
+            InputError: The lake has another split.
+        """
         if split is not None and split != (fixed := self.split):
             raise InputError(
                 f"split: the lake '{self.root}' has {fixed}, which can't be changed to {split}. Remove it from the"
@@ -268,6 +276,10 @@ class Lake:
             test=float(properties[_PROPERTY + "test"]),
             seed=int(properties[_PROPERTY + "seed"]),
         )
+
+    def has(self, table: Table) -> bool:
+        """Return whether the lake has a table. A lake of an earlier release may lack one."""
+        return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
 
     def path(self, table: Table) -> str:
         """Return a table's URI."""
@@ -305,7 +317,7 @@ class Lake:
         """Register the tables, `quarantine` and `image_data` as views of the session."""
         for table in TABLES:
             # A query creates no table, and an earlier release may lack one.
-            rows = self.read(table) if self._has(table) else self.spark.createDataFrame([], table.schema)
+            rows = self.read(table) if self.has(table) else self.spark.createDataFrame([], table.schema)
             rows.createOrReplaceTempView(table.name)
         quarantine(self.read(FILES)).createOrReplaceTempView("quarantine")
         self.image_data(succession).createOrReplaceTempView("image_data")
@@ -420,6 +432,17 @@ class Lake:
             condition = _condition(table, rows)
             return 0 if condition is None else self._merge(table, rows, condition, clauses)
 
+    def delete(self, table: Table, condition: Column) -> None:
+        """Delete the rows of a table that match a condition, under the writer lock.
+
+        Args:
+            table: The table.
+            condition: Condition on the table's columns. One on the partition column only rewrites no file.
+        """
+        with self.writer(table.name), small_row_groups(self.spark) if table is IMAGES else nullcontext():
+            self.check_held()
+            self.delta(table).delete(condition)
+
     @retry(
         retry=retry_if_exception_type(CONFLICTS),
         stop=stop_after_attempt(5),
@@ -432,9 +455,6 @@ class Lake:
         metrics = clauses(builder).execute()
         counts = metrics.select(F.col("num_inserted_rows") + F.col("num_updated_rows")).first()
         return int(counts[0])
-
-    def _has(self, table: Table) -> bool:
-        return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
 
 
 def _condition(table: Table, rows: DataFrame) -> Column | None:

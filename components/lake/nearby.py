@@ -26,7 +26,12 @@ def nearby_lake(root: str, files: Files, others: Iterable[str] = ()) -> str:
         others: Root URIs of other lakes that the user may mean, e.g. of the settings.
     """
     similar = (other for each in others if each and _is_similar_path(root, other := uri.normalize(each, "lake")))
-    return next((each for each in (*similar, *_similar_folders(root)) if files.exists(uri.join(each, *_LOG))), "")
+    return next((each for each in (*similar, *_similar_folders(root)) if is_lake(each, files)), "")
+
+
+def is_lake(root: str, files: Files) -> bool:
+    """Return whether a root URI has a lake, without Spark."""
+    return files.exists(uri.join(root, *_LOG))
 
 
 def enclosing_lake(root: str, files: Files) -> str:
@@ -42,7 +47,7 @@ def enclosing_lake(root: str, files: Files) -> str:
         parent = f"{scheme}://{'/'.join(segments[:length])}"
         # Credentials may be restricted to the folder.
         with suppress(InputError):
-            if files.exists(uri.join(parent, *_LOG)):
+            if is_lake(parent, files):
                 return parent
     return ""
 

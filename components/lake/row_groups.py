@@ -23,19 +23,25 @@ _IN_ORDER = {"spark.sql.maxConcurrentOutputFileWriters": "1"}
 @contextmanager
 def small_row_groups(spark: SparkSession) -> Iterator[None]:
     """Write Parquet files with row groups of 512 KiB, uncompressed, within the block."""
-    with _configured(spark, _SMALL_ROW_GROUPS):
+    with configured(spark, _SMALL_ROW_GROUPS):
         yield
 
 
 @contextmanager
 def rows_in_order(spark: SparkSession) -> Iterator[None]:
     """Write the rows of a task in their order within the block, for tasks with one partition of the table each."""
-    with _configured(spark, _IN_ORDER):
+    with configured(spark, _IN_ORDER):
         yield
 
 
 @contextmanager
-def _configured(spark: SparkSession, configuration: Mapping[str, str]) -> Iterator[None]:
+def configured(spark: SparkSession, configuration: Mapping[str, str]) -> Iterator[None]:
+    """Change the configuration of a session within the block.
+
+    Args:
+        spark: The session.
+        configuration: Values by name.
+    """
     earlier = {name: spark.conf.get(name, None) for name in configuration}
     for name, value in configuration.items():
         spark.conf.set(name, value)

@@ -117,6 +117,11 @@ GROUPS = Table(
     """content_sha256 STRING NOT NULL, perceptual_hash BIGINT, split STRING, reason STRING, made_at TIMESTAMP""",
     ("content_sha256",),
 )
+FORGOTTEN_CONTENTS = Table(
+    "forgotten_contents",
+    "source_sha256 STRING NOT NULL, content_sha256 STRING, forgotten_at TIMESTAMP",
+    ("source_sha256",),
+)
 
 TABLES = (
     FILES,
@@ -130,4 +135,5 @@ TABLES = (
     SEGMENTS,
     EVALUATIONS,
     GROUPS,
+    FORGOTTEN_CONTENTS,
 )

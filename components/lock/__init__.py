@@ -14,7 +14,7 @@ from components.lock.file_lock import file_lock, not_writable
 from components.lock.lease import LockLost, lease_lock
 from components.storage import uri
 
-__all__ = ["LEASE", "LockLost", "not_writable", "writer_lock"]
+__all__ = ["LEASE", "LockLost", "lock_folder", "not_writable", "writer_lock"]
 
 LEASE = "lease"
 
@@ -44,12 +44,21 @@ def writer_lock(
         with lease_lock(root, name, timeout_seconds, on_lost) as check:
             yield check
         return
-    with file_lock(_folder(root, lock) / f"{name}.lock", timeout_seconds):
+    with file_lock(lock_folder(root, lock) / f"{name}.lock", timeout_seconds):
         # A file lock can't be lost: the kernel keeps it until the process ends.
         yield lambda: None
 
 
-def _folder(root: str, lock: str) -> Path:
+def lock_folder(root: str, lock: str) -> Path:
+    """Return the folder of a lake's lock files. It may not exist yet.
+
+    Args:
+        root: The lake's normalized root URI.
+        lock: The setting `lock`: empty, or an absolute folder.
+
+    Raises:
+        InputError: The setting is invalid, or it is empty and the lake is not on this machine.
+    """
     if lock:
         if not lock.startswith("/"):
             raise InputError(f"lock: '{lock}' is neither '{LEASE}' nor an absolute folder. Set it to one of them.")

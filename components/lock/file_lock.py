@@ -36,13 +36,13 @@ def file_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
                 retry=retry_if_exception_type(BlockingIOError),
                 stop=stop_after_delay(timeout_seconds),
                 wait=wait_fixed(POLL_SECONDS),
-                before_sleep=lambda attempt: notice.show(f"Held by {_holder(file)}."),
+                before_sleep=lambda attempt: notice.show(f"Held by {holder_text(file)}."),
             ):
                 with attempt:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except RetryError as error:
             raise TimeoutError(
-                f"'{path.stem}' of the lake is locked by {_holder(file)}; waited {timeout_seconds:g} s. Wait until"
+                f"'{path.stem}' of the lake is locked by {holder_text(file)}; waited {timeout_seconds:g} s. Wait until"
                 " that task ends, or end it, and run this task again."
             ) from error
         # The kernel releases the lock of a dead process, so others read this text only while the lock is held.
@@ -52,7 +52,8 @@ def file_lock(path: Path, timeout_seconds: float) -> Iterator[None]:
         yield
 
 
-def _holder(file: TextIO) -> str:
+def holder_text(file: TextIO) -> str:
+    """Return the holder that a lock file names, as a phrase."""
     file.seek(0)
     return file.read().strip() or "another process"
 

@@ -87,8 +87,7 @@ class _Lease:
         self._root = root
         self._lock = name
         self._timing = timing
-        readable = re.sub("[^a-z0-9]+", "-", name.lower())
-        self._name = f"image-pipelines-{readable}-{uri.digest(uri.join(root, name))}"
+        self._name = lease_name(root, name)
         # A restarted container of the same pod is another holder.
         self._identity = f"{pod.name}_{uuid4()}"
         self._lease: client.V1Lease | None = None
@@ -257,7 +256,7 @@ class _Lease:
         if self._lease is None:
             return "The cluster's API server does not respond."
         left = self._lease.spec.lease_duration_seconds - (monotonic() - self._seen[1])
-        return f"Held by {_holder(self._lease)}. If that pod is gone, the lock is free in {max(0, left):.0f} s."
+        return f"Held by {lease_holder(self._lease)}. If that pod is gone, the lock is free in {max(0, left):.0f} s."
 
     def _timeout_sentences(self, timeout_seconds: float) -> str:
         if self._lease is None:
@@ -266,11 +265,23 @@ class _Lease:
                 f" {timeout_seconds:g} s. Run this task again when it does."
             )
         return (
-            f"'{self._lock}' of the lake is locked by {_holder(self._lease)}; waited {timeout_seconds:g} s. Wait until"
-            " that task ends, or end it, and run this task again."
+            f"'{self._lock}' of the lake is locked by {lease_holder(self._lease)}; waited {timeout_seconds:g} s. Wait"
+            " until that task ends, or end it, and run this task again."
         )
 
 
-def _holder(lease: client.V1Lease) -> str:
+def lease_name(root: str, name: str) -> str:
+    """Return the name of the Lease of a lock.
+
+    Args:
+        root: Root URI of the lake.
+        name: The lock within the lake.
+    """
+    readable = re.sub("[^a-z0-9]+", "-", name.lower())
+    return f"image-pipelines-{readable}-{uri.digest(uri.join(root, name))}"
+
+
+def lease_holder(lease: client.V1Lease) -> str:
+    """Return the holder of a Lease, as a phrase."""
     pod = lease.spec.holder_identity.rpartition("_")[0]
     return f"pod '{pod}' since {lease.spec.acquire_time:%Y-%m-%d %H:%M:%S} UTC"

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.run_notes import ExportNote, ImportNote, IngestNote, ModelNote, RunNote, ScoreNote
+from components.run_notes import (
+    ExportNote,
+    ImportNote,
+    IngestNote,
+    MaintenanceNote,
+    ModelNote,
+    RunNote,
+    ScoreNote,
+)
 
 _SUCCEEDED = "succeeded"
 _FAILED = "failed"
@@ -128,6 +136,8 @@ def _sentences(note: RunNote) -> list[str]:
         case ModelNote():
             decision = "is the champion" if note.promoted else "was not promoted"
             return [f"Model: version {note.version} (accuracy {note.accuracy:.1%}) {decision}: {note.reason}."]
+        case MaintenanceNote():
+            return [_maintained(note)]
         case _:
             raise TypeError(f"no text for {type(note).__name__}")
 
@@ -137,6 +147,14 @@ def _waiting(note: ImportNote) -> list[str]:
         return []
     names = ", ".join(note.waiting_classes)
     return [f"New classes, which count from the next import on: {names}. Correct them now if they are misspelled."]
+
+
+def _maintained(note: MaintenanceNote) -> str:
+    figures = (
+        f"{note.files_before:,} files, {note.bytes_before / 1e9:,.2f} GB before; {note.files_after:,} files,"
+        f" {note.bytes_after / 1e9:,.2f} GB"
+    )
+    return f"The lake: {figures} {'after a run, by estimate. Nothing was written.' if note.dry_run else 'now.'}"
 
 
 def _ingested(note: IngestNote) -> str:

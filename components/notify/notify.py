@@ -9,6 +9,7 @@ from components.run_notes import (
     ExportNote,
     ImportNote,
     IngestNote,
+    MaintenanceNote,
     ModelNote,
     RunNote,
     ScoreNote,
@@ -18,7 +19,7 @@ from components.run_notes import (
 from components.settings import Settings
 
 # In the order of the tasks.
-_KINDS: tuple[type[RunNote], ...] = (IngestNote, ImportNote, ScoreNote, ExportNote, ModelNote)
+_KINDS: tuple[type[RunNote], ...] = (IngestNote, ImportNote, ScoreNote, ExportNote, ModelNote, MaintenanceNote)
 
 
 def announce(settings: Settings, end: RunEnd, to: str = "", run_id: str = "") -> None:

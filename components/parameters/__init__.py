@@ -7,12 +7,14 @@ contain the keys of JSON objects. `Training`, `Gate` and `Choice` combine both f
 
 from components.parameters.describe import describe as describe
 from components.parameters.forms import LabelingForm as LabelingForm
+from components.parameters.forms import MaintenanceForm as MaintenanceForm
 from components.parameters.forms import ScoringForm as ScoringForm
 from components.parameters.forms import TrainingForm as TrainingForm
 from components.parameters.gate import Gate as Gate
 from components.parameters.gate import GateOptions as GateOptions
 from components.parameters.ingest import IngestOptions as IngestOptions
 from components.parameters.labeling import LabelingFields as LabelingFields
+from components.parameters.maintenance import MaintenanceFields as MaintenanceFields
 from components.parameters.parse import parse as parse
 from components.parameters.parse import parse_form as parse_form
 from components.parameters.parse import parse_inputs as parse_inputs

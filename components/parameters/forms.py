@@ -10,6 +10,7 @@ from components.parameters.addresses import parse_addresses
 from components.parameters.gate import GateFields, GateOptions
 from components.parameters.ingest import IngestOptions
 from components.parameters.labeling import LabelingFields
+from components.parameters.maintenance import MaintenanceFields
 from components.parameters.options import Options, Text
 from components.parameters.placement import Placement, check_slots
 from components.parameters.pool import NodeSelector, Tolerations
@@ -31,12 +32,8 @@ OPTIONS: Mapping[str, type[Options]] = MappingProxyType(
 class Form(Options):
     """Fields of all forms."""
 
-    source: Text = ""
     lake: Text = Field(
         "", description="Root URI of the lake, e.g. `s3a://bucket/lake`. If empty, the setting `lake` applies."
-    )
-    model_name: Text = Field(
-        "", description="Name of the registered model. If empty, the setting `model_name` applies."
     )
     notify_to: Text = Field(
         "",
@@ -62,7 +59,16 @@ class Form(Options):
         return value
 
 
-class _ModelForm(TrainingFields, GateFields, Form):
+class ImageForm(Form):
+    """Fields of the forms of pipelines that read a source and use a registered model."""
+
+    source: Text = ""
+    model_name: Text = Field(
+        "", description="Name of the registered model. If empty, the setting `model_name` applies."
+    )
+
+
+class _ModelForm(TrainingFields, GateFields, ImageForm):
     """Fields of the pipelines training and labeling, which train models."""
 
     training_options: TrainingOptions = TrainingOptions()
@@ -97,7 +103,7 @@ class LabelingForm(LabelingFields, _ModelForm):
     )
 
 
-class ScoringForm(ScoringFields, ExportFields, Form):
+class ScoringForm(ScoringFields, ExportFields, ImageForm):
     """The form of the pipeline scoring."""
 
     source: Text = Field(
@@ -115,8 +121,12 @@ class ScoringForm(ScoringFields, ExportFields, Form):
     export_options: ExportOptions = ExportOptions()
 
 
+class MaintenanceForm(MaintenanceFields, Form):
+    """The form of the pipeline maintenance."""
+
+
 FORMS: Mapping[str, type[Form]] = MappingProxyType(
-    {"training": TrainingForm, "labeling": LabelingForm, "scoring": ScoringForm}
+    {"training": TrainingForm, "labeling": LabelingForm, "scoring": ScoringForm, "maintenance": MaintenanceForm}
 )
 
 

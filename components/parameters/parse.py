@@ -67,7 +67,7 @@ def parse_form(pipeline: str, values: Mapping[str, object]) -> Form:
     """Return the validated parameters of a pipeline.
 
     Args:
-        pipeline: `training`, `labeling` or `scoring`.
+        pipeline: `training`, `labeling`, `scoring` or `maintenance`.
         values: Values by field. Missing fields have their defaults.
 
     Raises:

@@ -86,6 +86,19 @@ def read_succession(registry: ModelRegistry, champion: RegisteredVersion | None)
     return Succession(registry.model_name, tuple(ModelVersion(each.version, each.digest) for each in versions))
 
 
+def restorable_versions(registry: ModelRegistry) -> set[str]:
+    """Return the champion, the challenger, and the former champions that a rollback can restore.
+
+    A version that an interrupted promotion has added to the history counts, too.
+
+    Args:
+        registry: The registry of an existing model.
+    """
+    withdrawn = registry.withdrawn()
+    former = {version for version in registry.champions() if version not in withdrawn}
+    return former | {each.version for each in (registry.champion(), registry.challenger()) if each is not None}
+
+
 def is_champion_recorded(registry: ModelRegistry) -> bool:
     """Return whether the history ends with the champion.
 

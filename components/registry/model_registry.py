@@ -1,7 +1,8 @@
 """Access to a registered model in MLflow: versions, aliases, tags and files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,7 @@ from mlflow.protos.databricks_pb2 import (
 
 from components.errors import InputError
 from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
+from components.registry.pages import pages
 from components.registry.tags import DIGEST_TAG
 from components.settings import Settings
 
@@ -47,6 +49,7 @@ class RegisteredVersion:
         model_uri: URI `models:/<name>/<version>`.
         digest: SHA-256 of its SavedModel; empty for a version that register_model did not create.
         tags: Tags of the version.
+        registered_at: Time of the registration, in UTC; None if unknown.
     """
 
     name: str
@@ -55,6 +58,7 @@ class RegisteredVersion:
     model_uri: str
     digest: str
     tags: Mapping[str, str]
+    registered_at: datetime | None = None
 
 
 class ModelRegistry:
@@ -111,6 +115,10 @@ class ModelRegistry:
             if error.error_code not in _ABSENT:
                 raise
             return None
+
+    def versions(self) -> Iterator[RegisteredVersion]:
+        """Yield all versions; none if the model is not registered. They are read page by page."""
+        yield from map(_version, pages(self._client.search_model_versions, f"name = '{self.model_name}'"))
 
     def find_version(self, run_id: str, digest: str) -> RegisteredVersion | None:
         """Return the version of a run's model, or None if the model is not registered."""
@@ -256,6 +264,16 @@ class ModelRegistry:
             ) from error
 
 
+def registered_models(tracking_uri: str) -> list[str]:
+    """Return the names of all registered models.
+
+    Args:
+        tracking_uri: URI of the MLflow server or database.
+    """
+    client = MlflowClient(tracking_uri, tracking_uri)
+    return [model.name for model in pages(client.search_registered_models)]
+
+
 def _version(found: Any) -> RegisteredVersion:
     return RegisteredVersion(
         name=found.name,
@@ -264,4 +282,5 @@ def _version(found: Any) -> RegisteredVersion:
         model_uri=f"{_MODELS}{found.name}/{found.version}",
         digest=found.tags.get(DIGEST_TAG, ""),
         tags=dict(found.tags),
+        registered_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
     )

@@ -10,3 +10,5 @@ TRAINING_SET_ID_TAG = "training_set.id"
 RUN_TAG = "run_id"
 ACCURACY_TAG = "accuracy"
 COMPARED_WITH_TAG = "compared_with"
+# Of the MLflow run: the release whose code trained the model.
+CODE_VERSION_TAG = "code.version"

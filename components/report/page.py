@@ -27,6 +27,8 @@ _MAXIMUM_CHARACTERS = 400
 _LONGEST_WORD = 24
 # Longest text of a table cell that stays on one line, in characters.
 _LONGEST_LINE = 30
+# Maximum width and height of a picture that stands alone, in pixels.
+_PICTURE_SIDE = 640
 # Bytes of markup around one item, rounded up.
 _MARKUP_BYTES = 400
 _RESERVE_BYTES = 50_000
@@ -130,6 +132,13 @@ class _Item:
 
 
 @dataclass(frozen=True)
+class _Picture:
+    kind = "picture"
+    caption: str
+    item: _Item
+
+
+@dataclass(frozen=True)
 class _Gallery:
     kind = "gallery"
     caption: str
@@ -137,7 +146,7 @@ class _Gallery:
     left_out: int
 
 
-_Block: TypeAlias = _Text | _Figures | _Cards | _Chart | _Table | _Gallery
+_Block: TypeAlias = _Text | _Figures | _Cards | _Chart | _Table | _Picture | _Gallery
 
 
 class Report:
@@ -195,6 +204,18 @@ class Report:
             *(_column(name, [row[index] for row in visible]) for index, name in enumerate(columns)), strict=True
         )
         return self._add(_Table(caption, header, lines, len(rows) - len(visible)))
+
+    def picture(self, caption: str, picture: Picture) -> Self:
+        """Add one picture, at most 640 pixels wide and high.
+
+        A file that Pillow can't read becomes a placeholder with its path.
+
+        Args:
+            caption: Headline.
+            picture: The picture.
+        """
+        item = _Item(thumbnail(picture.content, _PICTURE_SIDE), picture.caption, picture.path)
+        return self._add(_Picture(caption, item))
 
     def gallery(self, caption: str, pictures: Sequence[Picture]) -> Self:
         """Add thumbnails of at most 300 pictures.
@@ -255,9 +276,12 @@ class _Budget:
 
 
 def _within_limit(blocks: Sequence[_Block]) -> list[_Block]:
-    """Omit what exceeds the page's bytes. Priority: charts, cards, tables, galleries."""
+    """Omit what exceeds the page's bytes. Priority: pictures, charts, cards, tables, galleries."""
     budget = _Budget(MAXIMUM_BYTES - _RESERVE_BYTES)
     fitted = list(blocks)
+    for block in blocks:
+        if isinstance(block, _Picture):
+            budget.take(block.caption, *_texts(block.item))
     for index, block in enumerate(blocks):
         if isinstance(block, _Chart) and not budget.take(block.uri, block.alt, block.caption):
             fitted[index] = _Text(f"{block.caption}: omitted, because the page would be too large.")

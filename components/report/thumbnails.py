@@ -30,22 +30,27 @@ class Thumbnail:
     height: int
 
 
-def thumbnail(content: bytes) -> Thumbnail | None:
-    """Make a small upright JPEG copy of an image, on white; None if Pillow can't read the image."""
+def thumbnail(content: bytes, side: int = _SIDE) -> Thumbnail | None:
+    """Make a small upright JPEG copy of an image, on white; None if Pillow can't read the image.
+
+    Args:
+        content: The image file.
+        side: Maximum width and height of the copy, in pixels.
+    """
     try:
-        return _thumbnail(content)
+        return _thumbnail(content, side)
     # Pillow's decoders raise OSError, SyntaxError, struct.error and others for damaged files.
     except Exception:
         return None
 
 
-def _thumbnail(content: bytes) -> Thumbnail | None:
+def _thumbnail(content: bytes, side: int) -> Thumbnail | None:
     with Image.open(io.BytesIO(content)) as image:
         if image.width * image.height > _MAXIMUM_PIXELS:
             return None
-        image.draft("RGB", (2 * _SIDE, 2 * _SIDE))  # JPEG decoders can shrink an image while they decode it.
+        image.draft("RGB", (2 * side, 2 * side))  # JPEG decoders can shrink an image while they decode it.
         small = _eight_bits(image)
-    small.thumbnail((_SIDE, _SIDE))
+    small.thumbnail((side, side))
     small = turn(small, jpeg_orientation(content))
     if small.mode in ("RGBA", "LA", "PA") or "transparency" in small.info:
         opaque = small.convert("RGBA")

@@ -8,7 +8,7 @@ from components.lake import Lake
 from components.storage.notes import read_note, write_note
 from components.succession import Succession
 
-_NAME = "score_images"
+NAME = "score_images"
 
 
 class ModelState(BaseModel):
@@ -79,9 +79,9 @@ def _digests(succession: Succession) -> tuple[str, ...]:
 
 def _read(lake: Lake) -> ScoringState:
     # The note of an earlier release has none of these fields.
-    return read_note(lake.root, _NAME, ScoringState, lake.files) or ScoringState()
+    return read_note(lake.root, NAME, ScoringState, lake.files) or ScoringState()
 
 
 def _write(lake: Lake, succession: Succession, state: ModelState) -> None:
     progress = ScoringState(models={**_read(lake).models, succession.model_name: state})
-    write_note(lake.root, _NAME, progress, lake.files)
+    write_note(lake.root, NAME, progress, lake.files)

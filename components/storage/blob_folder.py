@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import WorkloadIdentityCredential
 from azure.storage.blob import (
     BlobProperties,
@@ -206,6 +206,15 @@ class BlobFolder(Folder):
                         f"{self.field}: '{self.uri}/{quote(name)}' exists with another content, and blobs are never"
                         " replaced. Delete or rename it."
                     ) from None
+
+    def remove(self, name: str) -> bool:  # noqa: D102
+        with self._errors("deleting"):
+            try:
+                # By default, a blob with snapshots can't be deleted.
+                self._client.delete_blob(f"{self.folder}{name}", delete_snapshots="include")
+            except ResourceNotFoundError:
+                return False
+        return True
 
     @property
     def _client(self) -> ContainerClient:

@@ -62,3 +62,11 @@ class Folder(ABC):
         Raises:
             InputError: The file exists with another content, and this kind of folder never replaces files.
         """
+
+    @abstractmethod
+    def remove(self, name: str) -> bool:
+        """Remove a file, and return whether it existed.
+
+        Args:
+            name: Path of the file, relative to the folder.
+        """

@@ -62,6 +62,12 @@ class StoreFolder(Folder):
         with self._errors():
             self._store.write(uris.join(self.uri, name), content)
 
+    def remove(self, name: str) -> bool:  # noqa: D102
+        existed = self.status(name) is not None
+        with self._errors():
+            self._store.remove(uris.join(self.uri, name))
+        return existed
+
     @property
     def _store(self) -> Store:
         return open_store(self.uri, self.access)

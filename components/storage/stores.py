@@ -1,5 +1,6 @@
 """Read and write files in local and remote stores through one interface."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,9 @@ _REFUSALS = {
     "AuthorizationPermissionMismatch": DENIED,
     "BlobArchived": _ARCHIVED,
 }
+
+# Codes of Amazon's for a write of a new object that exists.
+_S3_EXISTS = ("PreconditionFailed", "412")
 
 
 @dataclass(frozen=True)
@@ -267,7 +271,13 @@ class RemoteStore:
 
     def create(self, uri: str, content: bytes) -> None:  # noqa: D102
         with _errors(uri), _bucket_errors(uri):
-            self.filesystem.pipe_file(uri, content, mode="create")
+            try:
+                self.filesystem.pipe_file(uri, content, mode="create")
+            except OSError as error:
+                # Only Amazon's server names the condition, by which s3fs recognizes this case.
+                if _s3_code(error) in _S3_EXISTS:
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), uri) from error
+                raise
 
     @contextmanager
     def open_replacement(self, uri: str) -> Iterator[BinaryIO]:  # noqa: D102
@@ -348,9 +358,13 @@ def _refusal(uri: str, error: Exception) -> InputError:
 
 def _reason(error: Exception) -> str | None:
     """Return why a store refuses access to a file, in a few words; None if it refuses the credentials."""
+    return _REFUSALS.get(str(_s3_code(error) or getattr(error, "error_code", None)))
+
+
+def _s3_code(error: Exception) -> str | None:
+    """Return the code in the response of an S3 server; None for other errors."""
     response = getattr(error.__cause__, "response", None)
-    s3_code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return _REFUSALS.get(str(s3_code or getattr(error, "error_code", None)))
+    return response.get("Error", {}).get("Code") if isinstance(response, dict) else None
 
 
 def _settings(uri: str) -> str:

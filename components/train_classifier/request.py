@@ -22,10 +22,10 @@ from components.preprocessing.version import PREPROCESSING_VERSION
 from components.storage import uri
 from components.storage.files import Files
 from components.train_classifier import weights as weights_files
+from components.training_set.trainings import REQUEST_FILE as REQUEST_FILE
+from components.training_set.trainings import RESULT_FILE as RESULT_FILE
+from components.training_set.trainings import RUN_FILE as RUN_FILE
 
-REQUEST_FILE = "request.json"
-RESULT_FILE = "result.json"
-RUN_FILE = "run.json"
 FAILURE_FILE = "failure.json"
 TIMELINE_FILE = "timeline.json"
 

@@ -36,10 +36,10 @@ from components.train_classifier.request import (
 from components.train_classifier.weights import lake_weights_uri
 from components.training_set.features import FEATURES_FOLDER
 from components.training_set.manifest import TrainingSet
+from components.training_set.trainings import RUNS_FOLDER as RUNS_FOLDER
+from components.training_set.trainings import training_lock
 
 logger = logging.getLogger(__name__)
-
-RUNS_FOLDER = "training_runs"
 
 
 def train(
@@ -84,7 +84,7 @@ def train(
     key = run_key(manifest.id, resolved)
     request = resolved.model_copy(update={"run_directory": uri.join(root, RUNS_FOLDER, key)})
     request_uri = uri.join(request.run_directory, REQUEST_FILE)
-    with writer_lock(root, f"training-{key}", settings.lock_timeout_seconds, settings.lock) as check_lock:
+    with writer_lock(root, training_lock(key), settings.lock_timeout_seconds, settings.lock) as check_lock:
 
         def clean_up() -> bool:
             # A task that took over the lock may have adopted the job.

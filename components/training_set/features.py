@@ -28,12 +28,14 @@ class SegmentFeatures:
         key: Folder of the backbone's features.
         segment: Name of the segment.
         bytes: Length of all files in bytes.
+        files: Number of files.
         written: Time of the last write, in UTC.
     """
 
     key: str
     segment: str
     bytes: int
+    files: int
     written: datetime
 
 
@@ -44,14 +46,20 @@ def list_features(lake: str, files: Files) -> list[SegmentFeatures]:
         lake: Root URI of the lake.
         files: Access to the lake.
     """
-    found: dict[tuple[str, str], SegmentFeatures] = {}
-    for name, status in files.find(uris.join(lake, FEATURES_FOLDER)).items():
-        key, _, rest = name.partition("/")
-        segment = rest.partition("/")[0]
-        earlier = found.get((key, segment), SegmentFeatures(key, segment, 0, status.modification_time))
-        written = max(earlier.written, status.modification_time)
-        found[key, segment] = SegmentFeatures(key, segment, earlier.bytes + status.length, written)
-    return [found[each] for each in sorted(found)]
+    folder = uris.join(lake, FEATURES_FOLDER)
+    found = []
+    # One segment at a time, because its row groups have a file each.
+    for key in files.list_names(folder):
+        for segment in files.list_names(uris.join(folder, key)):
+            place = uris.join(folder, key, segment)
+            # Releases before 0.2 stored a file for each file of a training set.
+            status = files.status(place) if segment.endswith(".npy") else None
+            statuses = [status] if status else list(files.find(place).values())
+            if statuses:
+                written = max(status.modification_time for status in statuses)
+                size = sum(status.length for status in statuses)
+                found.append(SegmentFeatures(key, segment, size, len(statuses), written))
+    return found
 
 
 def unused_features(lake: str, newest: int, files: Files, now: datetime | None = None) -> list[SegmentFeatures]:
@@ -67,12 +75,28 @@ def unused_features(lake: str, newest: int, files: Files, now: datetime | None =
         files: Access to the lake.
         now: Current time; None reads the clock.
     """
-    now = now or datetime.now(UTC)
     needed = [_segments(each) for each in _newest_training_sets(lake, newest, files)]
+    return select_unused(list_features(lake, files), needed, now or datetime.now(UTC))
+
+
+def select_unused(
+    stored: Collection[SegmentFeatures],
+    needed: Collection[Collection[str]],
+    now: datetime,
+    in_use: timedelta = _IN_USE,
+) -> list[SegmentFeatures]:
+    """Return those features that trainings on some training sets do not need; see `unused_features`.
+
+    Args:
+        stored: All features of a lake.
+        needed: Names of the segments with training and validation images, for each training set.
+        now: Current time.
+        in_use: Time after its last write for which a training may use a feature; by default, a day.
+    """
     by_key: dict[str, list[SegmentFeatures]] = {}
-    for each in list_features(lake, files):
+    for each in stored:
         by_key.setdefault(each.key, []).append(each)
-    return [each for stored in by_key.values() for each in _unused(stored, needed, now)]
+    return [each for of_key in by_key.values() for each in _unused(of_key, needed, now, in_use)]
 
 
 def remove_features(lake: str, features: Collection[SegmentFeatures], files: Files) -> None:
@@ -85,24 +109,26 @@ def remove_features(lake: str, features: Collection[SegmentFeatures], files: Fil
     """
     for each in features:
         place = uris.join(lake, FEATURES_FOLDER, each.key, each.segment)
-        # Releases before 0.2 stored a file for each file of a training set.
         (files.remove if each.segment.endswith(".npy") else files.remove_folder)(place)
 
 
-def _unused(stored: list[SegmentFeatures], needed: Collection[Collection[str]], now: datetime) -> list[SegmentFeatures]:
+def _unused(
+    stored: list[SegmentFeatures], needed: Collection[Collection[str]], now: datetime, in_use: timedelta
+) -> list[SegmentFeatures]:
     """Return those features of one backbone that are not needed.
 
     Args:
         stored: All features of the backbone.
         needed: Names of the segments of each training set.
         now: Current time.
+        in_use: Time after its last write for which a training may use a feature.
     """
     covered = {each.segment for each in stored}
-    is_written = now - max(each.written for each in stored) < _IN_USE
+    is_written = now - max(each.written for each in stored) < in_use
     if not is_written and not any(covered.issuperset(segments) for segments in needed):
         return stored
     segments = {segment for of_training_set in needed for segment in of_training_set}
-    return [each for each in stored if each.segment not in segments and now - each.written >= _IN_USE]
+    return [each for each in stored if each.segment not in segments and now - each.written >= in_use]
 
 
 def _newest_training_sets(lake: str, count: int, files: Files) -> list[TrainingSet]:

@@ -13,7 +13,9 @@ from pipelines.cli import (
     classes,
     compile,
     demo,
+    doctor,
     features,
+    forget,
     labels,
     lake,
     query,
@@ -22,6 +24,7 @@ from pipelines.cli import (
     run,
     sample,
     schedule,
+    trace,
     upload,
     weights,
 )
@@ -49,13 +52,18 @@ app.command(rich_help_panel=_CHAMPION)(run.rescore)
 
 _LAKE = "Lake"
 app.command(rich_help_panel=_LAKE)(query.query)
+app.command(rich_help_panel=_LAKE)(trace.trace)
 app.command(rich_help_panel=_LAKE)(requeue.requeue)
 app.add_typer(classes.app, name="classes", rich_help_panel=_LAKE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_LAKE)
 app.command(rich_help_panel=_LAKE)(relabel.relabel)
+app.command(rich_help_panel=_LAKE)(forget.forget)
 app.add_typer(lake.app, name="lake", rich_help_panel=_LAKE)
 app.add_typer(weights.app, name="weights", rich_help_panel=_LAKE)
 app.add_typer(features.app, name="features", rich_help_panel=_LAKE)
+
+_INSTALLATION = "Installation"
+app.command(rich_help_panel=_INSTALLATION)(doctor.doctor)
 
 _EXAMPLES = "Examples"
 app.command(rich_help_panel=_EXAMPLES)(demo.demo)

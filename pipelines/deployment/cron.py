@@ -6,6 +6,7 @@ both.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from components.errors import InputError
@@ -13,6 +14,8 @@ from components.errors import InputError
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _LONGEST_MONTHS = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), strict=True))
+# The next 29 February is at most eight years away.
+_LONGEST_DAYS = 8 * 366
 _PART = re.compile(r"(?P<low>\*|\?|\w+)(-(?P<high>\w+))?(/(?P<step>\d+))?", re.ASCII)
 
 
@@ -71,6 +74,35 @@ def parse_cron(expression: str) -> Cron:
     if len(cron.weekdays) == 7 and min(cron.days) > max(_LONGEST_MONTHS[month] for month in cron.months):
         raise InputError(f"cron: no month of '{expression}' has a day {min(cron.days)}. Give a date that occurs.")
     return cron
+
+
+def latest_before(cron: Cron, moment: datetime) -> datetime | None:
+    """Return the last time before a moment at which a run was due; None if there is none in eight years.
+
+    Args:
+        cron: The parsed expression.
+        moment: A time in UTC.
+    """
+    for days in range(_LONGEST_DAYS):
+        day = (moment - timedelta(days=days)).date()
+        if not _is_due_on(cron, day.month, day.day, day.isoweekday() % 7):
+            continue
+        times = [
+            datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=UTC)
+            for hour in cron.hours
+            for minute in cron.minutes
+            for second in cron.seconds
+        ]
+        if earlier := [time for time in times if time < moment]:
+            return max(earlier)
+    return None
+
+
+def _is_due_on(cron: Cron, month: int, day: int, weekday: int) -> bool:
+    is_day, is_weekday = day in cron.days, weekday in cron.weekdays
+    # If both days are restricted, one of them is enough.
+    restricted = len(cron.days) < 31 and len(cron.weekdays) < 7
+    return month in cron.months and (is_day or is_weekday if restricted else is_day and is_weekday)
 
 
 def _values(field: _Field, text: str, expression: str) -> frozenset[int]:

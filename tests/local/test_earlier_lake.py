@@ -60,6 +60,7 @@ def test_each_table_of_the_earlier_lake_has_its_rows(unchanged: Lake) -> None:
         "segments": 0,
         "evaluations": 0,
         "groups": 0,
+        "forgotten_contents": 0,
     }
     assert count_values(unchanged, IMAGES, "reason") == {
         None: 82,

@@ -22,7 +22,7 @@ from pipelines.deployment.compiled import read_compiled
 from pipelines.errors import RunFailed
 from tests.services.kfp_server import KfpServer, running_kfp_server
 
-NAMES = ("image-training", "image-scoring", "image-labeling")
+NAMES = ("image-training", "image-scoring", "image-labeling", "image-maintenance")
 
 
 @pytest.fixture
@@ -169,6 +169,7 @@ def test_committed_schedules_can_be_applied(server: KfpServer) -> None:
 
     assert sorted(each.display_name for each in server.recurring_runs.values()) == [
         "image-labeling-daily",
+        "image-maintenance-weekly",
         "image-scoring-daily",
         "image-training-weekly",
     ]

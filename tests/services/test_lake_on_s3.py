@@ -132,7 +132,7 @@ def test_each_file_is_in_images_or_in_quarantine_once(loop: Loop) -> None:
 def test_second_run_finds_nothing_new(loop: Loop) -> None:
     assert ingest(loop.settings, f"{ROOT}/arriving", labeled=False).found == 0
     assert score(loop.settings).scored == 0
-    last = IngestStatus.read(loop.lake, UNLABELED_KIND)
+    last = IngestStatus.read(loop.lake.root, UNLABELED_KIND, loop.lake.files)
     assert last is not None
     assert last.found == 0
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from components.container_images import VERSION
 from components.preprocessing.digest import folder_digest
 from components.registry.model_registry import ModelRegistry
+from components.registry.tags import CODE_VERSION_TAG
 from components.settings import Settings
 from components.train_classifier.request import TrainingRequest, TrainingResult
 from components.train_classifier.train import train
@@ -58,6 +60,7 @@ def test_training_is_recorded_by_the_server(
     registry = ModelRegistry(mlflow_server, "model")
     folder = registry.download(result.model_uri, result.model_digest, tmp_path)
     assert folder_digest(folder) == result.model_digest == run.data.tags["model.digest"]
+    assert run.data.tags[CODE_VERSION_TAG] == VERSION
 
 
 def test_training_is_a_child_of_its_tasks_mlflow_run_and_leaves_that_unchanged(

@@ -42,6 +42,12 @@ from components.storage.files import Files
 from components.train_classifier import report as train_report
 from components.train_classifier.request import EpochMetrics, TrainingRequest, TrainingResult
 from components.training_set.manifest import ImageClass, Segment, SplitName, TrainingSet
+from pipelines.trace.describe_image import describe_image
+from pipelines.trace.describe_model import describe_model
+from pipelines.trace.document import as_report
+from pipelines.trace.image import ImageTrace
+from pipelines.trace.model import ModelTrace
+from tests.support.trace_samples import empty_trace, image_trace, model_trace
 
 STRANGE_NAMES = (
     "<img src=//evil.example/a.png onerror=alert(1)>",
@@ -367,8 +373,16 @@ def import_result(scale: Scale = USUAL) -> ImportResult:
     return result
 
 
+def _image_trace(scale: Scale) -> ImageTrace:
+    return image_trace(photograph(0), scale.names[:3]) if scale.pictures else empty_trace()
+
+
+def _model_trace(scale: Scale) -> ModelTrace:
+    return model_trace(training_set(scale), 1_000, scale.names[0]) if scale.pictures else model_trace(days=0)
+
+
 def write_reports(folder: Path, scale: Scale) -> dict[str, Path]:
-    """Write the report of each component for results of a scale; return the pages by component."""
+    """Write the report of each component, and of traces, for results of a scale; return the pages by name."""
     request = training_request()
     write: dict[str, Callable[[str], None]] = {
         "ingest_images": lambda path: ingest_report.write_report(ingest_result(scale), path),
@@ -378,6 +392,8 @@ def write_reports(folder: Path, scale: Scale) -> dict[str, Path]:
         "score_images": lambda path: score_report.write_report(score_result(scale), path),
         "export_for_labeling": lambda path: export_report.write_report(export_result(scale), path),
         "import_labels": lambda path: import_report.write_report(import_result(scale), path),
+        "trace_image": lambda path: as_report(describe_image(_image_trace(scale))).write(path),
+        "trace_model": lambda path: as_report(describe_model(_model_trace(scale))).write(path),
     }
     pages = {name: folder / f"{name}.html" for name in write}
     for name, path in pages.items():

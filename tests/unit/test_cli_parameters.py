@@ -112,7 +112,8 @@ def value_of(field: Any) -> st.SearchStrategy[Any]:
     if words := choices(field):
         # Events need a queue.
         return st.sampled_from([word for word in words if word != "events"])
-    return {bool: st.booleans(), int: st.integers(1, 1), float: st.just(0.5)}.get(field.annotation, st.nothing())
+    least = max(getattr(limit, "ge", 1) for limit in (*field.metadata, None))
+    return {bool: st.booleans(), int: st.just(least), float: st.just(0.5)}.get(field.annotation, st.nothing())
 
 
 SCALARS = {
@@ -271,7 +272,8 @@ def test_a_parameter_of_another_type_in_a_schedule_is_refused(name: str, value: 
 @pytest.mark.parametrize("pipeline", PipelineName)
 def test_kfp_accepts_an_integer_for_each_number_and_some_keys_of_each_object(pipeline: PipelineName) -> None:
     form = FORMS[pipeline]
-    numbers = [f"{key}=1" for key, _ in places(form) if key in ("learning_rate", "threshold", "fraction", "dropout")]
+    names = ("learning_rate", "threshold", "fraction", "dropout", "keep_trainings")
+    numbers = [f"{key}=1" for key, _ in places(form) if key in names]
     pairs = [pair for pair in numbers if pair != "dropout=1"]
 
     loaded, arguments = components.load_component_from_file(str(pipeline.compiled)), parse_parameters(pipeline, pairs)

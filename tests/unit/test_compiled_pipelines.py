@@ -332,7 +332,7 @@ def test_each_parameter_reaches_every_task_with_an_input_of_its_name(pipeline: s
     assert forgotten == set()
 
 
-@pytest.mark.parametrize(("name", "count"), [("training", 14), ("labeling", 15), ("scoring", 12)])
+@pytest.mark.parametrize(("name", "count"), [("training", 14), ("labeling", 15), ("scoring", 12), ("maintenance", 7)])
 def test_a_form_has_the_fields_types_and_defaults_of_its_model(name: str, count: int) -> None:
     parameters = documents(name)[0]["root"]["inputDefinitions"]["parameters"]
     fields = FORMS[name].model_fields

@@ -9,7 +9,7 @@ import pytest
 
 from components.ingest_images import worker
 from components.ingest_images.limits import Limits
-from components.ingest_images.worker import INPUT, UNCHANGED, Work, ingest_files
+from components.ingest_images.worker import FORGOTTEN_CONTENT, INPUT, UNCHANGED, Work, ingest_files
 from components.preprocessing.image_validator import ImageValidator
 from components.settings import Settings
 from components.storage.access import Access
@@ -30,14 +30,19 @@ def spawned_child(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def ingest(folder: Path, stored: dict[str, str], limits: Limits = Limits()) -> dict[str, dict[str, object]]:  # noqa: B008
+def ingest(
+    folder: Path,
+    stored: dict[str, str],
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    forgotten: frozenset[str] = frozenset(),
+) -> dict[str, dict[str, object]]:
     rows = []
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
         rows.append((f"file:{folder / name}", len(content), datetime(2026, 1, 1, tzinfo=UTC), stored.get(name)))
     columns = (pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), INPUT, strict=True))
     files = pa.Table.from_arrays(list(columns), schema=INPUT)
-    batches = ingest_files(files, Work(Access.of(Settings.load()), limits, 2**20))
+    batches = ingest_files(files, Work(Access.of(Settings.load()), limits, 2**20, forgotten=forgotten))
     return {Path(row["path"]).name: row for batch in batches for row in batch.to_pylist()}
 
 
@@ -63,6 +68,18 @@ def test_file_that_was_converted_before_is_not_stored_again(tmp_path: Path) -> N
     rows = ingest(tmp_path, {"b.jpg": sha256(FILES["b.jpg"])})
 
     assert (rows["b.jpg"]["reason"], rows["b.jpg"]["content"]) == (UNCHANGED, None)
+
+
+def test_file_whose_content_or_stored_picture_was_forgotten_is_not_stored(tmp_path: Path) -> None:
+    before = ingest(tmp_path, {})
+    forgotten = frozenset({sha256(FILES["a.jpg"]), str(before["b.jpg"]["content_sha256"])})
+
+    rows = ingest(tmp_path, {}, forgotten=forgotten)
+
+    for name in ("a.jpg", "b.jpg"):
+        row = rows[name]
+        assert (row["reason"], row["content"], row["content_sha256"]) == (FORGOTTEN_CONTENT, None, None)
+    assert rows["c.tiff"] == before["c.tiff"]
 
 
 def test_converted_picture_over_the_limit_of_bytes_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from components.cluster.permissions import OURS
 from components.cluster.pod import FIELD_PATHS, LABELS, POD_ENVIRONMENT_PREFIX
 from components.container_images import SPARK, TRAINER_GPU
 from components.settings import ENVIRONMENT_PREFIX, Settings
@@ -107,6 +108,7 @@ def test_the_parameters_reach_every_object(objects: list[dict[str, Any]]) -> Non
         "image-pipelines-mlflow": "image-pipelines-mlflow",
         "image-pipelines-continuous-ingest": ACCOUNT,
         "image-pipelines-continuous-score": ACCOUNT,
+        "image-pipelines-doctor": ACCOUNT,
         "image-pipelines-trainer-image": None,
     }
 
@@ -130,9 +132,9 @@ def test_images_are_those_of_the_compiled_pipelines_and_can_be_replaced(
     assert of_executors == {"registry.test/spark:2"}
 
 
-def test_streams_have_the_environment_of_a_task(objects: list[dict[str, Any]]) -> None:
-    for step in ("ingest", "score"):
-        (container,) = templates(objects)[f"image-pipelines-continuous-{step}"]["spec"]["containers"]
+def test_streams_and_doctor_have_the_environment_of_a_task(objects: list[dict[str, Any]]) -> None:
+    for name in ("continuous-ingest", "continuous-score", "doctor"):
+        (container,) = templates(objects)[f"image-pipelines-{name}"]["spec"]["containers"]
         paths = {
             variable["name"]: variable["valueFrom"]["fieldRef"]["fieldPath"]
             for variable in container["env"]
@@ -144,7 +146,7 @@ def test_streams_have_the_environment_of_a_task(objects: list[dict[str, Any]]) -
             {"configMapRef": {"name": CONFIG_MAP}},
             {"secretRef": {"name": SECRET, "optional": True}},
         ]
-        labels = templates(objects)[f"image-pipelines-continuous-{step}"]["metadata"]["labels"]
+        labels = templates(objects)[f"image-pipelines-{name}"]["metadata"]["labels"]
         assert labels.items() >= LABELS.items()
 
 
@@ -178,6 +180,23 @@ def test_every_pod_meets_the_restricted_standard_and_has_requests_and_a_memory_l
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["requests"].keys() == {"cpu", "memory"}
         assert container["resources"]["limits"].keys() == {"memory"}
+
+
+def test_doctor_has_the_pool_of_the_streams_and_only_reads(objects: list[dict[str, Any]]) -> None:
+    doctor = find(objects, "Job", "image-pipelines-doctor")["spec"]["template"]["spec"]
+    stream = templates(objects)["image-pipelines-continuous-ingest"]["spec"]
+
+    assert doctor["nodeSelector"] == stream["nodeSelector"]
+    assert doctor["containers"][0]["args"] == ["python", "-m", "pipelines", "doctor"]
+
+
+def test_permissions_that_the_doctor_checks_are_those_of_the_role(objects: list[dict[str, Any]]) -> None:
+    granted = {
+        (rule["apiGroups"][0], rule["resources"][0]): tuple(rule["verbs"])
+        for rule in find(objects, "Role", _PREFIX)["rules"]
+    }
+
+    assert {(each.group, each.resource): each.verbs for each in OURS} == granted
 
 
 def test_the_patch_of_kubeflow_pipelines_changes_the_workflow_defaults_only(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from components.run_notes import (
     ExportNote,
     ImportNote,
     IngestNote,
+    MaintenanceNote,
     ModelNote,
     RunNote,
     ScoreNote,
@@ -66,6 +67,13 @@ def imported(**changes: Any) -> ImportNote:
     """Return the note of an import that found nothing new."""
     values = {"source": "s3a://answers", "imported": 0, "rejected": 0, "new_labels": 4, "retrain": False}
     return ImportNote.model_validate({**values, "ever_found": True, **changes})
+
+
+def maintained(dry_run: bool = False) -> MaintenanceNote:
+    """Return the note of a maintenance."""
+    return MaintenanceNote(
+        dry_run=dry_run, files_before=1200, files_after=300, bytes_before=30 * 10**9, bytes_after=215 * 10**8
+    )
 
 
 @pytest.fixture
@@ -170,6 +178,19 @@ def test_a_message_has_the_name_and_state_of_the_run(end: RunEnd, sentences: tup
         (
             ModelNote(version="5", promoted=False, reason="it is worse", accuracy=0.8),
             ["Model: version 5 (accuracy 80.0%) was not promoted: it is worse."],
+            "",
+        ),
+        (
+            maintained(),
+            ["The lake: 1,200 files, 30.00 GB before; 300 files, 21.50 GB now."],
+            "",
+        ),
+        (
+            maintained(dry_run=True),
+            [
+                "The lake: 1,200 files, 30.00 GB before; 300 files, 21.50 GB after a run, by estimate. Nothing was"
+                " written."
+            ],
             "",
         ),
     ],

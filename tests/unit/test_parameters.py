@@ -208,7 +208,7 @@ def test_invalid_value_raises_error_with_its_name(values: dict[str, Any], senten
             "label_rule: a parameter of the pipeline labeling only. Leave it out.",
         ),
         ("scoring", {"batch_size": 1}, "batch_size: a parameter of the pipeline training or labeling only."),
-        ("scoring", {"zzz": 1}, "zzz: unknown parameter. Use source, lake,"),
+        ("scoring", {"zzz": 1}, "zzz: unknown parameter. Use lake, notify_to,"),
         (
             "scoring",
             {"mlflow_tracking_uri": "x"},
@@ -232,7 +232,7 @@ def test_old_names_are_not_reused() -> None:
 
 
 def test_unknown_pipeline_raises_error() -> None:
-    assert error_of("trainig", {}) == "pipeline: 'trainig' is unknown. Give training, labeling or scoring."
+    assert error_of("trainig", {}) == "pipeline: 'trainig' is unknown. Give training, labeling, scoring or maintenance."
 
 
 @pytest.mark.parametrize("mapping", [{"weights": "none", "batch_size": 3.0}, '{"weights": "none", "batch_size": 3}'])

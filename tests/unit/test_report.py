@@ -107,6 +107,18 @@ def test_every_picture_and_chart_has_an_alternative_text() -> None:
     assert "<small>file:///landing/a.jpg</small>" in page
 
 
+def test_picture_that_stands_alone_is_larger_than_a_thumbnail_and_fits_the_page() -> None:
+    picture = Picture(photograph(0), "current", "file:///landing/a.jpg")
+
+    page = Report("Trace").picture("Picture", picture).html()
+
+    (image,) = [attributes for _, attributes in tags(page, "img")]
+    assert image["alt"] == "current (file:///landing/a.jpg)"
+    with Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as shown:
+        assert shown.size == (640, 480)
+    assert re.search(r"\.picture img \{[^}]*max-width: 100%", page)
+
+
 def test_page_with_200_photographs_is_under_two_megabytes() -> None:
     pictures = [
         Picture(photograph(seed), f"photograph {seed}", f"file:///landing/{seed:04}.jpg") for seed in range(200)

@@ -20,6 +20,16 @@ _THREADS = 16
 _MAXIMUM_POISON = 100
 
 
+def poison_folder(root: str, source: str) -> str:
+    """Return the URI of the folder with the poison messages of a landing folder. It may not exist.
+
+    Args:
+        root: Root URI of the lake.
+        source: Normalized URI of the landing folder.
+    """
+    return uri.join(root, "_messages", uri.digest(source))
+
+
 @dataclass
 class ReceivedFiles:
     """The files of some messages, as they are now.
@@ -96,7 +106,7 @@ class EventReader:
             return
         self.counts.poison_messages += len(poison)
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{poison[0]['id']}.jsonl"
-        file = uri.join(self.lake.root, "_messages", uri.digest(self.source), name)
+        file = uri.join(poison_folder(self.lake.root, self.source), name)
         self.lake.files.write_text(file, "".join(json.dumps(each) + "\n" for each in poison))
         print(
             f"Warning: queue: {len(poison)} messages are no events of '{self.source}', e.g. {poison[0]['reason']}."

@@ -27,7 +27,23 @@ from components.train_classifier.mpijob.manifest import (
 _JOB_LABEL = "training.kubeflow.org/job-name"
 _ROLE_LABEL = "training.kubeflow.org/job-role"
 
+NO_OPERATOR = (
+    f"launcher: this cluster has no {KIND} of {API_GROUP}/{API_VERSION}. Install Kubeflow's MPI operator. The older"
+    " training-operator has another version."
+)
+
 Object = dict[str, Any]
+
+
+def has_operator(api: client.ApiClient) -> bool:
+    """Return whether a cluster serves the MPIJobs that trainings create."""
+    try:
+        served = call_with_retries(client.CustomObjectsApi(api).get_api_resources, API_GROUP, API_VERSION)
+    except client.ApiException as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    return any(resource.name == PLURAL for resource in served.resources)
 
 
 class TrainingJobs:
@@ -68,10 +84,7 @@ class TrainingJobs:
             if error.status == HTTPStatus.CONFLICT:
                 return False
             if error.status == HTTPStatus.NOT_FOUND:
-                raise InputError(
-                    f"launcher: this cluster has no {KIND} of {API_GROUP}/{API_VERSION}. Install Kubeflow's MPI"
-                    " operator. The older training-operator has another version."
-                ) from error
+                raise InputError(NO_OPERATOR) from error
             if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
                 raise InputError(
                     f"launcher: the cluster rejects the {KIND}: {_reason(error)}. Request fewer resources, or change"

@@ -184,7 +184,7 @@ def _timeout_error(
         case Phase.SCHEDULED:
             return InputError(_no_room(seconds, job, pods, warning))
         case Phase.RUNNING:
-            waiting = "; ".join(_waiting_reasons(pods)) or "Kubernetes gives no reason"
+            waiting = "; ".join(waiting_reasons(pods)) or "Kubernetes gives no reason"
             return InputError(
                 f"launcher: the pods of MPIJob '{name}' did not start within {seconds:g} s: {waiting}.{warning} Check"
                 " that the image can be pulled, that its sshd starts, and that the task's own nodes have room for the"
@@ -220,7 +220,8 @@ def _unschedulable(pod: Object) -> str:
     return next((f"{message.rstrip('.')}." for message in messages), "")
 
 
-def _waiting_reasons(pods: Sequence[Object]) -> Iterator[str]:
+def waiting_reasons(pods: Sequence[Object]) -> Iterator[str]:
+    """Yield why pods do not start: no node, an image that can't be pulled, or a container that is not ready."""
     for pod in pods:
         if unschedulable := _unschedulable(pod):
             yield f"{pod['metadata']['name']}: {unschedulable.rstrip('.')}"

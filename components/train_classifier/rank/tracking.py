@@ -14,8 +14,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from tensorflow import keras
 
+from components.container_images import VERSION
 from components.preprocessing.digest import SAVED_MODEL_FOLDER, folder_digest
 from components.preprocessing.version import PREPROCESSING_VERSION
+from components.registry.tags import CODE_VERSION_TAG
 from components.storage.files import Files
 from components.train_classifier.rank.export import ExportedClassifier
 from components.train_classifier.request import EpochMetrics, TrainingRequest
@@ -74,6 +76,7 @@ class Tracking:
                     "training_set.id": training_set.id,
                     "training_set.uri": training_set.uri,
                     "preprocessing.version": PREPROCESSING_VERSION,
+                    CODE_VERSION_TAG: VERSION,
                 }
             )
             if request.weights_sha256:

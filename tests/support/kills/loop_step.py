@@ -7,6 +7,7 @@ standard input, and prints `done` at its end. So one process can start while ano
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components.build_training_set.build import build
@@ -15,7 +16,8 @@ from components.export_for_labeling.export import export
 from components.import_labels.import_annotations import import_annotations
 from components.ingest_images.discovery import queues
 from components.ingest_images.ingest import ingest
-from components.parameters import Choice, IngestOptions
+from components.maintain_lake.maintain import maintain
+from components.parameters import Choice, IngestOptions, MaintenanceFields
 from components.score_images.score import score
 from components.settings import Settings
 from components.spark.session import spark_session
@@ -31,6 +33,10 @@ STEPS: dict[str, Callable[[Settings], Any]] = {
     "score": score,
     "export": lambda settings: export(settings, choice=Choice(threshold=1, fraction=1, audit_fraction=0)),
     "build": build,
+    # A month ahead, so that nothing counts as in use.
+    "maintain": lambda settings: maintain(
+        settings, MaintenanceFields(keep_trainings=1), datetime.now(UTC) + timedelta(days=30)
+    ),
     "import": lambda settings: import_annotations(settings, ""),
 }
 

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,14 @@ from components.lake.tables import (
     QUARANTINED,
     SEGMENTS,
 )
+from components.lake.upkeep import small_files
 from components.registry.model_registry import CHAMPION, ModelRegistry
 from components.registry.tags import DIGEST_TAG
 from components.score_images.state import read_state
 from components.storage import uri
 from components.storage.notes import read_note
 from components.training_set.manifest import MANIFEST as TRAINING_SET_MANIFEST
-from components.training_set.manifest import MEMBERS, SEGMENTS_FOLDER
+from components.training_set.manifest import MEMBERS, SEGMENTS_FOLDER, TrainingSet
 from tests.support.kills.harness import (
     ReadState,
     Steps,
@@ -53,6 +54,7 @@ from tests.support.kills.harness import (
     open_plan,
 )
 from tests.support.kills.separate_reader import read_table
+from tests.support.lake_rows import INGESTED_AT
 from tests.support.saved_model_factory import constant_classifier, log_classifier
 from tests.support.scored_lake import insert_class, insert_images, insert_predictions, register_champion
 from tests.support.tracking import find_or_make_tracking
@@ -348,6 +350,54 @@ def kill_build(place: Place) -> None:
     assert Counter(path for file in files for path in _column(lake, file, "path")) == Counter(contents.keys())
 
 
+def kill_maintain(place: Place) -> None:
+    """Kill maintenance: the training set that stays is whole, and no image is lost or doubled."""
+    lake = place.lake
+    insert_class(lake, 1, "class 1")
+    base = {f"file:/d/{number}.jpg": jpeg(number) for number in range(60)}
+    insert_images(lake, base, label=1)
+    build_training_set(lake)
+    ingested = set(base)
+    current: set[str] = set()
+
+    def training_sets() -> list[str]:
+        found = lake.files.find(uri.join(lake.root, "training_sets"))
+        return [name.partition("/")[0] for name in found if name.endswith(TRAINING_SET_MANIFEST)]
+
+    def segment_files() -> set[str]:
+        names = lake.files.list_names(uri.join(lake.root, SEGMENTS_FOLDER))
+        return {name.removesuffix(".parquet") for name in names}
+
+    def arrive(number: int) -> None:
+        # A training set whose new images no later one has, and two small files of a finished day.
+        lake.delta(FILES).delete("path LIKE 'file:/new/%'")
+        current.clear()
+        for each in (0, 1):
+            new = {f"file:/new/{number}-{each}.jpg": jpeg(1000 + 2 * number + each)}
+            insert_images(lake, new, label=1, ingested_at=INGESTED_AT)
+            current.update(new)
+        ingested.update(current)
+        build_training_set(lake)
+
+    removed = Window("maintain", "a training set is removed and its segments are not", lambda: len(training_sets()))
+    committed = log_entry(lake, "maintain", SEGMENTS)
+    rewritten = data_file(lake, "maintain", IMAGES)
+
+    def is_unfinished() -> bool:
+        return bool(small_files(lake, IMAGES, INGESTED_AT.date() + timedelta(days=1)))
+
+    _kill(place, [removed, committed, rewritten], arrive, is_unfinished)
+
+    (name,) = training_sets()
+    made = TrainingSet.read(uri.join(lake.root, "training_sets", name), lake.files)
+    assert {segment.name for segment in made.segments} == segment_files()
+    assert segment_files() == {row["name"] for row in read_table(lake, SEGMENTS)}
+    assert sum(made.counts.values()) == len(base) + len(current)
+    assert Counter(row["path"] for row in read_table(lake, IMAGES)) == Counter(ingested)
+    result = build_training_set(lake)
+    assert (result.added.images, result.reused.images) == (0, len(base) + len(current))
+
+
 def _column(lake: Lake, file: str, name: str) -> list[Any]:
     values: list[Any] = pq.read_table(io.BytesIO(lake.files.read_bytes(file)), columns=[name])[name].to_pylist()
     return values
@@ -359,4 +409,5 @@ SCENARIOS: dict[str, Callable[[Place], None]] = {
     "export": kill_export,
     "import": kill_import,
     "build": kill_build,
+    "maintain": kill_maintain,
 }

@@ -1,0 +1,1 @@
+"""All that is known of an image or of a model version, as text and as a page."""
