@@ -102,6 +102,7 @@ def test_bytes_of_a_forgotten_image_are_in_no_file_of_the_lake_and_the_destinati
     assert images == {path: content for path, content in contents.items() if path not in gone}
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_not_found_is_named_and_removed_by_a_run_with_its_destination(
     lake: Lake, settings: Settings, tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_copy_that_was_not_found_is_named_and_removed_by_a_run_with_its_destin
     assert not files_with(contents[gone], root(lake), tmp_path / "to label")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_hash", [False, True])
 def test_copies_of_duplicates_are_removed_by_a_run_with_their_destination(
     lake: Lake, settings: Settings, tmp_path: Path, by_hash: bool
@@ -144,6 +146,7 @@ def test_copies_of_duplicates_are_removed_by_a_run_with_their_destination(
     assert not copy.exists()
 
 
+@pytest.mark.slow
 def test_a_repeated_run_erases_an_image_of_a_training_set_again(lake: Lake, settings: Settings) -> None:
     insert_class(lake, 1, "class 1")
     insert_images(lake, {f"file:/d/{number}.jpg": jpeg(number) for number in range(60)}, label=1)
@@ -259,7 +262,14 @@ def test_refused_files_with_the_content_of_a_forgotten_path_are_not_forgotten(
     assert states(lake) == {"person.jpg": FORGOTTEN, "other.jpg": IMAGE}
 
 
-@pytest.mark.parametrize("forgotten", [{"person.jpg"}, {"broken.jpg"}, {"person.jpg", "broken.jpg"}])
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        {"person.jpg", "broken.jpg"},
+        pytest.param({"person.jpg"}, marks=pytest.mark.slow),
+        pytest.param({"broken.jpg"}, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_ingest_is_completed_without_what_was_forgotten_meanwhile(
     lake: Lake, settings: Settings, tmp_path: Path, forgotten: set[str]
 ) -> None:
@@ -286,6 +296,7 @@ def test_an_interrupted_ingest_is_completed_without_what_was_forgotten_meanwhile
     assert bool(files_with(jpeg(1), root(lake))) == ("person.jpg" not in forgotten)
 
 
+@pytest.mark.slow
 def test_an_interrupted_ingest_whose_images_are_all_forgotten_is_completed(
     lake: Lake, settings: Settings, tmp_path: Path
 ) -> None:
@@ -335,6 +346,7 @@ def test_killed_forget_is_completed_when_it_is_repeated(
     assert lake.read(FORGOTTEN_CONTENTS).count() == 1
 
 
+@pytest.mark.slow
 def test_a_build_that_began_before_has_no_forgotten_image(
     lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
