@@ -519,5 +519,5 @@ def test_cluster_without_the_mpi_operator_raises_error(
     # The older training-operator has MPIJobs of this version.
     monkeypatch.setattr("components.train_classifier.mpijob.cluster.API_VERSION", "v1")
 
-    with pytest.raises(InputError, match=r"^launcher: this cluster has no MPIJob of kubeflow\.org/v1\. Install "):
+    with pytest.raises(InputError, match=r"^launcher: this cluster has no MPIJob of kubeflow\.org/v2beta1\. Install "):
         launch(RUNNING_RANKS)
