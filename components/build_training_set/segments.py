@@ -14,7 +14,6 @@ from itertools import chain
 from typing import Self
 
 import pyarrow as pa
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
@@ -24,7 +23,7 @@ from components.build_training_set.segment_plan import SEGMENT, Limit, cut, plan
 from components.lake import Lake
 from components.lake.content import read_content
 from components.lake.tables import SEGMENTS
-from components.spark.frames import frame
+from components.spark.frames import frame, persist
 from components.storage import uri
 from components.training_set.features import FEATURES_FOLDER
 from components.training_set.manifest import SEGMENTS_FOLDER, Segment, SplitName
@@ -95,7 +94,7 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
     """
     with lake.writer(SEGMENTS.name):
         existing, merged = _merge_small(lake, _read_segments(lake))
-        located = _persist(members.join(_rows(lake, existing), ["content_sha256", "split"], "left"), cached)
+        located = persist(members.join(_rows(lake, existing), ["content_sha256", "split"], "left"), cached)
         is_new = F.col("segment").isNull().alias("is_new")
         found = {row["is_new"]: Amount.of(row) for row in located.groupBy(is_new).agg(*amounts()).collect()}
         new: list[Segment] = []
@@ -104,7 +103,7 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
             planned = _plan(located.where("segment IS NULL").select(columns))
             # A partition for each split would leave cores idle.
             partitions = _TASKS_PER_CORE * int(lake.spark.sparkContext.defaultParallelism)
-            planned = _persist(planned.repartition(partitions, "segment"), cached)
+            planned = persist(planned.repartition(partitions, "segment"), cached)
             for sizes in _groups(planned, _bytes_per_commit(lake, found[True].bytes)):
                 written = _write(lake, planned, sizes)
                 _commit(lake, written)
@@ -298,9 +297,3 @@ def _collect(written: DataFrame) -> list[Segment]:
     """Return the segments that tasks have written, in the order of the tasks."""
     rows = sorted(written.collect(), key=lambda row: row["_task"])
     return [Segment.model_validate_json(row["segment"]) for row in rows]
-
-
-def _persist(rows: DataFrame, cached: ExitStack) -> DataFrame:
-    persisted = rows.persist(StorageLevel.MEMORY_AND_DISK)
-    cached.callback(persisted.unpersist)
-    return persisted

@@ -1,9 +1,11 @@
-"""Frames of rows that the driver has in memory."""
+"""Frames of rows that the driver has in memory, and frames that are evaluated once."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pyarrow as pa
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
@@ -24,3 +26,15 @@ def frame(spark: SparkSession, rows: Iterable[Sequence[Any]], columns: str) -> D
     names = schema.fieldNames()
     dicts = [dict(zip(names, row, strict=True)) for row in rows]
     return spark.createDataFrame(pa.Table.from_pylist(dicts, schema=to_arrow_schema(schema, timezone="UTC")), schema)
+
+
+def persist(rows: DataFrame, cached: ExitStack) -> DataFrame:
+    """Return a frame that keeps its rows after their first evaluation, in memory or on disk.
+
+    Args:
+        rows: The frame.
+        cached: Unpersists the frame at its end.
+    """
+    persisted = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    cached.callback(persisted.unpersist)
+    return persisted

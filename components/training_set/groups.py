@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -24,7 +23,7 @@ from components.child_process import ChildDied, ChildProcess
 from components.lake import Lake
 from components.lake.content import map_content
 from components.lake.tables import GROUPS
-from components.spark.frames import frame
+from components.spark.frames import frame, persist
 from components.spark.memory_budget import decoding_bytes
 from components.storage import uri
 from components.training_set.features import TRAINING_SETS_FOLDER
@@ -76,7 +75,7 @@ def record_groups(lake: Lake, members: DataFrame, images_per_commit: int = 0) ->
     with ExitStack() as cached:
         # Spark would drop the frames below from its cache with each commit if the version were open.
         recorded = lake.read(GROUPS, lake.version(GROUPS))
-        new = _persist(_without_row(members.select(*_NEW), recorded), cached)
+        new = persist(_without_row(members.select(*_NEW), recorded), cached)
         count = int(new.count())
         if not count:
             return 0
@@ -84,9 +83,9 @@ def record_groups(lake: Lake, members: DataFrame, images_per_commit: int = 0) ->
         earlier = _earlier_members(lake) if recorded.isEmpty() else None
         if earlier is not None:
             # By one commit: which of them are left out depends on all of them.
-            trained = _persist(new.join(earlier, "content_sha256", "left_semi"), cached)
+            trained = persist(new.join(earlier, "content_sha256", "left_semi"), cached)
             _record(lake, trained, is_trained=True)
-            new = _persist(new.join(earlier, "content_sha256", "left_anti"), cached)
+            new = persist(new.join(earlier, "content_sha256", "left_anti"), cached)
         cores = lake.spark.sparkContext.defaultParallelism
         size = images_per_commit or max(_IMAGES_PER_COMMIT, _IMAGES_PER_CORE * cores, ceil(count / _MOST_COMMITS))
         for images in _slices(new, ceil(count / size)):
@@ -115,12 +114,6 @@ def _without_row(images: DataFrame, recorded: DataFrame) -> DataFrame:
     return images.join(recorded.select("content_sha256"), "content_sha256", "left_anti")
 
 
-def _persist(rows: DataFrame, cached: ExitStack) -> DataFrame:
-    persisted = rows.persist(StorageLevel.MEMORY_AND_DISK)
-    cached.callback(persisted.unpersist)
-    return persisted
-
-
 def _slices(images: DataFrame, slices: int) -> Iterator[DataFrame]:
     """Yield the images in ranges of their content hashes, ascending. The ranges are equally long."""
     if slices == 1:
@@ -143,7 +136,7 @@ def _record(lake: Lake, images: DataFrame, *, is_trained: bool) -> None:
         return
     with ExitStack() as cached:
         # Before the lock, since it may take hours.
-        hashed = _persist(map_content(lake, images, _hash_contents, _HASHED), cached)
+        hashed = persist(map_content(lake, images, _hash_contents, _HASHED), cached)
         hashed.count()
         with lake.writer(GROUPS.name):
             recorded = lake.read(GROUPS)
@@ -185,7 +178,7 @@ def _assign(arrived: DataFrame, older: DataFrame, cached: ExitStack) -> DataFram
     """
     first = arrived.where("perceptual_hash IS NOT NULL").groupBy("perceptual_hash")
     first = first.agg(F.min("content_sha256").alias("_first"), F.min_by("split", "content_sha256").alias("_own"))
-    first = _persist(first, cached)
+    first = persist(first, cached)
     exceptions = frame(arrived.sparkSession, _moved(first, older), "perceptual_hash BIGINT, _near INT")
     return (
         arrived.join(first.drop("_first"), "perceptual_hash", "left")
