@@ -85,7 +85,8 @@ def _waiting(core: client.CoreV1Api, namespace: str) -> Iterator[Finding]:
 def _pull(core: client.CoreV1Api, context: Context, pool: Pool, seconds: float) -> Iterator[Finding]:
     """Start a pod in a pool, and yield whether it gets a node and its image. The pod is deleted."""
     name = f"image-pipelines-doctor-{uuid4().hex[:8]}"
-    with cluster_errors("pods"), _pod(core, context.namespace, probe_pod(name, pool, _account(core, context))):
+    owner = Pod.current() if context.is_in_pod else None
+    with cluster_errors("pods"), _pod(core, context.namespace, probe_pod(name, pool, _account(core, owner), owner)):
         deadline = time.monotonic() + seconds
         reason = _NO_REASON
         while time.monotonic() < deadline:
@@ -124,24 +125,31 @@ def _not_started(pool: Pool, reason: str) -> Finding:
     )
 
 
-def probe_pod(name: str, pool: Pool, account: str) -> dict[str, Any]:
+def probe_pod(name: str, pool: Pool, account: str, owner: Pod | None) -> dict[str, Any]:
     """Return a pod that ends at once, in a pool and with its image. It requests no GPU.
 
     Args:
         name: Name of the pod.
         pool: The pool.
         account: Service account, which has the pull secrets.
+        owner: The doctor's own pod, with which Kubernetes deletes this one; None on a laptop.
     """
+    owners = [{"apiVersion": "v1", "kind": "Pod", "name": owner.name, "uid": owner.uid}] if owner else []
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": dict(LABELS), "annotations": {"sidecar.istio.io/inject": "false"}},
+        "metadata": {
+            "name": name,
+            "labels": dict(LABELS),
+            "annotations": {"sidecar.istio.io/inject": "false"},
+            "ownerReferences": owners,
+        },
         "spec": {
             "serviceAccountName": account,
             "automountServiceAccountToken": False,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
-            # If this process is killed, the pod ends and stays, but takes no room.
+            # If this process is killed on a laptop, the pod ends and stays, but takes no room.
             "activeDeadlineSeconds": 2 * _START_SECONDS,
             "nodeSelector": dict(pool.node_selector),
             "tolerations": [dict(each) for each in pool.tolerations],
@@ -163,10 +171,10 @@ def probe_pod(name: str, pool: Pool, account: str) -> dict[str, Any]:
     }
 
 
-def _account(core: client.CoreV1Api, context: Context) -> str:
-    if not context.is_in_pod:
+def _account(core: client.CoreV1Api, own: Pod | None) -> str:
+    if own is None:
         return _ACCOUNT
-    found = core.read_namespaced_pod(Pod.current().name, context.namespace, _request_timeout=TIMEOUTS_SECONDS)
+    found = core.read_namespaced_pod(own.name, own.namespace, _request_timeout=TIMEOUTS_SECONDS)
     return str(found.spec.service_account_name)
 
 

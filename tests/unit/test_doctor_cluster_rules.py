@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from components.cluster.permissions import OURS, Use
+from components.cluster.pod import Pod
 from components.container_images import ContainerImages
 from components.settings import RENAMED, Settings, variable
 from pipelines.catalogue import PipelineName
@@ -179,13 +180,21 @@ def test_trainer_images_are_in_the_registry_of_the_doctor_s_own_image(monkeypatc
 
 
 def test_probe_pod_is_restricted_and_requests_no_gpu() -> None:
-    pod = probe_pod("probe", POOL, "pipeline-runner")
+    pod = probe_pod("probe", POOL, "pipeline-runner", None)
 
     (container,) = pod["spec"]["containers"]
     assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     assert (pod["spec"]["nodeSelector"], pod["spec"]["tolerations"]) == ({"pool": "gpu"}, [*POOL.tolerations])
+
+
+def test_probe_pod_is_deleted_with_the_doctor_s_pod() -> None:
+    own = Pod(name="doctor", namespace="team", uid="01", ip="10.0.0.1")
+
+    (owner,) = probe_pod("probe", POOL, "pipeline-runner", own)["metadata"]["ownerReferences"]
+
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Pod", "doctor", "01")
 
 
 @pytest.mark.parametrize("pools", [1, 2, 3, 40])
