@@ -11,6 +11,8 @@ ifeq ($(shell . /etc/os-release 2>/dev/null && echo $$ID-$$VERSION_ID),debian-12
 export HOROVOD_WHEELS := $(HOROVOD)
 endif
 BIN := .venv/spark/bin
+# Debian's Go is too old for the servers of the tests.
+GO := $(or $(shell command -v go),/usr/local/go/bin/go)
 UV := .venv/tools/bin/uv
 # Show the progress of a command that takes long; the second argument says which lines of its output to show.
 SHOW := requirements/show_progress.sh
@@ -55,7 +57,7 @@ test-cluster: load-images ## Run the cluster tests in the cluster that KUBECONFI
 .PHONY: test-slow
 test-slow: setup .venv/services.done $(if $(LOAD),load-images) ## Run the tests that take long: large files, getting started, Argo, and each step killed 20 times in each window
 	IMAGE_PIPELINES_TEST_LOAD="$(LOAD)" $(BIN)/python -m pytest tests/slow
-	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_s3.py tests/services/test_kills_with_events.py
+	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_stores.py tests/services/test_kills_with_events.py
 	$(BIN)/python -m pytest tests/local tests/services $(if $(LOAD),tests/cluster) -m slow --ignore-glob '*/test_kills*'
 
 .PHONY: lint
@@ -115,8 +117,8 @@ $(HOROVOD).done: | .venv/tools.done
 	@$(SHOW) 'Daft environment' $(UV_LINES) $(UV) pip sync --python .venv/daft --require-hashes $<
 	@touch $@
 
-# ElasticMQ is a server of SQS. Spark's own resolver installs it.
-.venv/services.done: tests/services/package-lock.json requirements/system_packages.sh Makefile | .venv/spark.done
+# ElasticMQ is a server of SQS. Spark's own resolver installs it. The servers of Google's services are written in Go.
+.venv/services.done: tests/services/package-lock.json $(wildcard tests/services/go_servers/go.* tests/services/go_servers/*/*.go) requirements/system_packages.sh Makefile | .venv/spark.done
 	@requirements/system_packages.sh test
 	@$(SHOW) 'npm packages' '' npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/services
 	@rm -rf .venv/elasticmq && $(SHOW) 'SQS server' '' $(or $(JAVA_HOME:%=%/bin/java),java) \
@@ -124,4 +126,6 @@ $(HOROVOD).done: | .venv/tools.done
 	    -cache .venv/ivy -confs default -dependency org.elasticmq elasticmq-server_2.13 1.6.16 \
 	    -retrieve '.venv/elasticmq/[artifact]-[revision].[ext]'
 	@rm -rf .venv/ivy
+	@$(SHOW) "servers of Google's services" '' $(GO) build -C tests/services/go_servers -mod=readonly -trimpath \
+	    -o $(CURDIR)/.venv/go-servers/ github.com/fsouza/fake-gcs-server ./pubsub
 	@touch $@

@@ -77,7 +77,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, frozen=True)
 
     lake: str = Field(
-        "", description="Root URI of the lake: file:///..., s3a://bucket/... or abfss://container@account/..."
+        "",
+        description="Root URI of the lake: file:///..., s3a://bucket/..., abfss://container@account/... or"
+        " gs://bucket/...",
     )
     validation_fraction: float | None = Field(
         None,
@@ -128,6 +130,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(
             "IMAGE_PIPELINES_AZURE_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE", "azure_token_file"
         ),
+    )
+    gcs_endpoint: str = Field(
+        "",
+        description="URL of an emulator of Google Cloud Storage for gs:// URIs, used without credentials. Empty:"
+        " Google's, with the application default credentials, e.g. the workload identity of GKE.",
     )
     mlflow_tracking_uri: str = Field(
         "",

@@ -42,6 +42,8 @@ _TYPES = {
     "delta.exceptions.base.DeltaConcurrentModificationException",
     "delta.exceptions.base.MetadataChangedException",
     "fsspec.exceptions.FSTimeoutError",
+    "google.api_core.exceptions.RetryError",
+    "google.auth.exceptions.TransportError",
     "http.client.IncompleteRead",
     "py4j.protocol.Py4JNetworkError",
     "requests.exceptions.ChunkedEncodingError",
@@ -64,6 +66,7 @@ _SPARK_TEXT = re.compile(
     r"|org\.apache\.hadoop\.net\.ConnectTimeoutException"
     r"|org\.apache\.hadoop\.fs\.s3a\.AWS(?:ApiCallTimeout|NoResponse|ServiceThrottled|Status500)Exception"
     r"|software\.amazon\.awssdk\.\S+Exception: .*Status Code: (?:429|50[0234])\b"
+    r"|googleapis\.json\.GoogleJsonResponseException: (?:429|50[0234])\b"
     r"|AbfsRestOperationException: Operation failed: \"[^\"]*\", (?:429|50[0234]),"
     r"|components\.errors\.TransientError: "
     # Spark's client of the Kubernetes API: no answer in time, no connection, or an overloaded server.
@@ -140,6 +143,8 @@ def _is_listed_status(error: BaseException, names: set[str]) -> bool:
         response = getattr(error, "response", {})
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return is_transient_status(status) or response.get("Error", {}).get("Code") in _S3_CODES
+    if names & {"google.api_core.exceptions.GoogleAPICallError", "gcsfs.retry.HttpError"}:
+        return is_transient_status(getattr(error, "code", None))
     if "requests.exceptions.HTTPError" in names:
         return is_transient_status(getattr(getattr(error, "response", None), "status_code", None))
     if "urllib.error.HTTPError" in names:

@@ -25,8 +25,8 @@ def ingest_images(
 
     Args:
         report: Page with counts, reasons for quarantine and a sample of the images.
-        source: Landing folder, searched recursively: file:///..., s3a://... or abfss://... If empty, the setting
-            `labeled_source` or `unlabeled_source` applies.
+        source: Landing folder, searched recursively: file:///..., s3a://..., abfss://... or gs://... If empty, the
+            setting `labeled_source` or `unlabeled_source` applies.
         labeled: Whether folders name the classes of the images.
         continuous_interval: Time between two polls of the folder until SIGTERM, e.g. `1 minute`. If empty, the folder
             is read once.

@@ -109,8 +109,8 @@ def open_source(address: str, settings: Settings) -> Source:
     """Return the source at an address.
 
     Args:
-        address: Absolute path or URI (`file`, `s3a`, `abfss`) of a folder or a file, or URL of an Azure Blob container
-            and a folder or a blob in it.
+        address: Absolute path or URI (`file`, `s3a`, `abfss`, `gs`) of a folder or a file, or URL of an Azure Blob
+            container and a folder or a blob in it.
         settings: Settings with the credentials of remote stores.
 
     Raises:

@@ -1,8 +1,8 @@
 """The writer lock: at most one driver writes a table, or runs the stream that feeds it.
 
 On local files and on S3, Delta's log is safe within one JVM only: two drivers can both find that version N does not
-exist and both write it, and one commit is lost without an error. Each KFP task is a driver of its own. On Azure, the
-store rejects a second commit of a version, but a stream still needs a single driver.
+exist and both write it, and one commit is lost without an error. Each KFP task is a driver of its own. Azure and
+Google reject a second commit of a version, but a stream still needs a single driver.
 """
 
 from collections.abc import Callable, Iterator

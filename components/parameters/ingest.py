@@ -103,8 +103,10 @@ class IngestOptions(Options):
         "",
         validate_default=True,
         description="URL of the queue that receives a message for each new file: an Amazon SQS queue for an `s3a://`"
-        " source, e.g. `https://sqs.eu-central-1.amazonaws.com/123456789012/landing`, or an Azure Storage queue for an"
-        " `abfss://` source, e.g. `https://account.queue.core.windows.net/landing`. A queue belongs to one source.",
+        " source, e.g. `https://sqs.eu-central-1.amazonaws.com/123456789012/landing`, an Azure Storage queue for an"
+        " `abfss://` source, e.g. `https://account.queue.core.windows.net/landing`, or a Pub/Sub subscription for a"
+        " `gs://` source, e.g. `https://pubsub.googleapis.com/projects/shop/subscriptions/landing`. A queue belongs to"
+        " one source.",
     )
     full_listing_days: Integer = Field(
         7,

@@ -55,7 +55,7 @@ class TrainingOptions(Options):
     weights: Text = Field(
         IMAGENET,
         description="Initial weights of the backbone. `imagenet` comes from the lake's folder `weights`, or else from"
-        " the internet. `none` means random weights. An absolute path or URI (file, s3a, abfss) names a file that"
+        " the internet. `none` means random weights. An absolute path or URI (file, s3a, abfss, gs) names a file that"
         " Keras saved. The backbone `small` always starts from random weights. Change it if you have weights that suit"
         " your images better.",
     )

@@ -1,5 +1,6 @@
 """Configure Hadoop's and fsspec's clients of remote stores from the settings."""
 
+import os
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,6 +25,15 @@ _BUFFERS = (
     ("fs.azure.data.blocks.buffer", "bytebuffer"),
 )
 
+# Hadoop has a driver of its own for the scheme, and defaults such as 64m, which Google's driver can't read.
+_GOOGLE_DRIVER = (
+    ("fs.gs.impl", "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem"),
+    ("fs.AbstractFileSystem.gs.impl", "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS"),
+    ("fs.gs.block.size", str(64 * 2**20)),
+)
+# Takes a second to import, does not survive a fork, and asks a service that emulators lack.
+_GCSFS_GRPC = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"
+
 
 @dataclass(frozen=True)
 class Access:
@@ -41,6 +51,8 @@ class Access:
         azure_client_id: Client id of the workload identity.
         azure_tenant_id: Tenant id of the workload identity.
         azure_token_file: Path of the workload identity's token.
+        gcs_endpoint: URL of an emulator of Google Cloud Storage, used without credentials; empty for Google's, with
+            the application default credentials.
     """
 
     s3_endpoint: str = ""
@@ -51,6 +63,7 @@ class Access:
     azure_client_id: str = ""
     azure_tenant_id: str = ""
     azure_token_file: str = ""
+    gcs_endpoint: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -64,23 +77,25 @@ class Access:
             azure_client_id=settings.azure_client_id,
             azure_tenant_id=settings.azure_tenant_id,
             azure_token_file=settings.azure_token_file,
+            gcs_endpoint=settings.gcs_endpoint.rstrip("/"),
         )
 
     def hadoop_configuration(self) -> dict[str, str]:
-        """Return Hadoop's configuration of `s3a://` and `abfss://`.
+        """Return Hadoop's configuration of `s3a://`, `abfss://` and `gs://`.
 
         It contains secrets, so do not put it on command lines.
         """
-        return dict(_BUFFERS) | self._hadoop_s3() | self._hadoop_azure()
+        return dict(_BUFFERS) | self._hadoop_s3() | self._hadoop_azure() | self._hadoop_google()
 
     def options(self, scheme: str) -> dict[str, Any]:
         """Return the options of fsspec's file system, which contain secrets.
 
         Args:
-            scheme: Remote scheme, `s3a` or `abfss`.
+            scheme: Remote scheme, `s3a`, `abfss` or `gs`.
         """
+        options = {"s3a": self._s3_options, "abfss": self._azure_options, "gs": self._google_options}[scheme]()
         # A cached listing would miss files that other processes write meanwhile.
-        return {"use_listings_cache": False} | (self._s3_options() if scheme == "s3a" else self._azure_options())
+        return {"use_listings_cache": False} | options
 
     def _hadoop_s3(self) -> dict[str, str]:
         configuration: dict[str, str] = {}
@@ -119,6 +134,14 @@ class Access:
             "fs.azure.account.oauth2.token.file": self.azure_token_file,
         }
 
+    def _hadoop_google(self) -> dict[str, str]:
+        if not self.gcs_endpoint:
+            return dict(_GOOGLE_DRIVER) | {"fs.gs.auth.type": "APPLICATION_DEFAULT"}
+        return dict(_GOOGLE_DRIVER) | {
+            "fs.gs.auth.type": "UNAUTHENTICATED",
+            "fs.gs.storage.root.url": f"{self.gcs_endpoint}/",
+        }
+
     def _s3_options(self) -> dict[str, Any]:
         config: dict[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": _S3_ATTEMPTS}}
         options: dict[str, Any] = {"config_kwargs": config}
@@ -137,3 +160,12 @@ class Access:
             return {"account_key": self.azure_account_key.get_secret_value()}
         # fsspec then uses the variables that Azure's webhook sets. The settings have the same source.
         return {"anon": False}
+
+    def _google_options(self) -> dict[str, Any]:
+        os.environ.setdefault(_GCSFS_GRPC, "false")
+        # A name may end with `#1`, which is no version of an object.
+        options: dict[str, Any] = {"version_aware": False}
+        if self.gcs_endpoint:
+            return options | {"endpoint_url": self.gcs_endpoint, "token": "anon"}
+        # Without it, gcsfs would try other credentials, and end with anonymous requests.
+        return options | {"token": "google_default"}

@@ -1,4 +1,4 @@
-"""A folder on this machine, in S3 or in Azure Data Lake Storage."""
+"""A folder on this machine, in S3, in Azure Data Lake Storage or in Google Cloud Storage."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from components.transient import is_transient
 
 @dataclass(frozen=True)
 class StoreFolder(Folder):
-    """A folder on this machine, in S3 or in Azure Data Lake Storage.
+    """A folder on this machine, in S3, in Azure Data Lake Storage or in Google Cloud Storage.
 
     A write replaces an existing file.
 

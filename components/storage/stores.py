@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError
 from components.atomic_write import atomic_create, atomic_write
 from components.errors import InputError, TransientError
 from components.storage.access import Access
+from components.storage.google_errors import google_errors
 from components.storage.uri import is_local, local_path
 from components.transient import is_transient
 
@@ -32,6 +33,8 @@ _REFUSALS = {
     "AuthorizationPermissionMismatch": DENIED,
     "BlobArchived": _ARCHIVED,
 }
+# gcsfs raises an OSError without a number.
+_GOOGLE_REFUSAL = "Forbidden: "
 
 # Codes of Amazon's for a write of a new object that exists.
 _S3_EXISTS = ("PreconditionFailed", "412")
@@ -136,9 +139,12 @@ def open_store(uri: str, access: Access) -> Store:
     if is_local(uri):
         return LocalStore()
     scheme = uri.partition(":")[0]
+    options = access.options(scheme)
     # Azure's options include the account, which the URI names. fsspec reuses the connections of equal options.
     uri_options = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(uri)
-    return RemoteStore(fsspec.filesystem(scheme, **uri_options, **access.options(scheme)))
+    # Google's credentials are searched when the file system is made.
+    with _errors(uri):
+        return RemoteStore(fsspec.filesystem(scheme, **{**uri_options, **options}))
 
 
 class LocalStore:
@@ -314,9 +320,11 @@ def _local_status(found: os.stat_result) -> FileStatus:
 
 
 def _remote_status(found: Mapping[str, Any]) -> FileStatus:
-    # S3 and Azure name the same metadata differently.
-    time = found.get("LastModified") or found["last_modified"]
-    return FileStatus(int(found["size"]), time, str(found.get("ETag") or found.get("etag") or time))
+    # The stores name the same metadata differently. Google's `ctime` is the time of the content, its `generation` the
+    # version of the content, while its `etag` changes with the metadata.
+    time = found.get("LastModified") or found.get("last_modified") or found["ctime"]
+    version = found.get("ETag") or found.get("generation") or found.get("etag") or time
+    return FileStatus(int(found["size"]), time, str(version))
 
 
 @contextmanager
@@ -326,12 +334,14 @@ def _errors(uri: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise _refusal(uri, error) from error
-    except (BotoCoreError, AzureError, OSError) as error:
+    except (BotoCoreError, AzureError, OSError, *google_errors()) as error:
         if is_transient(error):
             raise TransientError(
                 f"'{uri}': the store does not answer ({type(error).__name__}). Check that it is up, the network, and"
                 f" {_settings(uri)}."
             ) from error
+        if str(error).startswith(_GOOGLE_REFUSAL):
+            raise AccessRefusedError(_refusal_message(uri), DENIED) from error
         if isinstance(error, OSError):
             raise
         if isinstance(error, HttpResponseError) and _reason(error) is not None:
@@ -351,9 +361,13 @@ def _bucket_errors(uri: str) -> Iterator[None]:
 
 
 def _refusal(uri: str, error: Exception) -> InputError:
-    message = f"'{uri}': access is refused. Check {_settings(uri)}, or grant these credentials read and write access."
+    message = _refusal_message(uri)
     reason = _reason(error)
     return InputError(message) if reason is None else AccessRefusedError(message, reason)
+
+
+def _refusal_message(uri: str) -> str:
+    return f"'{uri}': access is refused. Check {_settings(uri)}, or grant these credentials read and write access."
 
 
 def _reason(error: Exception) -> str | None:
@@ -370,6 +384,8 @@ def _s3_code(error: Exception) -> str | None:
 def _settings(uri: str) -> str:
     if uri.startswith("abfss:"):
         return "azure_account_key or the task's workload identity"
+    if uri.startswith("gs:"):
+        return "gcs_endpoint and the application default credentials, e.g. the task's workload identity"
     return "s3_endpoint, s3_access_key and s3_secret_key of the settings"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.errors import InputError
 
-SCHEMES = ("file", "s3a", "abfss")
+SCHEMES = ("file", "s3a", "abfss", "gs")
 
 
 def normalize(uri: str, field: str) -> str:

@@ -1,9 +1,10 @@
-"""Install the JARs of Delta, S3 and Azure beside those of Spark.
+"""Install the JARs of Delta, S3, Azure and Google Cloud Storage beside those of Spark.
 
 Then sessions need no Maven repository. Run it with the Python of the environment: python images/spark/install_jars.py
 """
 
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,17 @@ HADOOP_STORES = [f"org.apache.hadoop:{module}:3.5.0" for module in ("hadoop-aws"
 # The modules of the AWS SDK that hadoop-aws uses: 9 MB instead of 500 MB for the bundle that it depends on.
 AWS_MODULES = ("s3", "s3-transfer-manager", "sts", "apache-client", "netty-nio-client", "url-connection-client")
 AWS_SDK = [f"software.amazon.awssdk:{module}:2.35.4" for module in AWS_MODULES]
+# The classifier names the JAR that has its own copies of Google's libraries, because Spark has other versions.
+GOOGLE_STORE = """
+<ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">
+  <info organisation="image-pipelines" module="jars"/>
+  <dependencies>
+    <dependency org="com.google.cloud.bigdataoss" name="gcs-connector" rev="3.1.9" transitive="false">
+      <artifact name="gcs-connector" type="jar" ext="jar" m:classifier="shaded"/>
+    </dependency>
+  </dependencies>
+</ivy-module>
+"""
 EXCLUDED = (
     "software.amazon.awssdk:bundle",
     # Spark includes newer versions of these.
@@ -34,7 +46,7 @@ NEEDED = (
 
 
 def main() -> None:
-    """Resolve the packages with Spark's resolver, and copy the JARs that Spark lacks."""
+    """Resolve the packages with Ivy, Spark's resolver, and copy the JARs that Spark lacks."""
     target = Path(pyspark.__file__).parent / "jars"
     with tempfile.TemporaryDirectory() as ivy:
         (
@@ -46,12 +58,35 @@ def main() -> None:
             .getOrCreate()
             .stop()
         )
-        for jar in Path(ivy, "jars").iterdir():
-            if jar.name.startswith(NEEDED):
+        google = _google_store(target, Path(ivy))
+        for jar in (google, *Path(ivy, "jars").iterdir()):
+            if jar == google or jar.name.startswith(NEEDED):
                 # The replacement is atomic, and running sessions keep the file that they have open.
                 temporary = target / f"{jar.name}.part"
                 shutil.copy2(jar, temporary)
                 temporary.replace(target / jar.name)
+
+
+def _google_store(jars: Path, folder: Path) -> Path:
+    """Return the JAR of Google Cloud Storage. `spark.jars.packages` can't name a classifier.
+
+    Args:
+        jars: Folder of Spark's JARs, which has Ivy's.
+        folder: Folder for the download.
+    """
+    [ivy] = jars.glob("ivy-*.jar")
+    module = folder / "google.xml"
+    module.write_text(GOOGLE_STORE)
+    pattern = f"{folder}/google/[artifact]-[revision](-[classifier]).[ext]"
+    subprocess.run(
+        [
+            *("java", "-cp", str(ivy), "org.apache.ivy.Main", "-warn", "-ivy", str(module)),
+            *("-cache", str(folder / "google-cache"), "-retrieve", pattern),
+        ],
+        check=True,
+    )
+    [jar] = (folder / "google").iterdir()
+    return jar
 
 
 if __name__ == "__main__":

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
+from tests.support.lake_stores import LAKE_STORES, LakeStore
 from tests.support.servers import (
     AzureQueues,
     Azurite,
+    GcsServer,
+    PubSubServer,
     S3Server,
     running_azure_queues,
     running_azurite,
+    running_gcs,
     running_mlflow,
+    running_pubsub,
     running_s3,
     running_sqs,
 )
@@ -51,6 +56,26 @@ def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Endpoint of an SQS server."""
     with running_sqs(tmp_path_factory.mktemp("sqs")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
+    """A server of Google Cloud Storage."""
+    with running_gcs(tmp_path_factory.mktemp("gcs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pubsub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubSubServer]:
+    """A server of Google Pub/Sub."""
+    with running_pubsub(tmp_path_factory.mktemp("pubsub")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=LAKE_STORES)
+def lake_store(request: pytest.FixtureRequest) -> LakeStore:
+    """Each store that can have a lake."""
+    return LAKE_STORES[request.param](request)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from typing import Any
 import botocore.session
 from azure.storage.blob import BlobServiceClient, ResourceTypes, generate_account_sas
 from botocore.config import Config
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.storage import Client
 
 from tests.support.paths import REPOSITORY
 from tests.support.tracking import find_or_make_tracking
@@ -30,6 +32,7 @@ _ACCOUNT = "devstoreaccount1"
 _AZURITE = REPOSITORY / "tests" / "services" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 _AZURITE_QUEUE = _AZURITE.parents[1] / "queue" / "main.js"
 _ELASTICMQ = REPOSITORY / ".venv" / "elasticmq"
+_GO_SERVERS = REPOSITORY / ".venv" / "go-servers"
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,40 @@ class S3Server:
         client.delete_object(Bucket=name, Key="first")
 
 
+@dataclass(frozen=True)
+class GcsServer:
+    """A running server of Google Cloud Storage. It accepts any credentials, and none.
+
+    Attributes:
+        url: Endpoint.
+    """
+
+    url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that give access to the server."""
+        return {"IMAGE_PIPELINES_GCS_ENDPOINT": self.url}
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket."""
+        options = {"api_endpoint": self.url}
+        Client(project="tests", credentials=AnonymousCredentials(), client_options=options).create_bucket(name)
+
+
+@dataclass(frozen=True)
+class PubSubServer:
+    """A running server of Google Pub/Sub.
+
+    Attributes:
+        address: Host and port of the service.
+        control: Host and port of an HTTP server that counts the messages without an acknowledgment.
+    """
+
+    address: str
+    control: str
+
+
 @contextmanager
 def running_mlflow(folder: Path, port: int = 0) -> Iterator[str]:
     """Run an MLflow server that proxies artifacts, and yield its URL.
@@ -191,6 +228,34 @@ def running_sqs(folder: Path) -> Iterator[str]:
     ]
     with _running(command, folder / "server.log", r"=== ElasticMQ server \((\S+)\) started", {}):
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running_gcs(folder: Path) -> Iterator[GcsServer]:
+    """Run fake-gcs-server, a server of Google Cloud Storage that keeps objects in memory.
+
+    Args:
+        folder: Folder of its log.
+    """
+    [port] = _free_ports("127.0.0.1", 1)
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        *(str(_GO_SERVERS / "fake-gcs-server"), "-backend", "memory", "-scheme", "http", "-log-level", "info"),
+        *("-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}", "-external-url", url),
+    ]
+    with _running(command, folder / "server.log", r"server started at (http://[^\s\"]+)", {}):
+        yield GcsServer(url)
+
+
+@contextmanager
+def running_pubsub(folder: Path) -> Iterator[PubSubServer]:
+    """Run pstest, Google's fake of Pub/Sub.
+
+    Args:
+        folder: Folder of its log.
+    """
+    with _running([str(_GO_SERVERS / "pubsub")], folder / "server.log", r"listening at (\S+ \S+)", {}) as addresses:
+        yield PubSubServer(*addresses.split())
 
 
 class KillableAzurite:

@@ -1,4 +1,4 @@
-"""Messages that S3 and Azure's Event Grid send about files."""
+"""Messages that S3, Azure's Event Grid and Google Cloud Storage send about files."""
 
 import json
 from urllib.parse import quote, quote_plus
@@ -39,5 +39,20 @@ def azure_event(
             ("type" if cloud_event else "eventType"): kind,
             "id": "0",
             "data": {"api": "PutBlob", "blobType": "BlockBlob", "url": url},
+        }
+    )
+
+
+def google_event(bucket: str, name: str, kind: str = "OBJECT_FINALIZE") -> str:
+    """Return the attributes of a notification of Google Cloud Storage."""
+    return json.dumps(
+        {
+            "bucketId": bucket,
+            "eventTime": "2026-11-30T09:00:00.000000Z",
+            "eventType": kind,
+            "notificationConfig": f"projects/_/buckets/{bucket}/notificationConfigs/1",
+            "objectGeneration": "1",
+            "objectId": name,
+            "payloadFormat": "NONE",
         }
     )

@@ -66,6 +66,32 @@ def test_azure_is_used_with_the_workload_identity_of_its_webhook(monkeypatch: py
     ]
 
 
+def test_google_is_used_with_the_application_default_credentials() -> None:
+    configuration, options = access().hadoop_configuration(), access().options("gs")
+
+    assert configuration["fs.gs.auth.type"] == "APPLICATION_DEFAULT"
+    assert "fs.gs.storage.root.url" not in configuration
+    assert options["token"] == "google_default"
+    assert "endpoint_url" not in options
+
+
+def test_emulator_of_google_is_used_without_credentials() -> None:
+    stores_access = access(gcs_endpoint="http://127.0.0.1:4443/")
+
+    configuration, options = stores_access.hadoop_configuration(), stores_access.options("gs")
+
+    assert configuration["fs.gs.storage.root.url"] == "http://127.0.0.1:4443/"
+    assert configuration["fs.gs.auth.type"] == "UNAUTHENTICATED"
+    assert (options["endpoint_url"], options["token"]) == ("http://127.0.0.1:4443", "anon")
+
+
+def test_name_with_a_number_sign_is_no_version_of_a_google_object() -> None:
+    store = open_store("gs://images/a#1", access(gcs_endpoint="http://127.0.0.1:1"))
+
+    assert isinstance(store, RemoteStore)
+    assert not store.filesystem.version_aware
+
+
 def test_access_is_picklable_and_shows_no_secret() -> None:
     stores_access = access(s3_access_key="me", **SECRETS)
 

@@ -15,7 +15,9 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 )
 paths = st.lists(names, max_size=4)
 slashes = st.sampled_from(["/", "//", "///", "/./"])
-schemes = st.sampled_from([("file:", "file:///"), ("s3a:/", "s3a://"), ("s3:/", "s3a://"), ("abfss:/", "abfss://")])
+schemes = st.sampled_from(
+    [("file:", "file:///"), ("s3a:/", "s3a://"), ("s3:/", "s3a://"), ("abfss:/", "abfss://"), ("gs:/", "gs://")]
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,7 @@ schemes = st.sampled_from([("file:", "file:///"), ("s3a:/", "s3a://"), ("s3:/", 
         ("file:///data/./lake/.", "file:///data/lake"),
         ("file:///data/a b%20c/ü", "file:///data/a b%20c/ü"),
         ("s3a://bucket", "s3a://bucket"),
+        ("gs://bucket//lake/", "gs://bucket/lake"),
         ("s3://bucket/lake/", "s3a://bucket/lake"),
         ("abfss://lake@account.dfs.core.windows.net//a", "abfss://lake@account.dfs.core.windows.net/a"),
     ],
@@ -56,7 +59,7 @@ def test_extra_slashes_are_ignored(scheme: tuple[str, str], parts: list[tuple[st
     assert uri.normalize(written, "lake") == scheme[1] + "/".join(name for _, name in parts)
 
 
-@given(st.text() | st.from_regex(r"\A(file|s3|s3a|abfss):/.*\Z"))
+@given(st.text() | st.from_regex(r"\A(file|s3|s3a|abfss|gs):/.*\Z"))
 def test_normalizing_is_idempotent(text: str) -> None:
     try:
         normalized = uri.normalize(text, "lake")
@@ -72,7 +75,7 @@ def test_path_round_trips_through_its_uri(parts: list[str]) -> None:
     assert uri.local_path(uri.normalize(str(path), "lake")) == path
 
 
-@pytest.mark.parametrize("remote", ["s3a://bucket/file:///a", "abfss://lake@account/a"])
+@pytest.mark.parametrize("remote", ["s3a://bucket/file:///a", "abfss://lake@account/a", "gs://bucket/a"])
 def test_remote_uri_has_no_local_path(remote: str) -> None:
     assert uri.local_path(remote) is None
 

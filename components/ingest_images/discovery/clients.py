@@ -6,13 +6,15 @@ from typing import Any
 
 import boto3
 from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError
 from azure.identity import DefaultAzureCredential, WorkloadIdentityCredential
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from requests.exceptions import RequestException
 
 from components.errors import InputError, TransientError
 from components.storage.access import Access
+from components.storage.google_errors import google_errors
 from components.transient import is_transient
 
 _MISSING_CONTAINERS = ("NoSuchBucket", "ContainerNotFound")
@@ -70,7 +72,7 @@ def client_errors(field: str, address: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, BotoCoreError, AzureError) as error:
+    except (ClientError, BotoCoreError, AzureError, RequestException, *google_errors()) as error:
         if is_transient(error):
             raise TransientError(
                 f"{field}: '{address}' does not answer ({_code(error)}). Check that it is up, the network, and"
@@ -83,12 +85,12 @@ def client_errors(field: str, address: str, advice: str) -> Iterator[None]:
         raise InputError(f"{field}: the request to '{address}' failed ({_code(error)}). {advice}.") from error
 
 
-def is_missing(error: ClientError | HttpResponseError) -> bool:
+def is_missing(error: Exception) -> bool:
     """Return whether an error means that the object does not exist."""
     return _status(error) == 404 and _code(error) not in _MISSING_CONTAINERS
 
 
-def is_changed(error: ClientError | HttpResponseError) -> bool:
+def is_changed(error: Exception) -> bool:
     """Return whether an error means that the object is not the expected version."""
     return _status(error) in (409, 412)
 
@@ -97,7 +99,8 @@ def _status(error: Exception) -> int | None:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return None if status is None else int(status)
-    return getattr(error, "status_code", None)
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    return int(status) if isinstance(status, int) else None
 
 
 def _code(error: Exception) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import time
 
 from components.errors import InputError
 from components.ingest_images.discovery.counts import DiscoveryCounts
@@ -70,7 +71,7 @@ class EventReader:
 
     def read(self) -> Iterator[ReceivedFiles]:
         """Yield the files of all messages, in groups of bounded size."""
-        # While files keep arriving, the queue may never be empty.
+        started = time()
         remaining = self.queue.count()
         is_last = False
         while not is_last:
@@ -79,8 +80,12 @@ class EventReader:
             received = ReceivedFiles()
             while max(len(names), len(received.messages)) < self.maximum_files and not is_last:
                 page = self.queue.receive()
-                remaining -= len(page)
-                is_last = not page or (remaining <= 0 and len(page) < self.queue.page)
+                # While files keep arriving, the queue may never be empty.
+                if remaining is None:
+                    is_last = all(message.sent >= started for message in page)
+                else:
+                    remaining -= len(page)
+                    is_last = not page or (remaining <= 0 and len(page) < self.queue.page)
                 for message in page:
                     self._read_message(message, names, poison)
                     received.messages.append(message._replace(body=""))

@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 _AZURE_SUBJECT = re.compile(r"/blobServices/default/containers/([^/]+)/blobs/(.+)", re.DOTALL)
 _AZURE_CREATED = "Microsoft.Storage.BlobCreated"
+_GOOGLE_CREATED = "OBJECT_FINALIZE"
 _AZURE_ACCOUNT = re.compile(r"/storageAccounts/([^/]+)", re.IGNORECASE)
 
 
@@ -20,19 +21,19 @@ class PoisonMessageError(ValueError):
 def new_files(body: str, source: str) -> list[str]:
     """Return the names of the new files of a message, relative to the source. Other events have none.
 
-    It reads S3 notifications (of S3 itself, and through SNS or EventBridge), and events of Event Grid (its own schema
-    and CloudEvents) as JSON or in base64.
+    It reads S3 notifications (of S3 itself, and through SNS or EventBridge), events of Event Grid (its own schema and
+    CloudEvents) as JSON or in base64, and the attributes of Google Cloud Storage's notifications.
 
     Args:
         body: Body of the message.
-        source: Normalized URI of the landing folder, `s3a://...` or `abfss://...`.
+        source: Normalized URI of the landing folder, `s3a://...`, `abfss://...` or `gs://...`.
 
     Raises:
         PoisonMessageError: The body is no JSON, no event of a store, or about a file outside of the source.
     """
     try:
         content = _decode(body)
-        uris = list(_s3_files(content) if source.startswith("s3a:") else _azure_files(content, source))
+        uris = list(_uris(content, source))
     except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise PoisonMessageError(f"not an event of a store: {type(error).__name__} {error}") from None
     outside = [uri for uri in uris if not uri.startswith(f"{source}/")]
@@ -40,6 +41,12 @@ def new_files(body: str, source: str) -> list[str]:
         raise PoisonMessageError(f"outside of the source: '{outside[0]}'")
     names = (uri.removeprefix(f"{source}/") for uri in uris)
     return [name for name in names if name and not name.endswith("/")]
+
+
+def _uris(content: Any, source: str) -> Iterator[str]:
+    if source.startswith("s3a:"):
+        return _s3_files(content)
+    return _google_files(content) if source.startswith("gs:") else _azure_files(content, source)
 
 
 def _decode(body: str) -> Any:
@@ -88,3 +95,9 @@ def _azure_files(content: Any, source: str) -> Iterator[str]:
         if topic is not None and topic[1].lower() != account:
             raise PoisonMessageError(f"of another storage account, '{topic[1]}'")
         yield f"abfss://{match[1]}@{host}/{match[2]}"
+
+
+def _google_files(attributes: Mapping[str, str]) -> Iterator[str]:
+    """Yield the URI of the object that a notification of Google Cloud Storage reports as created."""
+    if attributes["eventType"] == _GOOGLE_CREATED:
+        yield f"gs://{attributes['bucketId']}/{attributes['objectId']}"

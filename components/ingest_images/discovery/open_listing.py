@@ -19,6 +19,10 @@ def open_listing(source: str, access: Access, counts: DiscoveryCounts) -> Listin
     """
     if (folder := uri.local_path(source)) is not None:
         return LocalListing(folder, counts)
+    if source.startswith("gs:"):
+        from components.ingest_images.discovery.gcs_listing import GcsListing
+
+        return GcsListing(source, access)
     return S3Listing(source, access) if source.startswith("s3a:") else AzureListing.of(source, access)
 
 

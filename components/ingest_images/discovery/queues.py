@@ -1,4 +1,4 @@
-"""The queues that receive a message for each new file: Amazon SQS and Azure Storage."""
+"""The queues that receive a message for each new file: Amazon SQS, Azure Storage, and Google Pub/Sub."""
 
 import re
 from collections.abc import Sequence
@@ -32,11 +32,13 @@ class Message(NamedTuple):
         id: Id, which stays the same when the message is received again.
         receipt: Right to delete the message, until another receiver gets it.
         body: Text.
+        sent: Time of sending, in seconds since 1970; 0 in a queue that counts its messages.
     """
 
     id: str
     receipt: str
     body: str
+    sent: float = 0
 
 
 class Queue(Protocol):
@@ -50,11 +52,11 @@ class Queue(Protocol):
     def page(self) -> int:
         """Maximum number of messages of `receive`."""
 
-    def count(self) -> int:
-        """Return the approximate number of visible messages."""
+    def count(self) -> int | None:
+        """Return the approximate number of visible messages, or None if the service does not count them."""
 
     def receive(self) -> list[Message]:
-        """Receive up to a page of messages, and hide them for half an hour; empty if there are none."""
+        """Receive up to a page of messages, and hide them for minutes; empty if there are none."""
 
     def delete(self, messages: Sequence[Message]) -> None:
         """Delete messages. It ignores those that another receiver has got meanwhile."""
@@ -64,17 +66,22 @@ def open_queue(url: str, source: str, access: Access) -> Queue:
     """Return the queue at a URL, without contacting it.
 
     Args:
-        url: URL of an SQS queue for a source in S3, or of an Azure Storage queue for one in Azure.
+        url: URL of an SQS queue for a source in S3, of an Azure Storage queue for one in Azure, or of a Pub/Sub
+            subscription for one in Google Cloud Storage.
         source: Normalized URI of the landing folder.
         access: Addresses and credentials.
 
     Raises:
-        InputError: The source is local.
+        InputError: The source is local, or the URL is not one of a Pub/Sub subscription.
     """
     if source.startswith("s3a:"):
         return SqsQueue(url, access)
     if source.startswith("abfss:"):
         return AzureQueue.of(url, access)
+    if source.startswith("gs:"):
+        from components.ingest_images.discovery.pubsub_queue import PubSubQueue
+
+        return PubSubQueue.of(url)
     raise InputError(f"queue: given, but source '{source}' is local and sends no messages. Remove it.")
 
 

@@ -1,4 +1,4 @@
-"""Weights in an S3 lake: stored, streamed for their digest, downloaded and verified by the ranks."""
+"""Weights in a lake in each store: stored, streamed for their digest, downloaded and verified by the ranks."""
 
 import subprocess
 from collections.abc import Iterator
@@ -15,13 +15,11 @@ from components.train_classifier.train import train
 from components.train_classifier.weights import content_sha256, fetch
 from components.training_set.manifest import SplitName
 from pipelines.cli import app
+from tests.support.lake_stores import LakeStore
 from tests.support.paths import TRAINER_PYTHON
-from tests.support.servers import S3Server
 from tests.support.tracking import make_tracking
 from tests.support.training_set_factory import make_training_set, photographs
 
-LAKE = "s3a://weights/a lake"
-KEPT = f"{LAKE}/weights/xception-imagenet.h5"
 SAVE = """
 import sys
 from tensorflow import keras
@@ -31,13 +29,13 @@ keras.applications.Xception(include_top=False, weights=None, input_shape=shape, 
 
 
 @pytest.fixture(scope="module")
-def settings(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of an installation on S3 without other network, whose lake has the weights of a new Xception."""
+def settings(lake_store: LakeStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of an installation on a store without other network, whose lake has the weights of a new Xception."""
     folder = tmp_path_factory.mktemp("installation")
     with pytest.MonkeyPatch.context() as patch:
         environment = {
-            **s3.environment,
-            "IMAGE_PIPELINES_LAKE": LAKE,
+            **lake_store.environment,
+            "IMAGE_PIPELINES_LAKE": f"{lake_store.scheme}://weights/a lake",
             "IMAGE_PIPELINES_LOCK": str(folder / "locks"),
             "IMAGE_PIPELINES_MLFLOW_TRACKING_URI": make_tracking(folder),
             "IMAGE_PIPELINES_TRAINER_PYTHON": str(TRAINER_PYTHON),
@@ -47,29 +45,33 @@ def settings(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         }
         for name, value in environment.items():
             patch.setenv(name, value)
-        s3.make_bucket("weights")
+        lake_store.make_bucket("weights")
         file = folder / "xception.h5"
         subprocess.run([TRAINER_PYTHON, "-c", SAVE, file], check=True, env=rank_environment(environment))
         written = CliRunner().invoke(app, ["weights", "put", str(file)])
         assert written.exit_code == 0, written.output
-        assert written.output.startswith(f"Written: {KEPT}, ")
+        assert written.output.startswith(f"Written: {stored(Settings.load())}, ")
         assert content_sha256(file.as_uri(), Files()) in written.output
         yield Settings.load()
 
 
-def test_training_takes_imagenet_weights_from_a_lake_on_s3(settings: Settings, tmp_path: Path) -> None:
+def stored(settings: Settings) -> str:
+    return f"{settings.lake}/weights/xception-imagenet.h5"
+
+
+def test_training_takes_imagenet_weights_from_a_lake_in_a_store(settings: Settings, tmp_path: Path) -> None:
     parts = photographs(3)
     training_set = make_training_set(tmp_path / "set", {SplitName.TRAIN: parts[:2], SplitName.VALIDATION: parts[2:]})
 
     asked, result = train(settings, training_set.uri, image_size=71, epochs=1)
 
-    assert asked.weights == KEPT
-    assert asked.weights_sha256 == content_sha256(KEPT, Files.of(settings))
+    assert asked.weights == stored(settings)
+    assert asked.weights_sha256 == content_sha256(stored(settings), Files.of(settings))
     assert result.features_computed == 3
 
 
-def test_replaced_weights_file_on_s3_is_refused(settings: Settings, tmp_path: Path) -> None:
-    file, files = f"{LAKE}/other.h5", Files.of(settings)
+def test_replaced_weights_file_in_a_store_is_refused(settings: Settings, tmp_path: Path) -> None:
+    file, files = f"{settings.lake}/other.h5", Files.of(settings)
     files.write_bytes(file, b"first")
     sha256 = content_sha256(file, files)
     files.write_bytes(file, b"other")
@@ -78,7 +80,9 @@ def test_replaced_weights_file_on_s3_is_refused(settings: Settings, tmp_path: Pa
         fetch(file, sha256, tmp_path / "copy", files)
 
 
-@pytest.mark.parametrize("missing", ["s3a://weights/a lake/none.h5", "s3a://no-such-bucket/a.h5", f"{LAKE}/weights"])
-def test_missing_weights_file_on_s3_is_named(settings: Settings, missing: str) -> None:
-    with pytest.raises(InputError, match=rf"^weights: file '{missing}' not found\."):
-        content_sha256(missing, Files.of(settings))
+@pytest.mark.parametrize("missing", ["weights/a lake/none.h5", "no-such-bucket/a.h5", "weights/a lake/weights"])
+def test_missing_weights_file_in_a_store_is_named(settings: Settings, lake_store: LakeStore, missing: str) -> None:
+    file = f"{lake_store.scheme}://{missing}"
+
+    with pytest.raises(InputError, match=rf"^weights: file '{file}' not found\."):
+        content_sha256(file, Files.of(settings))

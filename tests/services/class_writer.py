@@ -1,4 +1,4 @@
-"""A program that writes classes into a lake, with a commit for each: `s3_writer.py FIRST COUNT`.
+"""A program that writes classes into a lake, with a commit for each: `class_writer.py FIRST COUNT`.
 
 After the first commit, which takes longer than the others, it prints `ready` and waits for a line.
 """

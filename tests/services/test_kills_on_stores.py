@@ -1,4 +1,4 @@
-"""Killed steps lose nothing on S3, where only the lock separates the writers."""
+"""Killed steps lose nothing in any store, e.g. on S3, where only the lock separates the writers."""
 
 import re
 from pathlib import Path
@@ -10,22 +10,26 @@ from components.lake import Lake
 from components.settings import Settings
 from components.spark.session import spark_session
 from tests.support.kills.scenarios import SCENARIOS, Place, score_at_once
-from tests.support.servers import S3Server
+from tests.support.lake_stores import LakeStore
 
 
 @pytest.fixture
 def place(
-    s3: S3Server, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    lake_store: LakeStore,
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Place:
-    environment = {**s3.environment, "IMAGE_PIPELINES_LOCK": str(tmp_path / "locks")}
+    environment = {**lake_store.environment, "IMAGE_PIPELINES_LOCK": str(tmp_path / "locks")}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     bucket = re.sub("[^a-z]+", "-", request.node.name.removeprefix("test_"))[-40:].strip("-")
-    s3.make_bucket(bucket)
-    settings = Settings.load(lake=f"s3a://{bucket}/lake")
+    lake_store.make_bucket(bucket)
+    settings = Settings.load(lake=f"{lake_store.scheme}://{bucket}/lake")
     lake = Lake.open_or_create(spark_session(settings), settings)
     (tmp_path / "work").mkdir()
-    return Place(lake, f"s3a://{bucket}", tmp_path / "work", environment)
+    return Place(lake, f"{lake_store.scheme}://{bucket}", tmp_path / "work", environment)
 
 
 @pytest.mark.slow

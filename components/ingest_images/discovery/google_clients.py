@@ -1,0 +1,60 @@
+"""Clients of Google's services, with the access of the settings. They take a second to load."""
+
+import re
+from urllib.parse import urlsplit
+
+import grpc
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.storage import Client
+from google.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from components.errors import InputError
+from components.ingest_images.discovery.clients import client_errors
+from components.storage.access import Access
+
+_CREDENTIALS_ADVICE = "Set up application default credentials, e.g. the task's workload identity"
+_SUBSCRIPTION = re.compile(r"/(?:v1/)?(projects/[^/]+/subscriptions/[^/]+)/?")
+# A token opens all that its identity may use: only Google's own hosts may receive it.
+_GOOGLE = re.compile(r"([a-z0-9-]+-)?pubsub\.googleapis\.com")
+
+
+def storage_client(access: Access) -> Client:
+    """Return a client of Google Cloud Storage, which threads may share.
+
+    Args:
+        access: Address of an emulator, if any.
+
+    Raises:
+        InputError: There are no credentials.
+    """
+    if access.gcs_endpoint:
+        options = {"api_endpoint": access.gcs_endpoint}
+        return Client(project="emulator", credentials=AnonymousCredentials(), client_options=options)
+    with client_errors("source", "gs://", _CREDENTIALS_ADVICE):
+        # No request of the pipelines needs a project.
+        return Client(project="none")
+
+
+def subscriber(url: str) -> tuple[SubscriberClient, str]:
+    """Return a client of Pub/Sub, which threads may share, and the name of a subscription.
+
+    Args:
+        url: `https://pubsub.googleapis.com/projects/PROJECT/subscriptions/NAME`, or the same below the URL of an
+            emulator, `http://host:port`, which gets no credentials.
+
+    Raises:
+        InputError: The URL does not name a subscription, or there are no credentials.
+    """
+    parts = urlsplit(url)
+    match = _SUBSCRIPTION.fullmatch(parts.path)
+    if match is None or (parts.scheme == "https" and not _GOOGLE.fullmatch(parts.netloc)):
+        raise InputError(
+            f"queue: '{url}' is not the URL of a Pub/Sub subscription. Write"
+            " https://pubsub.googleapis.com/projects/PROJECT/subscriptions/NAME."
+        )
+    if parts.scheme == "http":
+        transport = SubscriberGrpcTransport(channel=grpc.insecure_channel(parts.netloc))
+        return SubscriberClient(transport=transport), match[1]
+    with client_errors("queue", url, _CREDENTIALS_ADVICE):
+        return SubscriberClient(client_options={"api_endpoint": parts.netloc}), match[1]
