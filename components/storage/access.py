@@ -30,6 +30,10 @@ _GOOGLE_DRIVER = (
     ("fs.gs.impl", "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem"),
     ("fs.AbstractFileSystem.gs.impl", "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS"),
     ("fs.gs.block.size", str(64 * 2**20)),
+    ("fs.gs.inputstream.inplace.seek.limit", str(8 * 2**20)),
+    ("fs.gs.inputstream.min.range.request.size", str(2 * 2**20)),
+    ("fs.gs.outputstream.buffer.size", str(8 * 2**20)),
+    ("fs.gs.rewrite.max.chunk.size", str(512 * 2**20)),
 )
 # Takes a second to import, does not survive a fork, and asks a service that emulators lack.
 _GCSFS_GRPC = "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"

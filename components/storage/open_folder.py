@@ -12,8 +12,8 @@ def open_folder(address: str, field: str, settings: Settings) -> Folder:
     """Return the folder at an address, without contacting its store.
 
     Args:
-        address: Absolute path or URI (`file`, `s3a`, `abfss`, `gs`) of a folder, or URL of an Azure Blob container and a
-            folder in it.
+        address: Absolute path or URI (`file`, `s3a`, `abfss`, `gs`) of a folder, or URL of an Azure Blob container and
+            a folder in it.
         field: Parameter or setting that contains the address, for errors.
         settings: Settings with the access to remote stores.
 

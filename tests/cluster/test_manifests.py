@@ -17,7 +17,7 @@ from components.train_classifier.mpijob.manifest import Identity, Owner, build_j
 from components.train_classifier.mpijob.options import JobOptions
 from tests.cluster.namespace import eventually
 from tests.support.kubectl import RUNNER, get, kubectl, namespace
-from tests.support.kustomize import COMPONENTS, OVERLAYS, installation
+from tests.support.kustomize import COMPONENTS, OVERLAYS, SELF_CONTAINED, installation
 from tests.support.task_pod import CompiledTask
 
 _NO_NODE = {"nowhere": "true"}
@@ -79,7 +79,7 @@ def deployments(team: str) -> list[dict[str, Any]]:
 
 
 def test_account_of_tasks_has_exactly_the_permissions_of_the_steps_and_kubeflow(team: str, tmp_path: Path) -> None:
-    install(installation(tmp_path, "standalone", COMPONENTS, team))
+    install(installation(tmp_path, "standalone", SELF_CONTAINED, team))
 
     account = f"system:serviceaccount:{team}:{RUNNER}"
     listed = kubectl("auth", "can-i", "--list", "--namespace", team, f"--as={account}", "--no-headers").stdout

@@ -22,7 +22,7 @@ from components.settings import Settings
 from tests.cluster.namespace import eventually
 from tests.cluster.store import BUCKET
 from tests.support.kubectl import apply, get, kubectl, namespace
-from tests.support.kustomize import COMPONENTS, MANIFESTS, installation
+from tests.support.kustomize import MANIFESTS, SELF_CONTAINED, installation
 from tests.support.saved_model_factory import constant_classifier, log_classifier
 from tests.support.servers import S3Server
 from tests.support.training_set_factory import digits
@@ -55,7 +55,7 @@ def team(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """
     # The nodes have the trainer image for CPUs only.
     trainer = {TRAINER_GPU.rpartition(":")[0]: TRAINER}
-    folder = installation(tmp_path_factory.mktemp("manifests"), "standalone", COMPONENTS, images=trainer)
+    folder = installation(tmp_path_factory.mktemp("manifests"), "standalone", SELF_CONTAINED, images=trainer)
     path = folder / "kustomization.yaml"
     kustomization = yaml.safe_load(path.read_text().replace(f"{BUCKET}/image-pipelines/", f"{BUCKET}/{_FOLDER}/"))
     with namespace() as name:

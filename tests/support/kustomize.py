@@ -13,6 +13,8 @@ from tests.support.paths import REPOSITORY
 MANIFESTS = REPOSITORY / "manifests"
 OVERLAYS = sorted(folder.name for folder in (MANIFESTS / "overlays").iterdir())
 COMPONENTS = sorted(folder.name for folder in (MANIFESTS / "components").iterdir())
+# Those whose pods start in any cluster. The others need a database, or OpenShift.
+SELF_CONTAINED = [name for name in COMPONENTS if name not in ("mlflow-postgresql", "openshift")]
 
 
 def installation(

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def containers(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for template in templates(objects).values():
+        yield from template["spec"].get("initContainers", [])
         yield from template["spec"]["containers"]
 
 
@@ -52,9 +54,9 @@ def find(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
 
 
 def test_each_component_works_without_the_others(tmp_path: Path) -> None:
-    without = len(render(installation(tmp_path / "none", "standalone")))
+    without = render(installation(tmp_path / "none", "standalone"))
 
-    assert all(len(render(installation(tmp_path / name, "standalone", [name]))) > without for name in COMPONENTS)
+    assert all(render(installation(tmp_path / name, "standalone", [name])) != without for name in COMPONENTS)
 
 
 def test_every_key_of_the_config_map_is_a_setting_without_secrets(objects: list[dict[str, Any]]) -> None:
@@ -93,8 +95,12 @@ def test_manifests_refer_to_secrets_by_the_names_of_settings_and_contain_none(ob
         if "secretKeyRef" in variable.get("valueFrom", {})
     ]
 
+    of_mlflow = {"name": "image-pipelines-mlflow-database", "key": "MLFLOW_BACKEND_STORE_URI"}
     assert not [each for each in objects if each["kind"] == "Secret"]
-    assert all(reference["name"] == SECRET and reference["key"] in secrets for reference in references)
+    assert all(
+        reference == of_mlflow or (reference["name"] == SECRET and reference["key"] in secrets)
+        for reference in references
+    )
 
 
 def test_the_parameters_reach_every_object(objects: list[dict[str, Any]]) -> None:
@@ -197,6 +203,65 @@ def test_permissions_that_the_doctor_checks_are_those_of_the_role(objects: list[
     }
 
     assert {(each.group, each.resource): each.verbs for each in OURS} == granted
+
+
+def test_every_pod_is_outside_of_the_mesh_of_a_kubeflow_profile(objects: list[dict[str, Any]]) -> None:
+    for template in templates(objects).values():
+        assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_mlflow_on_postgresql_upgrades_the_schema_first_and_has_no_volume(tmp_path: Path) -> None:
+    objects = render(installation(tmp_path, "standalone", ["mlflow-postgresql"]))
+
+    pod = templates(objects)["image-pipelines-mlflow"]["spec"]
+    (upgrade,), (server,) = pod["initContainers"], pod["containers"]
+    assert upgrade["args"][-1] == 'exec mlflow db upgrade "$MLFLOW_BACKEND_STORE_URI"'
+    assert upgrade["image"] == server["image"]
+    reference = {"secretKeyRef": {"name": "image-pipelines-mlflow-database", "key": "MLFLOW_BACKEND_STORE_URI"}}
+    for container in (upgrade, server):
+        assert {"name": "MLFLOW_BACKEND_STORE_URI", "valueFrom": reference} in container["env"]
+        assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/tmp"]  # noqa: S108 - of the pod
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    assert find(objects, "Deployment", "image-pipelines-mlflow")["spec"]["strategy"] == {"type": "Recreate"}
+    assert not [each for each in objects if each["kind"] == "PersistentVolumeClaim"]
+
+
+def test_openshift_chooses_the_users_of_pods_without_files_of_their_own(tmp_path: Path) -> None:
+    objects = render(installation(tmp_path, "standalone", COMPONENTS, NAMESPACE, ACCOUNT))
+
+    for name in ("image-pipelines-mlflow", "image-pipelines-trainer-image"):
+        context = templates(objects)[name]["spec"]["securityContext"]
+        assert not context.keys() & {"runAsUser", "runAsGroup", "fsGroup"}
+    binding = find(objects, "RoleBinding", "image-pipelines-openshift")
+    assert binding["roleRef"]["name"] == "system:openshift:scc:nonroot-v2"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}]
+
+
+def test_no_internet_allows_private_addresses_only(tmp_path: Path) -> None:
+    objects = render(installation(tmp_path, "standalone", ["no-internet"]))
+
+    policy = find(objects, "NetworkPolicy", "image-pipelines-no-internet")["spec"]
+    allowed = [ip_network(target["ipBlock"]["cidr"]) for rule in policy["egress"] for target in rule["to"]]
+    assert policy["policyTypes"] == ["Egress"]
+    assert not any(network.is_global for network in allowed)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "annotation"),
+    [
+        ("aws", "eks.amazonaws.com/role-arn"),
+        ("azure", "azure.workload.identity/client-id"),
+        ("google", "iam.gke.io/gcp-service-account"),
+    ],
+)
+def test_mlflow_has_the_cloud_identity_of_the_overlay(overlay: str, annotation: str, tmp_path: Path) -> None:
+    folder = installation(tmp_path, overlay)
+    path = folder / "kustomization.yaml"
+    path.write_text(re.sub(r"(mlflow_\w+)=\w+", r"\1=an-identity", path.read_text()))
+
+    account = find(render(folder), "ServiceAccount", "image-pipelines-mlflow")
+
+    assert account["metadata"]["annotations"] == {annotation: "an-identity"}
 
 
 def test_the_patch_of_kubeflow_pipelines_changes_the_workflow_defaults_only(tmp_path: Path) -> None:
