@@ -18,7 +18,7 @@ HADOOP_STORES = [f"org.apache.hadoop:{module}:3.5.0" for module in ("hadoop-aws"
 AWS_MODULES = ("s3", "s3-transfer-manager", "sts", "apache-client", "netty-nio-client", "url-connection-client")
 AWS_SDK = [f"software.amazon.awssdk:{module}:2.35.4" for module in AWS_MODULES]
 # The classifier names the JAR that has its own copies of Google's libraries, because Spark has other versions.
-GOOGLE_STORE = """
+_GOOGLE_STORE = """
 <ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">
   <info organisation="image-pipelines" module="jars"/>
   <dependencies>
@@ -27,6 +27,13 @@ GOOGLE_STORE = """
     </dependency>
   </dependencies>
 </ivy-module>
+"""
+# The POM imports hundreds of others, and the JAR needs none of them.
+_WITHOUT_POMS = """
+<ivysettings>
+  <settings defaultResolver="central"/>
+  <resolvers><ibiblio name="central" m2compatible="true" usepoms="false"/></resolvers>
+</ivysettings>
 """
 EXCLUDED = (
     "software.amazon.awssdk:bundle",
@@ -75,13 +82,14 @@ def _google_store(jars: Path, folder: Path) -> Path:
         folder: Folder for the download.
     """
     [ivy] = jars.glob("ivy-*.jar")
-    module = folder / "google.xml"
-    module.write_text(GOOGLE_STORE)
+    module, settings = folder / "google.xml", folder / "google-settings.xml"
+    module.write_text(_GOOGLE_STORE)
+    settings.write_text(_WITHOUT_POMS)
     pattern = f"{folder}/google/[artifact]-[revision](-[classifier]).[ext]"
     subprocess.run(
         [
-            *("java", "-cp", str(ivy), "org.apache.ivy.Main", "-warn", "-ivy", str(module)),
-            *("-cache", str(folder / "google-cache"), "-retrieve", pattern),
+            *("java", "-cp", str(ivy), "org.apache.ivy.Main", "-warn", "-settings", str(settings)),
+            *("-ivy", str(module), "-cache", str(folder / "google-cache"), "-retrieve", pattern),
         ],
         check=True,
     )
