@@ -39,6 +39,8 @@ FIGURES = (
     "full_loop",
     "gate_simulation",
 )
+# Hours: measured only by name.
+SLOW_FIGURES = ("soak",)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 # The original output: `_redirect_output` replaces `sys.stdout`.
@@ -50,7 +52,8 @@ def main(
     figures: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"Figures to measure: {', '.join(FIGURES)}. Default: all, which are stored.",
+            help=f"Figures to measure: {', '.join(FIGURES + SLOW_FIGURES)}. Default: all but {SLOW_FIGURES[0]}, which"
+            " takes hours; they are stored.",
             show_default=False,
         ),
     ] = None,

@@ -220,7 +220,7 @@ def test_mlflow_on_postgresql_upgrades_the_schema_first_and_has_no_volume(tmp_pa
     reference = {"secretKeyRef": {"name": "image-pipelines-mlflow-database", "key": "MLFLOW_BACKEND_STORE_URI"}}
     for container in (upgrade, server):
         assert {"name": "MLFLOW_BACKEND_STORE_URI", "valueFrom": reference} in container["env"]
-        assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/tmp"]  # noqa: S108 - of the pod
+        assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/tmp"]
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
     assert find(objects, "Deployment", "image-pipelines-mlflow")["spec"]["strategy"] == {"type": "Recreate"}
     assert not [each for each in objects if each["kind"] == "PersistentVolumeClaim"]

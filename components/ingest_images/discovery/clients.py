@@ -18,6 +18,8 @@ from components.storage.google_errors import google_errors
 from components.transient import is_transient
 
 _MISSING_CONTAINERS = ("NoSuchBucket", "ContainerNotFound")
+# Google has no code of its own for a missing bucket.
+_GOOGLE_BUCKET = "bucket does not exist"
 # SQS sends them with the status 400.
 _MISSING_QUEUES = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
@@ -87,7 +89,7 @@ def client_errors(field: str, address: str, advice: str) -> Iterator[None]:
 
 def is_missing(error: Exception) -> bool:
     """Return whether an error means that the object does not exist."""
-    return _status(error) == 404 and _code(error) not in _MISSING_CONTAINERS
+    return _status(error) == 404 and _code(error) not in _MISSING_CONTAINERS and _GOOGLE_BUCKET not in str(error)
 
 
 def is_changed(error: Exception) -> bool:

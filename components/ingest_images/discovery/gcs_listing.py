@@ -72,12 +72,13 @@ class GcsListing:
         return None if blob is None else self._file(blob)
 
     def archive(self, file: ListedFile, destination: str) -> bool:  # noqa: D102
-        blob = self.client.bucket(self.bucket).blob(self.prefix + file.name)
+        bucket, name, generation = self.client.bucket(self.bucket), self.prefix + file.name, int(file.etag)
         with client_errors("archive", destination or self.source, _ARCHIVE_ADVICE):
             try:
                 if destination:
-                    self._copy(blob, file, destination)
-                blob.delete(if_generation_match=int(file.etag))
+                    self._copy(bucket.blob(name, generation=generation), file, destination)
+                # With the generation itself instead of a condition, a bucket with versions would lose this one for good.
+                bucket.blob(name).delete(if_generation_match=generation)
             except GoogleAPICallError as error:
                 if is_missing(error) or is_changed(error):
                     return False
@@ -88,9 +89,9 @@ class GcsListing:
         bucket, _, folder = f"{destination}/".removeprefix("gs://").partition("/")
         copy = self.client.bucket(bucket).blob(folder + file.name)
         # A copy between locations takes several requests.
-        token, _, _ = copy.rewrite(blob, if_source_generation_match=int(file.etag))
+        token, _, _ = copy.rewrite(blob)
         while token:
-            token, _, _ = copy.rewrite(blob, token=token, if_source_generation_match=int(file.etag))
+            token, _, _ = copy.rewrite(blob, token=token)
 
     def _file(self, blob: Blob) -> ListedFile:
         # The generation changes with the content only, the etag also with the metadata.
