@@ -130,8 +130,8 @@ class Soak:
         imported = self._import(number, paths)
         if not ingested == exported == imported == NEW_IMAGES or scored < NEW_IMAGES:
             raise RuntimeError(
-                f"round {number}: {ingested} images ingested, {scored} scored, {exported} exported, {imported} imported,"
-                f" instead of {NEW_IMAGES}"
+                f"round {number}: {ingested} images ingested, {scored} scored, {exported} exported and {imported}"
+                f" imported, instead of {NEW_IMAGES}"
             )
 
     def _import(self, number: int, paths: Sequence[str]) -> int:
@@ -205,8 +205,8 @@ def rows(measured: Sequence[Round]) -> Iterable[Row]:
         yield make_row(
             Measurements({OURS: medians[:1], Baseline.REFERENCE: medians[1:]}), Baseline.REFERENCE,
             name=f"soak: {title}", size=f"{len(measured)} rounds of {NEW_IMAGES} images", unit=unit, goal=goal,
-            how=f"Ours is the median of the last {window} rounds. The reference's column, also ours, is that of {window}"
-            f" rounds after the first {WARM_UP_ROUNDS}. A round ingests, scores, exports and imports {NEW_IMAGES}"
+            how=f"Ours is the median of the last {window} rounds. The reference's column, also ours, is that of the"
+            f" {window} rounds after the first {WARM_UP_ROUNDS}. A round ingests, scores, exports and imports {NEW_IMAGES}"
             f" images, in one process. After every {RETRAINING_ROUNDS}th round, a model is trained and evaluated.",
             details={"files in the lake": f"{last[-1].files:,}", "files of tables": f"{last[-1].table_files:,}"},
         )  # fmt: skip

@@ -77,7 +77,7 @@ class GcsListing:
             try:
                 if destination:
                     self._copy(bucket.blob(name, generation=generation), file, destination)
-                # With the generation itself instead of a condition, a bucket with versions would lose this one for good.
+                # If the request named the generation, a bucket with versions would lose it for good.
                 bucket.blob(name).delete(if_generation_match=generation)
             except GoogleAPICallError as error:
                 if is_missing(error) or is_changed(error):
