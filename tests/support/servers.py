@@ -139,8 +139,9 @@ class GcsServer:
 
     def make_bucket(self, name: str) -> None:
         """Make a bucket."""
-        options = {"api_endpoint": self.url}
-        Client(project="tests", credentials=AnonymousCredentials(), client_options=options).create_bucket(name)
+        anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        client = Client(project="tests", credentials=anonymous, client_options={"api_endpoint": self.url})
+        client.create_bucket(name)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from components.ingest_images.discovery.events import EventReader
 from components.ingest_images.discovery.listing import ListedFile, Listing
 from components.ingest_images.discovery.name_filter import NameFilter
 from components.ingest_images.discovery.open_listing import open_listing, source_path
+from components.ingest_images.discovery.open_queue import open_queue
 from components.ingest_images.discovery.progress import DiscoveryProgress
-from components.ingest_images.discovery.queues import Queue, open_queue
+from components.ingest_images.discovery.queues import Queue
 from components.lake import Lake
 from components.parameters.ingest import DiscoveryMode, IngestOptions
 from components.storage.access import Access

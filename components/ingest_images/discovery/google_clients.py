@@ -29,8 +29,8 @@ def storage_client(access: Access) -> Client:
         InputError: There are no credentials.
     """
     if access.gcs_endpoint:
-        options = {"api_endpoint": access.gcs_endpoint}
-        return Client(project="emulator", credentials=AnonymousCredentials(), client_options=options)
+        anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return Client(project="emulator", credentials=anonymous, client_options={"api_endpoint": access.gcs_endpoint})
     with client_errors("source", "gs://", _CREDENTIALS_ADVICE):
         # No request of the pipelines needs a project.
         return Client(project="none")

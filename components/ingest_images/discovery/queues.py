@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
-from components.errors import InputError
 from components.ingest_images.discovery.clients import aws_client, azure_credential, client_errors
 from components.storage.access import Access
 
@@ -60,29 +59,6 @@ class Queue(Protocol):
 
     def delete(self, messages: Sequence[Message]) -> None:
         """Delete messages. It ignores those that another receiver has got meanwhile."""
-
-
-def open_queue(url: str, source: str, access: Access) -> Queue:
-    """Return the queue at a URL, without contacting it.
-
-    Args:
-        url: URL of an SQS queue for a source in S3, of an Azure Storage queue for one in Azure, or of a Pub/Sub
-            subscription for one in Google Cloud Storage.
-        source: Normalized URI of the landing folder.
-        access: Addresses and credentials.
-
-    Raises:
-        InputError: The source is local, or the URL is not one of a Pub/Sub subscription.
-    """
-    if source.startswith("s3a:"):
-        return SqsQueue(url, access)
-    if source.startswith("abfss:"):
-        return AzureQueue.of(url, access)
-    if source.startswith("gs:"):
-        from components.ingest_images.discovery.pubsub_queue import PubSubQueue
-
-        return PubSubQueue.of(url)
-    raise InputError(f"queue: given, but source '{source}' is local and sends no messages. Remove it.")
 
 
 @dataclass(frozen=True)
