@@ -207,7 +207,8 @@ def rows(measured: Sequence[Round]) -> Iterable[Row]:
             name=f"soak: {title}", size=f"{len(measured)} rounds of {NEW_IMAGES} images", unit=unit, goal=goal,
             how=f"Ours is the median of the last {window} rounds. The reference's column, also ours, is that of the"
             f" {window} rounds after the first {WARM_UP_ROUNDS}. A round ingests, scores, exports and imports"
-            f" {NEW_IMAGES} images, in one process. After every {RETRAINING_ROUNDS}th round, a model is trained and evaluated.",
+            f" {NEW_IMAGES} images, in one process. After every {RETRAINING_ROUNDS}th round, a model is trained and"
+            " evaluated.",
             details={"files in the lake": f"{last[-1].files:,}", "files of tables": f"{last[-1].table_files:,}"},
         )  # fmt: skip
 
