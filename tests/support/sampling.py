@@ -1,5 +1,6 @@
-"""Samples that are taken while a block runs, and the memory of processes."""
+"""Samples that are taken while a block runs, and the memory and processor time of processes."""
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -44,3 +45,26 @@ def process_memory(pid: int, kind: str) -> int:
         if found := re.search(rf"^{kind}: +(\d+) kB", rollup, re.MULTILINE):
             return int(found[1]) * 1024
     return 0
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time of a process, its descendants, and those of them that have ended, in seconds.
+
+    Args:
+        pid: The process.
+    """
+    children: dict[int, list[int]] = {}
+    ticks: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # The name of a process is in parentheses, and may contain spaces.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(folder.name))
+            # User and system time, of itself and of children that it has waited for.
+            ticks[int(folder.name)] = sum(map(int, fields[11:15]))
+    total, open_pids = 0, [pid]
+    while open_pids:
+        each = open_pids.pop()
+        total += ticks.get(each, 0)
+        open_pids += children.get(each, [])
+    return total / os.sysconf("SC_CLK_TCK")
