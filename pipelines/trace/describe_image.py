@@ -165,20 +165,30 @@ def _tables(trace: ImageTrace) -> list[Table]:
     return [
         Table(
             "Arrivals, newest first",
-            ("Ingested, UTC", "Content", "Format", "Bytes", "File written, UTC", "Outcome", "Batch", "Source hash"),
+            ("Ingested, UTC", "Content", "Format", "Bytes", "File written, UTC", "Outcome", "Batch"),
             [
                 (
                     show_time(each.ingested_at),
-                    each.content_sha256,
+                    _short(each.content_sha256),
                     each.format,
                     each.length,
                     show_time(each.modified),
                     _outcome(trace, each),
                     each.batch,
-                    each.source_sha256,
                 )
                 for each in trace.arrivals
             ],
+        ),
+        Table(
+            "Hashes",
+            ("Content", "SHA-256 of the content", "SHA-256 of the file"),
+            list(
+                dict.fromkeys(
+                    (_short(each.content_sha256), each.content_sha256, each.source_sha256)
+                    for each in trace.arrivals
+                    if each.source_sha256 is not None
+                )
+            ),
         ),
         Table(
             "Labels",

@@ -216,12 +216,16 @@ def test_trace_of_a_file_in_quarantine_gives_its_reason() -> None:
 
 
 def test_arrivals_distinguish_the_current_content_from_earlier_and_refused_ones() -> None:
-    rows = page_of(describe_image(image_trace())).tables["Arrivals, newest first"]
+    tables = page_of(describe_image(image_trace())).tables
 
-    assert [(row["Content"], row["Outcome"]) for row in rows] == [
-        (NEW, "current"),
+    assert [(row["Content"], row["Outcome"]) for row in tables["Arrivals, newest first"]] == [
+        (NEW[:12], "current"),
         ("\N{EN DASH}", "refused: not an image"),
-        (OLD, "earlier"),
+        (OLD[:12], "earlier"),
+    ]
+    assert [(row["SHA-256 of the content"], row["SHA-256 of the file"]) for row in tables["Hashes"]] == [
+        (NEW, NEW),
+        (OLD, "c" * 64),
     ]
 
 
