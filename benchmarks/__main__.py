@@ -27,6 +27,7 @@ from benchmarks.results import Figure, Machine, Results, Row, format_spread
 FIGURES = (
     "merge_bytes",
     "growing_lake",
+    "upkeep",
     "training_set_growth",
     "feed",
     "frozen_backbone",
