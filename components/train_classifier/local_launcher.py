@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -56,14 +56,14 @@ class LocalLauncher:
         output = RankOutput()
         with (
             _process_group(command, self._environment(ranks)) as process,
-            _ended_at_stall(process, output, self._stall_timeout) as is_stalled,
+            _ended_at_stall(process, output, self._stall_timeout) as stalls,
         ):
             assert process.stdout is not None
             for line in process.stdout:
                 output.add(line.rstrip("\n"))
             code = process.wait()
-        if is_stalled():
-            raise RankKilled(output.stall(self._stall_timeout))
+        if stalls:
+            raise RankKilled(stalls[0])
         if output.killed(code):
             raise RankKilled(output.failure(code))
         if code != 0:
@@ -108,27 +108,29 @@ def _process_group(command: list[str], environment: dict[str, str]) -> "Iterator
 @contextmanager
 def _ended_at_stall(
     process: "subprocess.Popen[str]", output: RankOutput, timeout_seconds: float
-) -> Iterator[Callable[[], bool]]:
+) -> Iterator[list[str]]:
     """End the ranks if they make no progress while the block runs.
 
     A thread does it, because the main thread waits for the next line.
 
     Yields:
-        A function that returns whether the ranks were ended.
+        A list that gets the stall's message when the ranks are ended.
     """
-    ended, stalled = threading.Event(), threading.Event()
+    ended = threading.Event()
+    stalls: list[str] = []
 
     def watch() -> None:
         while not ended.wait(_STALL_POLL_SECONDS):
             if output.seconds_without_progress > timeout_seconds:
-                stalled.set()
+                # Before the end, which makes the ranks print errors of their own.
+                stalls.append(output.stall(timeout_seconds))
                 _end(process)
                 return
 
     thread = threading.Thread(target=watch, name="stall", daemon=True)
     thread.start()
     try:
-        yield stalled.is_set
+        yield stalls
     finally:
         ended.set()
         thread.join()

@@ -127,7 +127,9 @@ class RankOutput:
         Args:
             seconds: The stall timeout in seconds.
         """
-        ranks = [*self._positions, *(rank for rank in self._lines if rank not in self._positions)]
+        # Lists, because the launcher's own thread may add a rank meanwhile.
+        ranks = list(self._positions)
+        ranks += [rank for rank in list(self._lines) if rank not in ranks]
         shown = [self._describe(rank) for rank in ranks[:_STALLED_RANKS]]
         if len(ranks) > len(shown):
             shown.append(f"and {len(ranks) - len(shown)} more ranks")

@@ -375,12 +375,12 @@ def test_segments_of_a_training_set_do_not_matter(root: Path) -> None:
     accuracies = []
     for segments, rows in ((1, 128), (25, 8)):
         training_set = make_training_set(root / f"segments-{segments}", SPLIT, segments=segments, rows=rows)
-        _, result = train(settings_for(root, "segments"), training_set.uri, **PARAMETERS)
+        _, result = train(settings_for(root, "segments"), training_set.uri, **{**PARAMETERS, "epochs": 15})
         accuracies.append(result.history[-1].val_accuracy)
 
     # Row groups determine the order of the images, so the weights differ like those of two seeds.
     assert accuracies[0] == pytest.approx(accuracies[1], abs=0.05)
-    assert min(accuracies) > 0.7
+    assert min(accuracies) > 0.85
 
 
 @pytest.mark.slow
