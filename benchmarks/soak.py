@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.champion import make_champion
@@ -43,7 +44,7 @@ NEW_IMAGES = 6
 RETRAINING_ROUNDS = 30
 MAINTENANCE_ROUNDS = 50
 _LABELS = 10
-_TRAINING = {"backbone": "small", "image_size": 32, "epochs": 1, "learning_rate": 0.002, "ranks": 1}
+_TRAINING: dict[str, Any] = {"backbone": "small", "image_size": 32, "epochs": 1, "learning_rate": 0.002, "ranks": 1}
 _QUANTITIES = {
     "processor": ("processor time of a round", "s", Goal(direction=Direction.AT_MOST, value=1.3)),
     "heap": ("live heap of the driver", "MiB", Goal(direction=Direction.AT_MOST, value=1.1)),
