@@ -1,4 +1,4 @@
-"""Storage: URIs, and files on this machine, in S3 and in Azure Data Lake Storage.
+"""Storage: URIs, and files on this machine, in S3, Azure Data Lake Storage and Google Cloud Storage.
 
 Both environments import it: it needs neither pyspark nor TensorFlow.
 """

@@ -19,7 +19,7 @@ def google_errors() -> tuple[type[Exception], ...]:
 
         errors.append(GoogleAPIError)
     if "gcsfs" in sys.modules:
-        from gcsfs.retry import HttpError
+        from gcsfs.retry import HttpError, NonRetryableError
 
-        errors.append(HttpError)
+        errors += [HttpError, NonRetryableError]
     return tuple(errors)

@@ -76,8 +76,11 @@ class StoreFolder(Folder):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (InputError, TransientError) as error:
-            raise type(error)(f"{self.field}: {error}") from error
+        except InputError as error:
+            # Not of the same class: the constructor of a subclass takes more than the message.
+            raise InputError(f"{self.field}: {error}") from error
+        except TransientError as error:
+            raise TransientError(f"{self.field}: {error}") from error
         except FileNotFoundError:
             raise
         except OSError as error:

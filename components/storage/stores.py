@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, Protocol, Self, cast
 
 import fsspec
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from botocore.exceptions import BotoCoreError
 
 from components.atomic_write import atomic_create, atomic_write
@@ -135,6 +135,9 @@ def open_store(uri: str, access: Access) -> Store:
     Args:
         uri: Any URI in the store, normalized or as Spark spells it.
         access: Addresses and credentials of the remote stores.
+
+    Raises:
+        InputError: There are no credentials for Google's store. The other stores look for theirs in the first request.
     """
     if is_local(uri):
         return LocalStore()
@@ -142,7 +145,6 @@ def open_store(uri: str, access: Access) -> Store:
     options = access.options(scheme)
     # Azure's options include the account, which the URI names. fsspec reuses the connections of equal options.
     uri_options = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(uri)
-    # Google's credentials are searched when the file system is made.
     with _errors(uri):
         return RemoteStore(fsspec.filesystem(scheme, **{**uri_options, **options}))
 
@@ -253,7 +255,12 @@ class RemoteStore:
         with _errors(uri), suppress(FileNotFoundError):
             prefix = self.filesystem._strip_protocol(uri).rstrip("/") + "/"
             items = self.filesystem.find(uri, detail=True).items()
-            return {name.removeprefix(prefix): _remote_status(item) for name, item in items if item["type"] == "file"}
+            return {
+                name.removeprefix(prefix): _remote_status(item)
+                for name, item in items
+                # Hadoop and consoles make empty objects that stand for folders. Their names end with a slash.
+                if item["type"] == "file" and not name.endswith("/")
+            }
         return {}
 
     def read(self, uri: str) -> bytes:  # noqa: D102
@@ -335,7 +342,8 @@ def _errors(uri: str) -> Iterator[None]:
     except PermissionError as error:
         raise _refusal(uri, error) from error
     except (BotoCoreError, AzureError, OSError, *google_errors()) as error:
-        if is_transient(error):
+        # Google's client raises a plain TimeoutError if a request takes more than five minutes.
+        if is_transient(error) or isinstance(error, TimeoutError):
             raise TransientError(
                 f"'{uri}': the store does not answer ({type(error).__name__}). Check that it is up, the network, and"
                 f" {_settings(uri)}."
@@ -356,7 +364,7 @@ def _bucket_errors(uri: str) -> Iterator[None]:
     """Convert a client's error about a missing bucket into an `InputError`."""
     try:
         yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ResourceNotFoundError) as error:
         raise InputError(f"'{uri}': bucket or container not found. Create it, or correct the URI.") from error
 
 
@@ -385,7 +393,7 @@ def _settings(uri: str) -> str:
     if uri.startswith("abfss:"):
         return "azure_account_key or the task's workload identity"
     if uri.startswith("gs:"):
-        return "gcs_endpoint and the application default credentials, e.g. the task's workload identity"
+        return "gcs_endpoint or the application default credentials"
     return "s3_endpoint, s3_access_key and s3_secret_key of the settings"
 
 

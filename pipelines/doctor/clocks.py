@@ -17,6 +17,7 @@ from pipelines.doctor.finding import Finding, error, guarded, ok, warning
 _REFUSED_SECONDS = 15 * 60
 _UNUSUAL_SECONDS = 60
 _TIMEOUTS_SECONDS = (5, 10)
+_GOOGLE = "https://storage.googleapis.com"
 
 
 def check_clocks(context: Context) -> Iterator[Finding]:
@@ -40,6 +41,8 @@ def servers(context: Context) -> list[str]:
         elif place.address.startswith("abfss:"):
             host = (urlsplit(place.address).hostname or "").replace(".dfs.", ".blob.", 1)
             urls.append(f"https://{host}")
+        elif place.address.startswith("gs:"):
+            urls.append(context.settings.gcs_endpoint or _GOOGLE)
     if uri.is_http_url(context.settings.mlflow_tracking_uri):
         urls.append(context.settings.mlflow_tracking_uri)
     return list(dict.fromkeys(urls))

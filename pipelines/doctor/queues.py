@@ -5,7 +5,7 @@ from functools import partial
 
 from components.check_parameters.check import given_addresses
 from components.ingest_images.discovery.events import poison_folder
-from components.ingest_images.discovery.queues import open_queue
+from components.ingest_images.discovery.open_queue import open_queue
 from components.parameters.forms import ImageForm
 from components.storage import uri
 from pipelines.doctor.context import Context
@@ -38,7 +38,10 @@ def queue_of(context: Context, source: str, url: str, field: str) -> Iterator[Fi
         field: Parameter with the URL.
     """
     waiting = open_queue(url, source, context.files.access).count()
-    yield ok(f"{field}: about {waiting:,} messages are waiting.")
+    if waiting is None:
+        yield ok(f"{field}: its messages can be received. The service does not count them.")
+    else:
+        yield ok(f"{field}: about {waiting:,} messages are waiting.")
     folder = poison_folder(context.root, source)
     if poison := context.files.list_names(folder):
         yield warning(

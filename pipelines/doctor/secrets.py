@@ -1,5 +1,6 @@
 """Secrets: those of this process, and the ConfigMap and the Secret that tasks get their settings from."""
 
+import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +16,8 @@ from pipelines.doctor.context import Context
 from pipelines.doctor.finding import Finding, error, guarded, ok, warning
 from pipelines.platform import CONFIG_MAP, SECRET, environment
 
+# Google's own variable with the path of a key. Workload identity needs none.
+_GOOGLE_KEY = "GOOGLE_APPLICATION_CREDENTIALS"
 _APPLY = "Apply the overlay of manifests/overlays again."
 
 
@@ -44,6 +47,12 @@ def values_of(settings: Settings) -> Iterator[Finding]:
         yield error(
             f"azure_token_file: file '{settings.azure_token_file}' not found, so this pod has no workload identity.",
             "Label the pod azure.workload.identity/use, or unset azure_client_id.",
+        )
+    google_key = os.environ.get(_GOOGLE_KEY)
+    if google_key and not Path(google_key).exists():
+        yield error(
+            f"{_GOOGLE_KEY}: file '{google_key}' not found, so gs:// URIs have no credentials.",
+            "Correct the path, or unset the variable to use the workload identity.",
         )
     yield ok(f"set: {', '.join(names) or 'no secret'}.")
 

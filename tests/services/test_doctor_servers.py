@@ -1,4 +1,4 @@
-"""The doctor against real servers: S3, Azure Blob, SQS, Azure's queues, MLflow, and Kubeflow Pipelines' API."""
+"""The doctor against real servers: each kind of store and queue, MLflow, and Kubeflow Pipelines' API."""
 
 import json
 import os
@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob import ContainerClient
-from azure.storage.queue import QueueClient
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from components.ingest_images.discovery.clients import aws_client
 from components.ingest_images.discovery.events import poison_folder
+from components.ingest_images.discovery.open_queue import open_queue
 from components.settings import Settings
-from components.storage.access import Access
+from components.storage.files import Files
 from pipelines.cli import app
 from pipelines.doctor.clocks import check_clocks
 from pipelines.doctor.context import Context
@@ -26,7 +24,9 @@ from pipelines.doctor.registry import check_registry
 from pipelines.doctor.settings import check_settings
 from pipelines.doctor.stores import check_stores
 from tests.services.kfp_server import KfpServer, running_kfp_server
-from tests.support.servers import AzureQueues, Azurite, S3Server
+from tests.support.event_queues import EVENT_QUEUES, EventQueue
+from tests.support.lake_stores import LakeStore
+from tests.support.servers import Azurite, S3Server
 
 BUCKET = "doctor"
 
@@ -49,22 +49,28 @@ def serious(findings: Iterator[Finding]) -> list[str]:
     return [f"{each.what} {each.remedy}" for each in findings if each.level is not Level.OK]
 
 
-def keys(s3: S3Server) -> list[str]:
-    listed = aws_client("s3", Access.of(on_s3(s3))).list_objects_v2(Bucket=BUCKET)
-    return [each["Key"] for each in listed.get("Contents", [])]
+@pytest.fixture
+def lake_on_store(lake_store: LakeStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Settings:
+    """Settings of a lake that does not exist yet, in an empty bucket of each store."""
+    for name, value in lake_store.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = "doctor-" + request.node.name.partition("[")[0][-40:].replace("_", "-").strip("-")
+    lake_store.make_bucket(bucket)
+    return Settings.load(lake=f"{lake_store.scheme}://{bucket}/lake")
 
 
-def test_lake_on_s3_is_probed_and_left_as_it_was(s3: S3Server) -> None:
-    settings = on_s3(s3, lake=f"s3a://{BUCKET}/lake")
-    before = keys(s3)
+def test_lake_in_a_store_is_probed_and_left_as_it_was(lake_on_store: Settings) -> None:
+    files, bucket = Files.of(lake_on_store), lake_on_store.lake.removesuffix("/lake")
+    files.write_bytes(f"{bucket}/a file", b"content")
+    before = files.find(bucket)
 
-    found = list(check_stores(Context(settings, write=True)))
+    found = list(check_stores(Context(lake_on_store, write=True)))
 
     assert serious(iter(found)) == [
-        f"lake: no lake at 's3a://{BUCKET}/lake' yet. Run the training pipeline, or `image-pipelines lake create`."
+        f"lake: no lake at '{lake_on_store.lake}' yet. Run the training pipeline, or `image-pipelines lake create`."
     ]
     assert any("does not replace an existing one" in each.what for each in found)
-    assert keys(s3) == before
+    assert files.find(bucket) == before
 
 
 def test_key_that_may_only_read_is_an_error_with_the_option_only(s3: S3Server) -> None:
@@ -111,41 +117,52 @@ def test_destination_in_a_container_is_checked_and_never_written(azurite: Azurit
     assert list(container.list_blob_names()) == []
 
 
-def test_clocks_of_servers_on_this_machine_agree(s3: S3Server, mlflow_server: str) -> None:
-    settings = on_s3(s3, lake=f"s3a://{BUCKET}/lake", mlflow_tracking_uri=mlflow_server)
+def test_clocks_of_servers_on_this_machine_agree(lake_on_store: Settings, mlflow_server: str) -> None:
+    settings = lake_on_store.model_copy(update={"mlflow_tracking_uri": mlflow_server})
 
     found = list(check_clocks(Context(settings)))
 
     assert [each.level for each in found] == [Level.OK, Level.OK]
 
 
-def test_waiting_and_poison_messages_of_sqs_are_counted(s3: S3Server, sqs: str) -> None:
-    context = Context(on_s3(s3, lake=f"s3a://{BUCKET}/lake"))
-    source = f"s3a://{BUCKET}/new"
-    client = aws_client("sqs", context.files.access, endpoint_url=sqs)
-    client.create_queue(QueueName="doctor")
-    url = f"{sqs}/000000000000/doctor"
-    client.send_message(QueueUrl=url, MessageBody="{}")
+@pytest.fixture(params=EVENT_QUEUES)
+def landing(request: pytest.FixtureRequest) -> EventQueue:
+    """A landing folder with each kind of queue."""
+    name = "doctor-" + request.node.name.partition("[")[0][-40:].replace("_", "-").strip("-")
+    return EVENT_QUEUES[request.param](request, name)
+
+
+def with_lake(landing: EventQueue, lake: Path) -> Context:
+    """Return the context of a local lake, and of the access to a landing folder and its queue."""
+    return Context(Settings(lake=str(lake), **vars(landing.store.access)))
+
+
+def test_messages_of_a_queue_are_counted_if_its_service_counts_them_and_stay(
+    landing: EventQueue, tmp_path: Path
+) -> None:
+    context, source = with_lake(landing, tmp_path / "lake"), landing.store.source
+    landing.send([landing.event(landing.bucket, "landing/a.jpg")])
     context.files.write_text(f"{poison_folder(context.root, source)}/1.jsonl", "{}\n")
+    queue = open_queue(landing.url, source, context.files.access)
+    counted = queue.count()
 
-    waiting, poison = queue_of(context, source, url, "daily.queue")
+    waiting, poison = queue_of(context, source, landing.url, "daily.queue")
 
-    assert waiting.what == "daily.queue: about 1 messages are waiting."
+    if counted is None:
+        assert waiting.what == "daily.queue: its messages can be received. The service does not count them."
+    else:
+        assert (counted, waiting.what) == (1, "daily.queue: about 1 messages are waiting.")
     assert poison.what.startswith(
         f"daily.queue: ingest set aside messages that are no events of '{source}', in 1 files"
     )
-    context.files.remove_folder(poison_folder(context.root, source))
+    assert len(queue.receive()) == 1
 
 
-def test_missing_queue_of_azure_is_an_error(azure_queues: AzureQueues, tmp_path: Path) -> None:
-    settings = Settings(lake=str(tmp_path), azure_account_key=SecretStr(azure_queues.account_key))
-    source = "abfss://landing@devstoreaccount1.dfs.core.windows.net/new"
-    url = f"{azure_queues.url}/missing"
-    key = AzureNamedKeyCredential("devstoreaccount1", azure_queues.account_key)
-    assert QueueClient.from_queue_url(url, key).queue_name == "missing"
+def test_missing_queue_is_an_error(landing: EventQueue, tmp_path: Path) -> None:
+    context = with_lake(landing, tmp_path / "lake")
 
-    with pytest.raises(ValueError, match=r"^queue: '.*' not found \(QueueNotFound\)\."):
-        list(queue_of(Context(settings), source, url, "daily.queue"))
+    with pytest.raises(ValueError, match=rf"^queue: '{landing.url}-none' not found \(\S+\)\."):
+        list(queue_of(context, landing.store.source, f"{landing.url}-none", "daily.queue"))
 
 
 def test_mlflow_server_without_a_champion_is_a_warning(mlflow_server: str) -> None:

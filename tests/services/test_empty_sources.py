@@ -19,7 +19,8 @@ from components.registry.model_registry import ModelRegistry
 from components.settings import Settings
 from components.storage import uri
 from components.storage.files import Files
-from tests.support.servers import Azurite, S3Server
+from tests.support.lake_stores import S3_FIRST, LakeStore
+from tests.support.servers import Azurite
 from tests.support.tracking import make_tracking
 
 Import = Callable[[str], ImportResult]
@@ -27,17 +28,17 @@ NOTHING_YET = "This source has never contained a "
 
 
 @pytest.fixture
-def bucket(s3: S3Server, spark: SparkSession) -> Iterator[str]:
+def bucket(lake_store: LakeStore, spark: SparkSession) -> Iterator[str]:
     """The URI of a new bucket without objects, which Spark and this process have access to."""
     name = f"empty-{uuid.uuid4().hex}"
     with pytest.MonkeyPatch.context() as patch:
-        for variable, value in s3.environment.items():
+        for variable, value in lake_store.environment.items():
             patch.setenv(variable, value)
-        s3.make_bucket(name)
+        lake_store.make_bucket(name)
         hadoop = spark.sparkContext._jsc.hadoopConfiguration()
         for key, value in Files.of(Settings.load()).access.hadoop_configuration().items():
             hadoop.set(key, value)
-        yield f"s3a://{name}"
+        yield f"{lake_store.scheme}://{name}"
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def files(bucket: str) -> Files:
 
 
 @pytest.fixture
-def s3_reader(lake: Lake, files: Files) -> Lake:
+def reader(lake: Lake, files: Files) -> Lake:
     """The empty lake, with access to the bucket."""
     return Lake(lake.spark, lake.root, files)
 
@@ -66,16 +67,17 @@ def warns_about_empty_source(write: Callable[[str], None], folder: Path) -> bool
     return NOTHING_YET in (folder / "report.html").read_text()
 
 
+@pytest.mark.parametrize("lake_store", S3_FIRST, indirect=True)
 @pytest.mark.parametrize(("folder", "labeled"), [("", True), ("/landing/2026", False), ("/a,b/{1} [é] *", True)])
 def test_landing_prefix_without_objects_is_an_empty_folder(
-    s3_reader: Lake, bucket: str, tmp_path: Path, folder: str, labeled: bool
+    reader: Lake, bucket: str, tmp_path: Path, folder: str, labeled: bool
 ) -> None:
     def run() -> IngestResult:
-        return ingest_folder(s3_reader, bucket + folder, labeled=labeled)
+        return ingest_folder(reader, bucket + folder, labeled=labeled)
 
     first = run()
-    s3_reader.files.write_bytes(uri.join(bucket + folder, "001.ak47", "a.jpg"), b"no image")
-    s3_reader.files.write_bytes(f"{bucket}{folder}2/001.ak47/b.jpg" if folder else f"{bucket}/c.txt", b"no image")
+    reader.files.write_bytes(uri.join(bucket + folder, "001.ak47", "a.jpg"), b"no image")
+    reader.files.write_bytes(f"{bucket}{folder}2/001.ak47/b.jpg" if folder else f"{bucket}/c.txt", b"no image")
     second, third = run(), run()
 
     assert [each.found for each in (first, second, third)] == [0, 1, 0]
@@ -86,11 +88,15 @@ def test_landing_prefix_without_objects_is_an_empty_folder(
     assert nothing_yet == [True, False, False]
 
 
-def test_missing_landing_bucket_raises_an_error(s3_reader: Lake) -> None:
-    with pytest.raises(InputError, match=r"^source: 's3a://no-such-bucket/landing' not found \(NoSuchBucket\)"):
-        ingest_folder(s3_reader, "s3a://no-such-bucket/landing")
+@pytest.mark.parametrize("lake_store", S3_FIRST, indirect=True)
+def test_missing_landing_bucket_raises_an_error(reader: Lake, lake_store: LakeStore) -> None:
+    source = f"{lake_store.scheme}://no-such-bucket/landing"
+
+    with pytest.raises(InputError, match=rf"^source: '{source}' not found \((NoSuchBucket|NotFound)\)"):
+        ingest_folder(reader, source)
 
 
+@pytest.mark.parametrize("lake_store", S3_FIRST, indirect=True)
 @pytest.mark.parametrize("name", ["annotations", "annotations/from people.csv"])
 def test_annotation_prefix_without_objects_is_an_empty_folder(
     bucket: str, files: Files, import_: Import, tmp_path: Path, name: str
@@ -112,9 +118,13 @@ def test_annotation_prefix_without_objects_is_an_empty_folder(
     assert nothing_yet == [True, False, False]
 
 
-def test_missing_annotation_bucket_raises_an_error(bucket: str, import_: Import) -> None:
-    with pytest.raises(InputError, match=r"^source: 's3a://no-such-bucket/annotations': bucket or container not found"):
-        import_("s3a://no-such-bucket/annotations")
+@pytest.mark.parametrize("lake_store", S3_FIRST, indirect=True)
+@pytest.mark.usefixtures("bucket")
+def test_missing_annotation_bucket_raises_an_error(lake_store: LakeStore, import_: Import) -> None:
+    source = f"{lake_store.scheme}://no-such-bucket/annotations"
+
+    with pytest.raises(InputError, match=rf"^source: '{source}': bucket or container not found"):
+        import_(source)
 
 
 @pytest.mark.parametrize("name", ["annotations", "annotations/from people.csv"])

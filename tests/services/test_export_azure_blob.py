@@ -1,7 +1,6 @@
-"""Tests of the export to an Azure Blob container."""
+"""Tests of what is special about the export to an Azure Blob container. test_labeling_on_stores has the rest."""
 
 import hashlib
-import json
 import re
 from urllib.parse import unquote
 
@@ -11,13 +10,12 @@ from azure.storage.blob import ContainerClient
 from components.errors import InputError
 from components.export_for_labeling.export import ExportResult, export_batch
 from components.lake import Lake
-from components.lake.tables import LABELING_REQUESTS
 from components.parameters import Choice
 from components.settings import Settings
 from components.storage.folder import Folder
 from components.storage.open_folder import open_folder
 from tests.services.spoiling_proxy import spoiling_proxy
-from tests.support.scored_lake import SUCCESSION, insert_class, insert_scored, jpeg, path
+from tests.support.scored_lake import SUCCESSION, insert_class, insert_scored, jpeg
 from tests.support.servers import Azurite
 
 
@@ -36,29 +34,6 @@ def export(lake: Lake, settings: Settings, destination: Folder) -> ExportResult:
 
 def blobs(container: ContainerClient) -> dict[str, bytes]:
     return {name: container.download_blob(name).readall() for name in container.list_blob_names()}
-
-
-def test_export_uploads_images_and_their_manifest(
-    lake: Lake, azurite: Azurite, container: ContainerClient, settings: Settings
-) -> None:
-    insert_scored(lake, dict.fromkeys(range(20), 0.5))
-    destination = open_folder(url(azurite, container), "destination", settings)
-    destination.check()
-
-    result = export(lake, settings, destination)
-
-    stored = blobs(container)
-    manifest = f"to label/2026/{result.batch}/manifest.jsonl"
-    lines = [json.loads(line) for line in stored.pop(manifest).splitlines()]
-    assert {line["path"]: stored.pop(f"to label/2026/{result.batch}/{line['file']}") for line in lines} == {
-        path(number): jpeg(number) for number in range(20)
-    }
-    assert stored == {}
-    assert result.manifest == f"{azurite.blob_url}/{container.container_name}/{manifest}".replace(" ", "%20")
-    assert {row["service"] for row in lake.read(LABELING_REQUESTS).collect()} == {"azure_blob"}
-    images = [blob for blob in container.list_blobs() if blob.name.endswith(".jpg")]
-    assert {blob.content_settings.content_type for blob in images} == {"image/jpeg"}
-    assert export(lake, settings, destination).batches == []
 
 
 def test_blob_metadata_describes_its_image(
@@ -81,6 +56,7 @@ def test_blob_metadata_describes_its_image(
         "sha256": hashlib.sha256(jpeg(1)).hexdigest(),
     }
     assert image.content_settings.content_md5 == bytearray(hashlib.md5(jpeg(1)).digest())
+    assert image.content_settings.content_type == "image/jpeg"
 
 
 def test_blob_uploaded_in_blocks_has_its_md5_and_can_be_rewritten(

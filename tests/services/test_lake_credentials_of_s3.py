@@ -10,6 +10,7 @@ from components.ingest_images.ingest import ingest
 from components.lake import Lake
 from components.lake.tables import IMAGES
 from components.settings import Settings
+from components.spark.session import spark_session
 from components.storage.files import Files
 from tests.support.servers import S3Server
 from tests.support.training_set_factory import digits
@@ -29,8 +30,9 @@ def lake(s3: S3Server, spark: SparkSession, tmp_path_factory: pytest.TempPathFac
         settings = Settings.load()
         [(content, _)] = digits(1)
         Files.of(settings).write_bytes(f"{ROOT}/landing/a.jpg", content)
+        created = Lake.open_or_create(spark_session(settings), settings)
         ingest(settings, f"{ROOT}/landing", labeled=False)
-        yield Lake.open(spark, settings)
+        yield created
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from components.ingest_images.ingest import IngestResult, ingest
 from components.ingest_images.status import UNLABELED as UNLABELED_KIND
 from components.ingest_images.status import IngestStatus
 from components.lake import Lake
-from components.lake.tables import CLASSES, LABELS
+from components.lake.tables import CLASSES, IMAGES, LABELS
 from components.parameters import Choice
 from components.register_model.register import Candidate, register
 from components.score_images.score import ScoreResult, score
@@ -33,7 +33,7 @@ from components.training_set.manifest import SplitName, TrainingSet
 from pipelines.query.lake_query import query
 from tests.services import class_writer
 from tests.services.class_writer import write
-from tests.support.lake_stores import LakeStore
+from tests.support.lake_stores import LAKE_STORES, LakeStore
 from tests.support.paths import TRAINER_PYTHON
 from tests.support.tracking import make_tracking
 from tests.support.training_set_factory import digits
@@ -226,16 +226,17 @@ def test_concurrent_writers_of_one_table_lose_no_commit(loop: Loop) -> None:
     assert loop.lake.version(CLASSES) == before + 2 * COMMITS
 
 
-def test_files_are_found_at_any_depth_and_rewritten_ones_have_a_new_version(settings: Settings, root: str) -> None:
-    files = Files.of(settings)
-    for name in ("a.csv", "deep/er/b.csv"):
-        files.write_bytes(f"{root}/exports/{name}", b"one")
-    before = files.find(f"{root}/exports")
+# The other tests are slow. In `make test`, test_store_outages has a lake on S3.
+@pytest.mark.parametrize("lake_store", [each for each in LAKE_STORES if each != "s3"], indirect=True)
+def test_new_lake_has_the_ingested_image(spark: SparkSession, settings: Settings, lake_store: LakeStore) -> None:
+    lake_store.make_bucket("new")
+    bucket = f"{lake_store.scheme}://new"
+    content, _ = DIGITS[0]
+    Files.of(settings).write_bytes(f"{bucket}/landing/003.drei é/1 ü#.jpg", content)
 
-    files.write_bytes(f"{root}/exports/a.csv", b"two")
-    after = files.find(f"{root}/exports")
+    elsewhere = settings.model_copy(update={"lake": f"{bucket}/a lake"})
+    result = ingest(elsewhere, f"{bucket}/landing")
 
-    assert before.keys() == after.keys() == {"a.csv", "deep/er/b.csv"}
-    assert [before[name].version == after[name].version for name in sorted(before)] == [False, True]
-    assert after["a.csv"] == files.status(f"{root}/exports/a.csv")
-    assert files.find(f"{root}/nothing") == {}
+    assert (result.found, result.ingested) == (1, 1)
+    stored = [(row["path"], bytes(row["content"])) for row in Lake.open(spark, elsewhere).read(IMAGES).collect()]
+    assert stored == [(f"{bucket}/landing/003.drei é/1 ü#.jpg", content)]

@@ -40,3 +40,5 @@ def _google(request: pytest.FixtureRequest) -> LakeStore:
 LAKE_STORES: Mapping[str, Callable[[pytest.FixtureRequest], LakeStore]] = MappingProxyType(
     {"s3": _s3, "google": _google}
 )
+# Parameters of `lake_store` in tests whose subject hardly depends on the store: `make test` runs them on S3 only.
+S3_FIRST = tuple(pytest.param(name, marks=() if name == "s3" else pytest.mark.slow) for name in LAKE_STORES)

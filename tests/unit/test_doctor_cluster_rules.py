@@ -1,5 +1,6 @@
 """The doctor's rules about objects of a cluster, on objects as the Kubernetes API returns them."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -133,6 +134,17 @@ def test_access_key_without_its_secret_is_an_error() -> None:
     (found,) = levels(list(values_of(Settings(s3_access_key="id"))))
 
     assert found == "s3_secret_key: not set, but s3_access_key is, so neither is used."
+
+
+def test_missing_key_of_google_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = tmp_path / "key.json"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+
+    (found,) = levels(list(values_of(Settings())))
+    key.touch()
+
+    assert found == f"GOOGLE_APPLICATION_CREDENTIALS: file '{key}' not found, so gs:// URIs have no credentials."
+    assert levels(list(values_of(Settings()))) == []
 
 
 def test_permissions_are_checked_for_what_the_settings_use() -> None:

@@ -171,6 +171,16 @@ def test_clock_of_s3_is_that_of_the_region_or_endpoint(settings: dict[str, str],
     assert found == [url]
 
 
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [({}, "https://storage.googleapis.com"), ({"gcs_endpoint": "http://emulator:4443"}, "http://emulator:4443")],
+)
+def test_clock_of_google_is_that_of_its_store_or_of_an_emulator(settings: dict[str, str], url: str) -> None:
+    found = servers(Context(Settings(lake="gs://bucket/lake", unlabeled_source="gs://bucket/new", **settings)))  # type: ignore[arg-type]
+
+    assert found == [url]
+
+
 def test_held_lock_names_its_holder_and_stays_held(context: Context, tmp_path: Path) -> None:
     with writer_lock(context.root, "images", 0):
         (found,) = check_locks(context)

@@ -18,7 +18,7 @@ from components.storage.blob_folder import BlobFolder
 from components.storage.folder import Folder
 from components.storage.open_folder import open_folder
 from components.storage.store_folder import StoreFolder
-from components.storage.stores import LocalStore
+from components.storage.stores import DENIED, AccessRefusedError, LocalStore
 
 KEY = "c2VjcmV0"
 ACCOUNT = f"DefaultEndpointsProtocol=https;AccountName=acct;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -44,7 +44,9 @@ def test_folder_is_named_by_a_path_or_a_uri(address: str) -> None:
     assert open_destination(address, Settings.load()).uri == "file:///data/s3:/to label"
 
 
-@pytest.mark.parametrize("address", ["s3://bucket//to label/", "abfss://c@acct.dfs.core.windows.net/to label"])
+@pytest.mark.parametrize(
+    "address", ["s3://bucket//to label/", "abfss://c@acct.dfs.core.windows.net/to label", "gs://bucket/to label"]
+)
 def test_folder_can_be_in_a_remote_store(address: str) -> None:
     settings = Settings.load(s3_access_key="me", s3_secret_key=KEY)
 
@@ -209,3 +211,23 @@ def test_error_of_a_store_names_field_place_and_cause(
         folder.read("a")
 
     assert str(raised.value).startswith(f"destination: 'file://{tmp_path}': {sentence}. ")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (InputError("no bucket."), InputError),
+        (AccessRefusedError("no access.", DENIED), InputError),
+        (TransientError("no answer."), TransientError),
+    ],
+)
+def test_sentence_of_a_store_begins_with_the_field(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, kind: type[Exception]
+) -> None:
+    def fail(store: LocalStore, uri: str, content: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(LocalStore, "write", fail)
+
+    with pytest.raises(kind, match=f"^destination: {error}"):
+        open_destination(f"file://{tmp_path}").write("a", b"", {})

@@ -6,12 +6,16 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import azure.core.exceptions
 import botocore.exceptions
 import pytest
 import requests
 import urllib3
+from gcsfs.retry import HttpError
+from google.api_core.exceptions import Forbidden, InvalidArgument, RetryError, ServiceUnavailable, TooManyRequests
+from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from kubernetes import client
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -43,6 +47,12 @@ def s3_error(status: int, code: str) -> botocore.exceptions.ClientError:
 def azure_error(status: int) -> azure.core.exceptions.HttpResponseError:
     error = azure.core.exceptions.HttpResponseError("said the server")
     error.status_code = status
+    return error
+
+
+def made(kind: Any, *arguments: Any) -> Exception:
+    """Return an error of Google's clients, whose constructors have no types."""
+    error: Exception = kind(*arguments)
     return error
 
 
@@ -103,11 +113,23 @@ SCHEDULER = (
         s3_error(503, "SlowDown"),
         s3_error(400, "RequestTimeout"),
         translate_boto_error(s3_error(500, "InternalError")),
+        made(ServiceUnavailable, "no connection"),
+        made(TooManyRequests, "slow down"),
+        made(RetryError, "no answer in 60 s", None),
+        HttpError({"code": 503, "message": "backend error"}),
+        # The metadata server of a new pod.
+        caused(
+            HttpError({"code": 401, "message": "Invalid Credentials"}), caused(made(RefreshError), made(TransportError))
+        ),
         Py4JNetworkError("Answer from Java side is empty"),
         Py4JError("An error occurred while calling o41.count"),
         Py4JError("org.apache.spark.sql.classic.SparkSession does not exist in the JVM"),
         Py4JError("An error occurred while calling o41.load. Trace:\nCaused by: java.net.ConnectException: refused"),
         Py4JError("Job 3 canceled because SparkContext was shut down"),
+        Py4JError(
+            "An error occurred while calling o41.load. Trace:\nCaused by: com.google.cloud.hadoop.repackaged.gcs.com"
+            ".google.api.client.googleapis.json.GoogleJsonResponseException: 503 Service Unavailable"
+        ),
         Py4JError(
             f"{SCHEDULER}: Operation: [get]  for kind: [Pod]  failed.\nCaused by: java.net.UnknownHostException: k8s"
         ),
@@ -138,6 +160,11 @@ def test_an_error_of_a_server_or_connection_is_transient(error: Exception) -> No
         caused(urllib3.exceptions.MaxRetryError(None, "/"), ssl.SSLCertVerificationError("self-signed")),  # type: ignore[arg-type]
         botocore.exceptions.SSLError(endpoint_url="https://s3", error=ValueError("untrusted")),
         botocore.exceptions.NoCredentialsError(),
+        made(Forbidden, "no access"),
+        made(InvalidArgument, "bad request"),
+        HttpError({"code": 403, "message": "no access"}),
+        HttpError({"code": 401, "message": "Invalid Credentials"}),
+        made(DefaultCredentialsError, "no credentials"),
         botocore.exceptions.ParamValidationError(report="bucket"),
         client.ApiException(status=403),
         client.ApiException(status=404),

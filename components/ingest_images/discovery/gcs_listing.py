@@ -7,6 +7,7 @@ from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.storage import Blob, Client
+from google.cloud.storage.retry import DEFAULT_RETRY
 
 from components.ingest_images.discovery.clients import client_errors, is_changed, is_missing
 from components.ingest_images.discovery.google_clients import storage_client
@@ -88,10 +89,10 @@ class GcsListing:
     def _copy(self, blob: Blob, file: ListedFile, destination: str) -> None:
         bucket, _, folder = f"{destination}/".removeprefix("gs://").partition("/")
         copy = self.client.bucket(bucket).blob(folder + file.name)
-        # A copy between locations takes several requests.
-        token, _, _ = copy.rewrite(blob)
+        # A copy between locations takes several requests. The source names its generation, so each may be repeated.
+        token, _, _ = copy.rewrite(blob, retry=DEFAULT_RETRY)
         while token:
-            token, _, _ = copy.rewrite(blob, token=token)
+            token, _, _ = copy.rewrite(blob, token=token, retry=DEFAULT_RETRY)
 
     def _file(self, blob: Blob) -> ListedFile:
         # The generation changes with the content only, the etag also with the metadata.

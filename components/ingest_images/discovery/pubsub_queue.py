@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from google.api_core.exceptions import DeadlineExceeded
+from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, MethodNotImplemented
 from google.pubsub_v1 import PubsubMessage, SubscriberClient
 
+from components.errors import InputError
 from components.ingest_images.discovery import queues
 from components.ingest_images.discovery.clients import client_errors
 from components.ingest_images.discovery.google_clients import subscriber
 from components.ingest_images.discovery.queues import Message
 
+_PERMISSION = "pubsub.subscriptions.consume"
 _PAGE = 1000
 # Pub/Sub hides a message for at most this time. Batches that take longer receive it again, which is harmless.
 _MAXIMUM_VISIBILITY_SECONDS = 600
@@ -50,7 +52,21 @@ class PubSubQueue:
         return cls(url, *subscriber(url))
 
     def count(self) -> None:
-        """Return None: Pub/Sub does not count its messages."""
+        """Check that this identity may receive messages, and return None: Pub/Sub does not count them."""
+        with self._errors():
+            try:
+                granted = self.client.test_iam_permissions(
+                    {"resource": self.subscription, "permissions": [_PERMISSION]}, timeout=_REQUEST_SECONDS
+                )
+            except MethodNotImplemented:
+                # Emulators have no permissions.
+                self.client.get_subscription(subscription=self.subscription, timeout=_REQUEST_SECONDS)
+                return
+        if not granted.permissions:
+            raise InputError(
+                f"queue: '{self.url}' does not exist, or this identity may not receive its messages. Correct the URL,"
+                " or grant Pub/Sub Subscriber."
+            )
 
     def receive(self) -> list[Message]:  # noqa: D102 - described by Queue, here and below
         with self._errors():
@@ -75,8 +91,16 @@ class PubSubQueue:
     def delete(self, messages: Sequence[Message]) -> None:  # noqa: D102
         with self._errors():
             for start in range(0, len(messages), _PAGE):
-                receipts = [each.receipt for each in messages[start : start + _PAGE]]
-                self.client.acknowledge(subscription=self.subscription, ack_ids=receipts, timeout=_REQUEST_SECONDS)
+                self._acknowledge([each.receipt for each in messages[start : start + _PAGE]])
+
+    def _acknowledge(self, receipts: list[str]) -> None:
+        try:
+            self.client.acknowledge(subscription=self.subscription, ack_ids=receipts, timeout=_REQUEST_SECONDS)
+        except GoogleAPICallError as error:
+            # A subscription with exactly-once delivery names the receipts that have expired, and accepts the others.
+            # The messages of the expired ones come again.
+            if set(receipts).isdisjoint(error.metadata or ()):
+                raise
 
     def _errors(self) -> Any:
         return client_errors("queue", self.url, "Grant Pub/Sub Subscriber")

@@ -1,4 +1,7 @@
-"""The queues that receive a message for each new file: Amazon SQS, Azure Storage, and Google Pub/Sub."""
+"""The queues that receive a message for each new file: Amazon SQS and Azure Storage.
+
+Google Pub/Sub has a module of its own, because its client takes a second to load.
+"""
 
 import re
 from collections.abc import Sequence
@@ -52,7 +55,10 @@ class Queue(Protocol):
         """Maximum number of messages of `receive`."""
 
     def count(self) -> int | None:
-        """Return the approximate number of visible messages, or None if the service does not count them."""
+        """Return the approximate number of visible messages, or None if the service does not count them.
+
+        It receives no message. It raises an error if the queue is missing, refuses access or is unreachable.
+        """
 
     def receive(self) -> list[Message]:
         """Receive up to a page of messages, and hide them for minutes; empty if there are none."""
