@@ -22,7 +22,7 @@ _GOOGLE_STORE = """
 <ivy-module version="2.0" xmlns:m="http://ant.apache.org/ivy/maven">
   <info organisation="image-pipelines" module="jars"/>
   <dependencies>
-    <dependency org="com.google.cloud.bigdataoss" name="gcs-connector" rev="3.1.9" transitive="false">
+    <dependency org="com.google.cloud.bigdataoss" name="gcs-connector" rev="4.0.4" transitive="false">
       <artifact name="gcs-connector" type="jar" ext="jar" m:classifier="shaded"/>
     </dependency>
   </dependencies>

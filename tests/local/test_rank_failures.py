@@ -132,6 +132,8 @@ STALL_TIMEOUT_SECONDS = 45
 def test_training_ends_when_one_of_its_ranks_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Like the other settings of a cluster, this one reaches the ranks through the environment.
     monkeypatch.setenv("IMAGE_PIPELINES_STALL_TIMEOUT_SECONDS", str(STALL_TIMEOUT_SECONDS))
+    # Otherwise gloo ends the other rank after 30 s.
+    monkeypatch.setenv("HOROVOD_GLOO_TIMEOUT_SECONDS", "600")
     images = digits(60)
     split = {SplitName.TRAIN: images[:40], SplitName.VALIDATION: images[40:]}
     training_set = make_training_set(tmp_path / "set", split)

@@ -108,12 +108,19 @@ def test_folder_is_removed_with_its_contents(place: FileStore) -> None:
 
 
 def test_missing_bucket_or_container_is_named(place: FileStore) -> None:
-    sentence = rf"^'{re.escape(place.missing)}/a': bucket or container not found\. Create it"
-
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InputError, match=missing_sentence(place)):
         place.store.check(f"{place.missing}/a")
-    with pytest.raises(InputError, match=sentence):
+
+
+# SeaweedFS creates a bucket when it is written to.
+@pytest.mark.parametrize("place", ["azure", "google"], indirect=True)
+def test_missing_bucket_or_container_is_named_when_it_is_written_to(place: FileStore) -> None:
+    with pytest.raises(InputError, match=missing_sentence(place)):
         place.store.write(f"{place.missing}/a", b"")
+
+
+def missing_sentence(place: FileStore) -> str:
+    return rf"^'{re.escape(place.missing)}/a': bucket or container not found\. Create it"
 
 
 def test_object_of_google_that_stands_for_a_folder_is_no_file(gcs: GcsServer) -> None:

@@ -5,7 +5,6 @@ import json
 from typing import Any
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.lake import Lake, Table
@@ -32,11 +31,13 @@ def read_table(lake: Lake, table: Table) -> list[dict[str, Any]]:
                 live.add(unquote(action["add"]["path"]))
             elif "remove" in action:
                 live.discard(unquote(action["remove"]["path"]))
-    parts = [_read_narrow(lake.files.read_bytes(uri.join(folder, name))) for name in sorted(live)]
-    rows: list[dict[str, Any]] = pa.concat_tables(parts).to_pylist() if parts else []
-    return rows
+    # By rows: Spark and other writers store times as different types.
+    return [row for name in sorted(live) for row in _read_narrow(lake.files.read_bytes(uri.join(folder, name)))]
 
 
-def _read_narrow(content: bytes) -> pa.Table:
+def _read_narrow(content: bytes) -> list[dict[str, Any]]:
     parquet = pq.ParquetFile(io.BytesIO(content))
-    return parquet.read([name for name in parquet.schema_arrow.names if name != "content"])
+    rows: list[dict[str, Any]] = parquet.read(
+        [name for name in parquet.schema_arrow.names if name != "content"]
+    ).to_pylist()
+    return rows
