@@ -56,6 +56,7 @@ test-cluster: load-images ## Run the cluster tests in the cluster that KUBECONFI
 
 .PHONY: test-slow
 test-slow: setup .venv/services.done $(if $(LOAD),load-images) ## Run the tests that take long: large files, getting started, Argo, and each step killed 20 times in each window
+	@requirements/system_packages.sh slow
 	IMAGE_PIPELINES_TEST_LOAD="$(LOAD)" $(BIN)/python -m pytest tests/slow
 	IMAGE_PIPELINES_TEST_KILLS=20 $(BIN)/python -m pytest tests/local/test_kills.py tests/services/test_kills_on_stores.py tests/services/test_kills_with_events.py
 	$(BIN)/python -m pytest tests/local tests/services $(if $(LOAD),tests/cluster) -m slow --ignore-glob '*/test_kills*'

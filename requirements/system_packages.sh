@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the missing system packages on Debian or Ubuntu. If the user is not root, print the command instead.
 #
-#   system_packages.sh [test]     With `test`, include the packages of the tests.
+#   system_packages.sh [test|slow]     With `test`, include the packages of the tests; with `slow`, of all tests.
 set -euo pipefail
 
 missing=()
@@ -21,7 +21,8 @@ need cmake cmake --version
 need libopenmpi-dev mpicxx --version
 need openmpi-bin mpirun --version
 need npm npm --version
-[[ ${1:-} != test ]] || need chromium has_browser
+[[ -z ${1:-} ]] || need chromium has_browser
+[[ ${1:-} != slow ]] || need postgresql compgen -G '/usr/lib/postgresql/*/bin/postgres'
 
 ((${#missing[@]})) || exit 0
 install="apt-get install --yes --no-install-recommends ${missing[*]}"

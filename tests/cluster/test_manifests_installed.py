@@ -24,7 +24,7 @@ from tests.cluster.store import BUCKET
 from tests.support.kubectl import apply, get, kubectl, namespace
 from tests.support.kustomize import MANIFESTS, SELF_CONTAINED, installation
 from tests.support.saved_model_factory import constant_classifier, log_classifier
-from tests.support.servers import S3Server
+from tests.support.servers import S3Server, running_postgresql
 from tests.support.training_set_factory import digits
 
 pytestmark = pytest.mark.slow
@@ -95,12 +95,7 @@ def store_of_kubeflow(team: str, s3: S3Server) -> list[dict[str, object]]:
             "endpoints": [{"addresses": [address.hostname]}],
             "ports": [{"name": "s3", "port": address.port}],
         },
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "mlpipeline-minio-artifact", "namespace": team},
-            "stringData": {"accesskey": s3.access_key, "secretkey": s3.secret_key},
-        },
+        secret(team, "mlpipeline-minio-artifact", {"accesskey": s3.access_key, "secretkey": s3.secret_key}),
     ]
 
 
@@ -178,6 +173,42 @@ def test_mlflow_data_survives_a_restart_and_artifacts_are_in_the_store(team: str
     assert restored.data.metrics == {"accuracy": 0.75}
     assert notes == "an artifact"
     assert [key for key in store.keys("mlflow/") if key.endswith(f"/{run}/artifacts/notes.txt")]
+
+
+def test_mlflow_on_postgresql_runs_as_any_user_and_keeps_its_data_when_it_restarts(
+    s3: S3Server, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = installation(tmp_path, "standalone", ["mlflow-postgresql", "openshift"])
+    path = folder / "kustomization.yaml"
+    kustomization = yaml.safe_load(path.read_text())
+    # As OpenShift chooses a user for a pod that names none.
+    user = "{op: add, path: /spec/template/spec/securityContext/runAsUser, value: 1000650000}"
+    kustomization["patches"].append({"target": {"kind": "Deployment", "name": _SERVER}, "patch": f"- {user}"})
+    address = urlsplit(s3.url).hostname
+    assert address is not None
+    with running_postgresql(tmp_path_factory.mktemp("postgresql"), address) as database, namespace() as team:
+        kustomization["namespace"] = team
+        path.write_text(yaml.safe_dump(kustomization))
+        keys = {"IMAGE_PIPELINES_S3_ACCESS_KEY": s3.access_key, "IMAGE_PIPELINES_S3_SECRET_KEY": s3.secret_key}
+        apply(
+            secret(team, "image-pipelines-secrets", keys),
+            secret(team, f"{_SERVER}-database", {"MLFLOW_BACKEND_STORE_URI": database}),
+        )
+        kubectl("apply", "--server-side", "--validate=strict", "-k", str(folder))
+
+        with mlflow_of(team) as url:
+            MlflowClient(url).create_registered_model("kept")
+        kubectl("rollout", "restart", "-n", team, f"deployment/{_SERVER}")
+        with mlflow_of(team) as url:
+            assert MlflowClient(url).get_registered_model("kept").name == "kept"
+        (pod,) = get("-n", team, "pods", "-l", f"app.kubernetes.io/name={_SERVER}")["items"]
+        assert pod["spec"]["securityContext"]["runAsUser"] == 1_000_650_000
+        assert not get("-n", team, "persistentvolumeclaims")["items"]
+
+
+def secret(team: str, name: str, values: dict[str, str]) -> dict[str, object]:
+    """Return a Secret."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": team}, "stringData": values}
 
 
 def test_mlflow_rejects_unknown_host_names(team: str) -> None:

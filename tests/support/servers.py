@@ -5,8 +5,10 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -367,6 +369,46 @@ def _free_ports(host: str, count: int) -> list[int]:
         for each in sockets:
             each.bind((host, 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
+def running_postgresql(folder: Path, host: str) -> Iterator[str]:
+    """Run PostgreSQL with an empty database, and yield the database's URI.
+
+    Args:
+        folder: Folder of its data and its log. As root, it gets another owner.
+        host: Address of this machine to listen on.
+    """
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+    if programs is None:
+        raise RuntimeError("PostgreSQL is not installed: run `requirements/system_packages.sh slow`.")
+    password, data = secrets.token_hex(16), folder / "data"
+    (folder / "password").write_text(password)
+    # PostgreSQL refuses to run as root.
+    as_user: tuple[str, ...] = ()
+    if os.geteuid() == 0:
+        as_user = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
+        for path in (folder, folder / "password"):
+            shutil.chown(path, "postgres", "postgres")
+        for parent in folder.parents:
+            if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
+                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    initialize = [
+        *(str(programs / "initdb"), "--pgdata", str(data), "--username=mlflow", "--auth=scram-sha-256"),
+        *("--pwfile", str(folder / "password")),
+    ]
+    subprocess.run([*as_user, *initialize], check=True, capture_output=True)
+    # From pods, too.
+    with (data / "pg_hba.conf").open("a") as clients:
+        print("host all all 0.0.0.0/0 scram-sha-256", file=clients)
+    (port,) = _free_ports(host, 1)
+    command = [
+        *(*as_user, str(programs / "postgres"), "-D", str(data), "-h", host, "-p", str(port), "-k", str(folder)),
+        *("-c", "fsync=off"),
+    ]
+    with _running(command, folder / "server.log", r"(ready to accept connections)", {}):
+        # The database that each installation has.
+        yield f"postgresql://mlflow:{password}@{host}:{port}/postgres"
 
 
 @contextmanager
