@@ -144,6 +144,8 @@ class Access:
         return dict(_GOOGLE_DRIVER) | {
             "fs.gs.auth.type": "UNAUTHENTICATED",
             "fs.gs.storage.root.url": f"{self.gcs_endpoint}/",
+            # Emulators lack the request that moves an object: the driver copies it and removes the original.
+            "fs.gs.operation.move.enable": "false",
         }
 
     def _s3_options(self) -> dict[str, Any]:
