@@ -1,9 +1,9 @@
-"""Rounds of the whole loop in one process: memory, time and files must not grow from round to round.
+"""Rounds of the loop in one process: memory, time and files must not grow.
 
 A round ingests, scores, exports and annotates a few images, and imports the annotations. 300 rounds take hours:
 `python -m benchmarks soak --folder DIR`. DIR then has the figures of each round, and their plot.
 
-The time of a round is that of processors, not of a clock, so that other work on the machine does not count.
+The time of a round is processor time, so that other work on the machine does not count.
 """
 
 import io
@@ -61,7 +61,7 @@ class Round:
     Attributes:
         number: Number, from 1.
         seconds: Duration in seconds, without a retraining and a maintenance.
-        processor: Seconds of processors that this process, its JVM and its workers used in that time.
+        processor: Processor time of this process, its JVM and its workers in that duration, in seconds.
         heap: Live heap of the JVM after the round, in MiB.
         python: Resident memory of this process after the round, in MiB.
         files: Files in the lake's folder after the round.
@@ -204,7 +204,9 @@ def measure(bench: Bench, rounds: int = ROUNDS) -> Iterable[Row]:
 
 
 def rows(measured: Sequence[Round]) -> Iterable[Row]:
-    """Return a row for each quantity: its median in the last rounds, divided by that in the first warm ones.
+    """Return a row for each quantity: its last median divided by its first.
+
+    The medians are those of the last rounds and of the first warm ones.
 
     Args:
         measured: The rounds, at least 3.
@@ -226,7 +228,7 @@ def rows(measured: Sequence[Round]) -> Iterable[Row]:
 def windows(measured: Sequence[Round]) -> tuple[Sequence[Round], Sequence[Round]]:
     """Return the first warm rounds and the last ones.
 
-    The first rounds of all compile code and load classes. Both windows begin after a maintenance if there are enough
+    The very first rounds compile code and load classes. Both windows begin after a maintenance if there are enough
     rounds, because the files of the tables grow until the next one.
 
     Args:

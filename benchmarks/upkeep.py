@@ -1,4 +1,4 @@
-"""Time and memory of a maintenance and of the doctor, in lakes of 10,000 and of a million images."""
+"""Time and memory of maintenance and the doctor in a small and a large lake."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ from tests.support.spark_io import process_tree
 
 _SMALL, _LARGE = 10_000, 1_000_000
 _SAMPLE_SECONDS = 0.5
-# By images, the large lake is a hundred times the small one.
+# The large lake has a hundred times the images of the small one.
 _IN_PROPORTION = Goal(direction=Direction.AT_MOST, value=_LARGE / _SMALL)
 _CONSTANT = Goal(direction=Direction.AT_MOST, value=1.3)
 
@@ -59,7 +59,7 @@ class _Cost:
 
 
 def measure(bench: Bench) -> Iterable[Row]:
-    """Measure the first maintenance of each lake, a second one that finds nothing to do, and the doctor."""
+    """Measure the first and a repeated maintenance of each lake, and the doctor."""
     registry, _ = make_champion(bench, bench.settings("upkeep"), "small", 0)
     costs = {size: _costs(bench, registry, size) for size in (_SMALL, _LARGE)}
     for name in costs[_SMALL]:

@@ -1,4 +1,4 @@
-"""The maintenance pipeline: compact the lake's tables, and remove what nothing needs."""
+"""The maintenance pipeline: compact the lake's tables, and remove unneeded data."""
 
 from kfp import dsl
 

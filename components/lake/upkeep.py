@@ -1,4 +1,4 @@
-"""Compact the tables of a lake with Delta's OPTIMIZE, and remove unneeded files with its VACUUM.
+"""Compact the tables of a lake with OPTIMIZE, and remove old files with VACUUM.
 
 OPTIMIZE holds the writer lock of the table: on local files and on S3, Delta's log has one writer at a time. VACUUM
 writes no log, and removes only files that are older than the retention, so it runs beside the writers.
@@ -26,10 +26,11 @@ from components.lake.tables import IMAGES, Table
 # a day is compacted once.
 MINIMUM_FILE_BYTES = 32 * 2**20
 MAXIMUM_FILE_BYTES = 256 * 2**20
-# Delta commits after so many bytes. By default, a killed compaction of a partition has compacted nothing.
+# Delta commits after this number of bytes. By default, it commits once for each partition, so a killed compaction of a
+# partition has compacted nothing.
 BATCH_BYTES = 8 * 2**30
-# Delta sorts a group of files of a clustered table again as long as the group is smaller. By default that are 100 GB,
-# i.e. all of the table `files`.
+# Delta sorts a group of files of a clustered table again while the group is smaller than this. The default is 100 GB,
+# which is more than the whole table `files` has.
 CLUSTERED_BYTES = 2**30
 
 _SIZES = {
@@ -42,20 +43,20 @@ _SIZES = {
 _ANY_RETENTION = {
     # By default, Delta refuses less than the retention of the table.
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
-    # By default, VACUUM ignores a retention that it is given, unless it is 0.
+    # By default, VACUUM ignores the retention in its statement unless that is 0.
     "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
 }
 _VACUUM = {
-    # By default, VACUUM makes two versions in some stores, also without a file to remove.
+    # By default, VACUUM makes two versions in some stores, even if it removes no file.
     "spark.databricks.delta.vacuum.logging.enabled": "false",
     # By default, the driver removes one file after another.
     "spark.databricks.delta.vacuum.parallelDelete.enabled": "true",
 }
 _RETENTION = "delta.deletedFileRetentionDuration"
 _LOG_RETENTION = "delta.logRetentionDuration"
-# The days that maintenance set last. An operator set the properties if they have other values.
+# The retention in days that maintenance set last. If the properties have other values, an operator set them.
 _OWN_RETENTION = "image_pipelines.retention_days"
-# Of Delta, for tables that do not have the properties.
+# Delta's defaults for tables without the properties.
 _DEFAULT_RETENTION_DAYS = 7
 _MINIMUM_LOG_RETENTION_DAYS = 30
 _HOURS = {"hour": 1, "day": 24, "week": 168}
@@ -93,7 +94,7 @@ class Usage:
 
 
 def small_files(lake: Lake, table: Table, before: date | None = None) -> list[SmallFiles]:
-    """Return the partitions of a table that have two or more small files, sorted by partition.
+    """Return the partitions with two or more small files, sorted by partition.
 
     Args:
         lake: The lake.
@@ -118,7 +119,10 @@ def partitions(lake: Lake, table: Table) -> set[str]:
 
 
 def _data_files(lake: Lake, table: Table) -> DataFrame:
-    """Return the data files of a table with their size in bytes and their partition, empty without partitions."""
+    """Return the data files of a table with their size in bytes and their partition.
+
+    The partition is empty for a table without partitions.
+    """
     files = DataFrame(newest_snapshot(lake.spark, lake.path(table)).allFiles().toDF(), lake.spark)
     partition = F.col("partitionValues")[table.partition] if table.partition else F.lit("")
     return files.select("size", partition.alias("partition"))
@@ -180,7 +184,10 @@ def vacuum(lake: Lake, table: Table, retention_days: int) -> None:
 
 
 def _set_retention(lake: Lake, table: Table, days: int) -> None:
-    """Set the retention of a table, by which Delta forgets removed files, and refuses to read earlier versions."""
+    """Set the retention of a table.
+
+    After this time, Delta forgets removed files and refuses to read the versions that had them.
+    """
     changed = _changed_properties(lake, table, days)
     if changed:
         properties = ", ".join(f"'{name}' = '{value}'" for name, value in changed.items())
@@ -188,7 +195,7 @@ def _set_retention(lake: Lake, table: Table, days: int) -> None:
 
 
 def _changed_properties(lake: Lake, table: Table, days: int) -> dict[str, str]:
-    """Return the properties of a table that a retention changes; see `check_retention`."""
+    """Return the properties that a retention changes; see `check_retention`."""
     present = read_properties(lake.spark, lake.path(table))
     if _hours(present.get(_RETENTION, _days(_DEFAULT_RETENTION_DAYS))) == 24 * days:
         return {}
@@ -206,7 +213,7 @@ def _changed_properties(lake: Lake, table: Table, days: int) -> dict[str, str]:
 
 
 def _log_days(days: int) -> int:
-    """Return the retention of the log in days for a retention of removed files in days."""
+    """Return the retention of the log in days, by that of removed files."""
     return max(days, _MINIMUM_LOG_RETENTION_DAYS)
 
 
@@ -221,7 +228,7 @@ def _hours(interval: str) -> int:
 
 
 def vacuumable(lake: Lake, table: Table, retention_days: int) -> Usage:
-    """Return what `vacuum` would remove.
+    """Return the number and bytes of the files that `vacuum` would remove.
 
     Args:
         lake: The lake.
@@ -239,7 +246,9 @@ def vacuumable(lake: Lake, table: Table, retention_days: int) -> Usage:
 
 
 def table_usage(lake: Lake, table: Table) -> Usage:
-    """Return the files of a table's folder: those of all versions, and Delta's log.
+    """Return the number and bytes of all files in a table's folder.
+
+    These are the files of all versions, and Delta's log.
 
     Args:
         lake: The lake.

@@ -1,1 +1,1 @@
-"""The component maintain_lake: compacts tables, and removes what is no longer needed."""
+"""The component maintain_lake: compact tables, and remove unneeded data."""

@@ -1,7 +1,7 @@
-"""Forget images: remove their bytes from the lake and its exports, and keep them from coming back.
+"""Forget images: remove their bytes from the lake and its exports for good.
 
-The order makes a killed run repeatable. First come the tombstones, so that no ingest and no new training set has the
-images. The rows of `images` come last, because they show what is left to forget.
+The order makes a killed run repeatable. Tombstones come first, so that no ingest and no new training set adds the
+images again. The rows of `images` come last, because they show what is left to forget.
 """
 
 import re
@@ -38,13 +38,13 @@ from components.training_set.erasure import erase
 from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import MANIFEST, MEMBERS, SEGMENTS_FOLDER
 
-# More names make Spark's plans slow.
+# More paths and hashes in a condition make Spark's plans slow.
 MAXIMUM_IMAGES = 1000
 
 # Columns of `files` that a tombstone changes.
 _BLANKED = ("state", "reason", "source_sha256", "content_sha256", "folder_label")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# Of a file that was cut off while a killed task wrote it.
+# Suffix of the incomplete file that a killed task leaves.
 _PART = ".part"
 
 
@@ -67,18 +67,18 @@ class StoredImage:
 
 @dataclass
 class ForgetResult:
-    """What was forgotten, or would be.
+    """The images that were forgotten, or would be in a dry run.
 
     Attributes:
         images: The contents in `images`.
         duplicates: Paths that were not given, but have the same content.
         tombstones: Paths that cannot come back.
-        segments: Number of segments with such a content.
+        segments: Number of segments with one of the contents.
         features: Number of files of features that were rewritten.
         copies: Exported copies that were removed, as batch and name.
-        unreachable: Copies that were exported, and not found at any destination, by batch.
+        unreachable: Paths whose exported copies were not found at any destination, by batch.
         old_training_sets: Folders with pictures of release 0.1.0, which may contain the images.
-        bytes_removed: Whether the bytes are gone now, and not only after the retention.
+        bytes_removed: Whether the bytes are already removed. Otherwise, VACUUM removes them after the retention.
     """
 
     images: list[StoredImage] = field(default_factory=list)
@@ -100,7 +100,7 @@ def forget(
     now: bool = False,
     dry_run: bool = False,
 ) -> ForgetResult:
-    """Forget the images of some paths or hashes, whatever other paths have the same contents.
+    """Forget the images of some paths or hashes, and their duplicates.
 
     Args:
         settings: Settings of the lake and of the labeling destination.
@@ -141,14 +141,15 @@ def forget_images(
 ) -> ForgetResult:
     """Forget images of an open lake; see `forget`. Idempotent.
 
-    It reads the paths and hashes of all images, 7 GB of `files` and as much of `images` at 50 million images, because a
-    content may have several paths. Of predictions and training sets, it reads the paths.
+    It reads the paths and hashes of all images, because a content may have several paths: at 50 million images, 7 GB of
+    `files` and as much of `images`. It also reads the paths of labels, labeling requests, predictions and members of
+    training sets.
     """
     folders = [open_folder(address, "destination", settings) for address in destinations]
     with ExitStack() as locks:
         if not dry_run:
-            # First, as the export does: it takes the locks of tables while it holds this one. A running export could
-            # write a copy after the copies were removed.
+            # A running export could write a copy after the copies were removed. This lock comes first, because an
+            # export takes the locks of tables while it holds it.
             locks.enter_context(lake.writer(EXPORT_LOCK))
             # Every writer of `files` holds the lock of `images`, and takes those of other tables while it holds it.
             locks.enter_context(lake.writer(IMAGES.name))
@@ -168,7 +169,7 @@ def forget_images(
             lake.check_held()
             result.features += erase(lake.root, segment, contents, lake.files)
         _remove_parts(lake)
-        # Also of paths whose content is unknown now: another run may name another destination.
+        # Requests of the paths count even if no content is found: an earlier run may have named another destination.
         requested = F.col("content_sha256").isin(sorted(contents)) | F.col("path").isin(list(paths))
         _remove_copies(lake, requested, folders, result)
         if result.images:
@@ -182,7 +183,7 @@ def forget_images(
 
 
 def _find(lake: Lake, paths: Sequence[str], hashes: Sequence[str]) -> ForgetResult:
-    """Find all contents that the paths have or had, and all paths that have one of these contents.
+    """Find all past and present contents of the paths, and all paths with them.
 
     A path that has another content now keeps it. Different files can have the same stored picture, so `images` is read
     again until no content is added. Hashes of refused files do not count: e.g. empty files are all equal.
@@ -207,8 +208,8 @@ def _find(lake: Lake, paths: Sequence[str], hashes: Sequence[str]) -> ForgetResu
 def _forgotten_before(lake: Lake, paths: Sequence[str], hashes: Sequence[str]) -> set[str]:
     """Return the contents of some paths and hashes that an earlier run forgot.
 
-    `files` and `images` do not have them anymore. Another run may name another destination, where the copy has the name
-    of a duplicate, or a training may have stored features meanwhile.
+    `files` and `images` no longer have them. This run may name another destination, where a copy has the name of a
+    duplicate. A training may also have stored features since.
     """
     forgotten = lake.read(FORGOTTEN_CONTENTS).where("content_sha256 IS NOT NULL")
     found = forgotten.where(F.col("source_sha256").isin(list(hashes))).select("content_sha256")
@@ -237,7 +238,7 @@ def _stored(lake: Lake, condition: Column) -> list[StoredImage]:
 
 
 def _write_tombstones(lake: Lake, result: ForgetResult, hashes: Sequence[str]) -> None:
-    """Record the paths in `files`, and the hashes of the files in `forgotten_contents`."""
+    """Record the paths in `files`, and the hashes in `forgotten_contents`."""
     time = datetime.now(UTC)
     names = [field.name for field in FILES.schema]
     empty = dict.fromkeys(names)
@@ -254,7 +255,7 @@ def _write_tombstones(lake: Lake, result: ForgetResult, hashes: Sequence[str]) -
         )
     pairs: dict[str, str | None] = dict.fromkeys(hashes)
     for image in result.images:
-        # The stored picture may land, too: e.g. the export of a converted one.
+        # The stored picture may arrive as a file, too, e.g. as the exported copy of a converted one.
         pairs |= {each: image.content_sha256 for each in (image.source_sha256, image.content_sha256) if each}
     if pairs:
         contents = [(source, content, time) for source, content in sorted(pairs.items())]
@@ -262,7 +263,10 @@ def _write_tombstones(lake: Lake, result: ForgetResult, hashes: Sequence[str]) -
 
 
 def _segments_with(lake: Lake, contents: Iterable[str]) -> list[str]:
-    """Return the names of the segments' files that hold one of the contents, also of files that no table names."""
+    """Return the names of the segments whose files hold one of the contents.
+
+    These include segments that no table names.
+    """
     folder = uri.join(lake.root, SEGMENTS_FOLDER)
     names = [name for name in lake.files.list_names(folder) if name.endswith(".parquet")]
     if not names:
@@ -274,7 +278,10 @@ def _segments_with(lake: Lake, contents: Iterable[str]) -> list[str]:
 
 
 def _remove_parts(lake: Lake) -> None:
-    """Remove what killed builds have left of files. The lock of the segments is held, so nobody writes one."""
+    """Remove incomplete files that killed builds left.
+
+    The caller holds the lock of the segments, so no build is writing one.
+    """
     folder = uri.join(lake.root, SEGMENTS_FOLDER)
     for name in lake.files.list_names(folder):
         if name.endswith(_PART):
@@ -283,7 +290,10 @@ def _remove_parts(lake: Lake) -> None:
 
 
 def _remove_copies(lake: Lake, requested: Column, folders: Sequence[Folder], result: ForgetResult) -> None:
-    """Remove exported copies. The tables do not store where a batch was exported to, so each folder is tried."""
+    """Remove exported copies from each folder.
+
+    The tables do not store the destination of a batch, so each folder is tried.
+    """
     requests = lake.read(LABELING_REQUESTS).where(requested)
     for row in requests.select("path", "content_sha256", "batch").distinct().collect():
         names = sorted(possible_copy_names(row["content_sha256"], row["path"]))
@@ -296,7 +306,7 @@ def _remove_copies(lake: Lake, requested: Column, folders: Sequence[Folder], res
 
 
 def _old_training_sets(lake: Lake) -> list[str]:
-    """Return the training sets with pictures of their own, as release 0.1.0 made them, as URIs."""
+    """Return the URIs of release 0.1.0's training sets, which contain pictures."""
     folder = uri.join(lake.root, TRAINING_SETS_FOLDER)
     found = {
         name.partition("/")[0]

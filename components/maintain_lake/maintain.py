@@ -1,9 +1,9 @@
-"""Maintain a lake: remove what nothing needs, compact the tables, and remove the files that no table names.
+"""Maintain a lake: remove unneeded data, compact the tables, and vacuum them.
 
-Each removal reads again what is needed, under the lock that writers of the same data hold. So a step that runs at the
-same time either finds the data or has recorded that it needs them. What comes first in a removal is what makes the data
-known: the manifest of a training set, the row of a segment. So a killed removal leaves nothing that looks whole, and
-the next run completes it.
+Each removal decides again which data are needed, under the lock that writers of the same data hold. If a concurrent
+step has recorded that it needs the data, they stay. Otherwise the step finds them removed. A removal starts with the
+record that makes the data visible: the manifest of a training set, the row of a segment. So a killed removal leaves
+nothing that looks complete, and the next run finishes it.
 """
 
 from collections import defaultdict
@@ -111,12 +111,12 @@ def maintain(
 
     Args:
         settings: Settings of the lake and the MLflow server.
-        fields: What stays.
+        fields: Parameters of the pipeline.
         now: Current time; None reads the clock.
 
     Raises:
-        InputError: The settings name no lake, or no MLflow server that has the lake's champions: their data have to
-            stay. Or an operator set another retention for a table. Nothing was removed.
+        InputError: The settings name no lake or no MLflow server, the server has none of the champions of a model, or
+            an operator set another retention for a table. Nothing was removed.
         LockLost: A lock was lost. Nothing was removed since.
         TimeoutError: Another task holds a lock for longer than the setting `lock_timeout_seconds`.
     """
@@ -140,7 +140,7 @@ def maintain_lake(lake: Lake, settings: Settings, fields: MaintenanceFields, now
     Args:
         lake: The lake.
         settings: Settings of the MLflow server.
-        fields: What stays.
+        fields: Parameters of the pipeline.
         now: Current time.
     """
     started = monotonic()
@@ -157,7 +157,10 @@ def maintain_lake(lake: Lake, settings: Settings, fields: MaintenanceFields, now
 
 
 def _check_registry(lake: Lake, versions: Iterable[Version]) -> None:
-    """Raise an error if the server lacks all champions of a model: with a wrong server, their data would be removed."""
+    """Check that the server has a champion of each model that the lake names.
+
+    With a wrong server, the data of these champions would be removed.
+    """
     champions: defaultdict[str, set[str]] = defaultdict(set)
     for row in lake.read(PROMOTIONS).select("model_name", "model_digest").distinct().collect():
         champions[row["model_name"]].add(row["model_digest"])
@@ -178,10 +181,10 @@ class _Run:
     Attributes:
         lake: The lake.
         settings: Settings of the MLflow server.
-        fields: What stays.
+        fields: Parameters of the pipeline.
         now: Current time.
-        inventory: What the lake had at the start.
-        needed: What it needed at the start.
+        inventory: Inventory of the lake at the start.
+        needed: Data that the lake needed at the start.
     """
 
     lake: Lake
@@ -201,14 +204,14 @@ class _Run:
         return _area(RUNS_FOLDER, usages, unneeded)
 
     def _remove_training(self, name: str) -> bool:
-        # A run may have repeated the training meanwhile. It holds the lock for days.
+        # A run may have repeated the training since. A running training holds the lock for days.
         if self._is_in_use(name):
             return False
         with self.lake.writer(training_lock(name)):
             if self._is_in_use(name):
                 return False
             self.lake.check_held()
-            # The result first: without it, what a killed removal leaves is no finished training.
+            # The result first: without it, the rest of a killed removal does not count as a finished training.
             self.lake.files.remove(self._uri(RUNS_FOLDER, name, RESULT_FILE))
             self.lake.files.remove_folder(self._uri(RUNS_FOLDER, name))
         return True
@@ -217,11 +220,11 @@ class _Run:
         return is_in_use(read_training(self.lake.root, training, self.lake.files).written, self.now)
 
     def training_sets_and_segments(self) -> list[Area]:
-        """Remove training sets, then segments that no remaining training set has, and parts of segments."""
+        """Remove training sets, then unneeded segments and incomplete files."""
         files, dry_run = self.lake.files, self.fields.dry_run
         with ExitStack() as locks:
             if not dry_run:
-                # Builds hold it until the manifest names the segments.
+                # A build holds this lock until its manifest names the segments.
                 locks.enter_context(self.lake.writer(SEGMENTS.name))
             inventory, found = self._read_again()
             names = [each.name for each in inventory.training_sets]
@@ -230,7 +233,7 @@ class _Run:
             training_sets = [] if is_first else [name for name in names if name not in found.training_sets]
             segments = [] if is_first else sorted(inventory.segments.keys() - found.segments)
             stored = files.find(self._uri(SEGMENTS_FOLDER))
-            # Killed builds left them.
+            # Incomplete files of killed builds.
             parts = [
                 name
                 for name, status in stored.items()
@@ -264,7 +267,7 @@ class _Run:
     def features(self) -> Area:
         """Remove features. A training that needs them after all computes them again."""
         stored = list_features(self.lake.root, self.lake.files)
-        # After the features: the features of a training set that is made later are in use.
+        # The inventory comes after the features: features of a training set that is built later count as in use.
         inventory, found = self._read_again()
         fitted = [each.fitted for each in inventory.training_sets if each.name in found.training_sets]
         unneeded = select_unused(stored, [each for each in fitted if each], self.now, IN_USE)
@@ -274,7 +277,7 @@ class _Run:
         return _area(FEATURES_FOLDER, usages, [f"{each.key}/{each.segment}" for each in unneeded])
 
     def predictions(self) -> dict[str, frozenset[str]]:
-        """Remove the predictions of models, and return the digests of these by registered model."""
+        """Remove predictions, and return the digests of their models by registered model."""
         searched = read_searched(self.lake.root, self.lake.files)
         removable = removable_digests(self.inventory, self.fields.keep_trainings)
         removable = {name: digests - searched for name, digests in removable.items()}
@@ -285,11 +288,11 @@ class _Run:
         return {name: self._remove_predictions(name, digests) for name, digests in found.items()}
 
     def _remove_predictions(self, model_name: str, digests: frozenset[str]) -> frozenset[str]:
-        # While the locks are held, nobody promotes a version, and so nothing scores with one of these.
+        # While the locks are held, nobody can promote one of these versions, so no task starts to score with one.
         with self.lake.writer(lock_name(model_name)), self.lake.writer(PREDICTIONS.name):
             now = Inventory((), (), {}, read_versions(self.settings))
             removed = digests & removable_digests(now, self.fields.keep_trainings).get(model_name, frozenset())
-            # A scoring may have ended since the first look.
+            # A scoring run may have ended since the first read.
             removed -= read_searched(self.lake.root, self.lake.files)
             if removed:
                 self.lake.delete(PREDICTIONS, F.col("model_digest").isin(sorted(removed)))
@@ -315,7 +318,7 @@ class _Run:
         return areas
 
     def _read_again(self) -> tuple[Inventory, Needed]:
-        """Return what the lake has and needs now."""
+        """Read the inventory again, and return it with the needed data."""
         inventory = read_inventory(self.lake.root, self.lake.files, self.settings)
         return inventory, needed(inventory, self.fields.keep_trainings, self.now)
 

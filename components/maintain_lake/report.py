@@ -10,9 +10,9 @@ _MEGABYTE = 1e6
 
 
 def write_report(result: MaintenanceResult, path: str) -> None:
-    """Write a page with the files and bytes of each table and folder before and after, and what was removed."""
+    """Write a page with files and bytes before and after, and the removed data."""
     before, after, fields = result.before, result.after, result.fields
-    verb = "would have" if fields.dry_run else "has"
+    verb, removed = ("would have", "would be removed") if fields.dry_run else ("has", "were removed")
     report = Report(
         "Maintenance",
         result.lake,
@@ -49,20 +49,20 @@ def write_report(result: MaintenanceResult, path: str) -> None:
         ],
     )
     report.table(
-        f"Folders that {'would be' if fields.dry_run else 'were'} removed",
+        f"Folders that {removed}",
         ("Folder", "Removed", "Kept"),
         [(area.name, area.removed, area.kept) for area in result.areas if area.removed is not None],
     )
     predictions = [(name, digest) for name, digests in sorted(result.digests.items()) for digest in sorted(digests)]
     if predictions:
-        report.table("Models whose predictions were removed", ("Registered model", "Digest"), predictions)
+        report.table(f"Models whose predictions {removed}", ("Registered model", "Digest"), predictions)
     report.text(
-        f"Each registered model keeps what its champion, its challenger, former champions that a rollback can restore,"
-        f" and its newest {fields.keep_trainings:,} versions need. The newest {fields.keep_trainings:,} trainings and"
-        f" training sets stay, and everything that was written in the last {IN_USE.days} days."
+        "The data of each registered model's champion, challenger, former champions that a rollback can restore, and"
+        f" newest {fields.keep_trainings:,} versions stay. The newest {fields.keep_trainings:,} trainings and training"
+        f" sets stay, too, and everything that was written in the last {IN_USE.days} days."
     )
     report.text(
-        f"Files that a table no longer names stay for {fields.retention_days:,} days. So the files that this run"
-        " compacted are removed by a later run."
+        f"Files that a table no longer names stay for {fields.retention_days:,} days. So a later run removes the files"
+        " that this run compacted."
     )
     report.write(Path(path))

@@ -1,1 +1,1 @@
-"""What a lake still needs: an inventory of its trainings, and the rules that say which of them may be removed."""
+"""Data that a lake still needs: an inventory of the lake, and retention rules."""

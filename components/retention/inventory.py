@@ -1,4 +1,4 @@
-"""Read what a lake has: trainings, training sets, segments, and the versions of all registered models."""
+"""Read the inventory of a lake: trainings, training sets, segments, versions."""
 
 import json
 from datetime import UTC, datetime
@@ -21,12 +21,12 @@ from components.training_set.trainings import REQUEST_FILE, RUN_FILE, RUNS_FOLDE
 
 _FITTED = (SplitName.TRAIN, SplitName.VALIDATION)
 _SUFFIX = ".parquet"
-# Of a folder without files. Only local folders can be empty.
+# Time of the last write in a folder without files. Only local folders can be empty.
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def read_inventory(lake: str, files: Files, settings: Settings) -> Inventory:
-    """Return what a lake has.
+    """Return the inventory of a lake.
 
     Args:
         lake: Root URI of the lake.
@@ -78,7 +78,7 @@ def read_training_sets(lake: str, files: Files) -> list[StoredTrainingSet]:
 
 
 def read_segments(lake: str, files: Files) -> dict[str, datetime]:
-    """Return the time of the last write of each segment's file, by the name of the segment.
+    """Return when each segment's file was last written, by the segment's name.
 
     Args:
         lake: Root URI of the lake.
@@ -91,7 +91,7 @@ def read_segments(lake: str, files: Files) -> dict[str, datetime]:
 
 
 def read_versions(settings: Settings) -> list[Version]:
-    """Return the versions of all registered models, because a lake may serve several models.
+    """Return the versions of all registered models: a lake may serve several.
 
     Args:
         settings: Settings that name the MLflow server.
@@ -126,7 +126,7 @@ class _Searches(BaseModel):
 
 
 class _ScoringNote(BaseModel):
-    """The part of the note of score_images that names models which have scored all images."""
+    """The note of score_images, reduced to the models that have scored all images."""
 
     NAME: ClassVar[str] = "score_images"
 
@@ -134,9 +134,9 @@ class _ScoringNote(BaseModel):
 
 
 def read_searched(lake: str, files: Files) -> set[str]:
-    """Return the digests of models that scoring has recorded as having scored all images.
+    """Return the digests of models that have scored all images.
 
-    If such a model is promoted again, it does not score them again.
+    If such a model is promoted again, scoring does not repeat its predictions.
 
     Args:
         lake: Root URI of the lake.

@@ -1,4 +1,4 @@
-"""The retention rules: which trainings, training sets, segments and predictions a lake needs.
+"""The retention rules for trainings, training sets, segments and predictions.
 
 They depend on an inventory and a time only. They read and remove nothing.
 """
@@ -32,7 +32,7 @@ class Training:
 
 @dataclass(frozen=True)
 class StoredTrainingSet:
-    """A training set, or the rest of one that was not completed or not removed completely.
+    """A training set, or the rest of an incomplete build or removal.
 
     Attributes:
         name: Id of the training set, which is the name of its folder.
@@ -72,7 +72,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a lake has.
+    """The data of a lake that the retention rules cover.
 
     Attributes:
         trainings: The trainings.
@@ -89,7 +89,7 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Needed:
-    """What a lake needs.
+    """The data that a lake needs.
 
     Attributes:
         trainings: Names of trainings.
@@ -116,16 +116,16 @@ _AnyDated = TypeVar("_AnyDated", bound=_Dated)
 
 
 def needed(inventory: Inventory, keep: int, now: datetime) -> Needed:
-    """Return what a lake needs. Everything else may be removed.
+    """Return the data that a lake needs. Everything else may be removed.
 
-    - Of each registered model, the champion, the challenger, the former champions that a rollback can restore, and the
-      newest versions are needed.
-    - The newest trainings are needed, those of needed versions, and those that may be in use.
-    - The newest training sets are needed, those of needed versions and trainings, and those that may be in use.
-    - The segments of needed training sets are needed, and those that may be in use.
+    - Needed versions of each registered model: the champion, the challenger, the former champions that a rollback can
+      restore, and the newest ones.
+    - Needed trainings: the newest ones, those of needed versions, and those that may be in use.
+    - Needed training sets: the newest ones, those of needed versions and trainings, and those that may be in use.
+    - Needed segments: those of needed training sets, and those that may be in use.
 
     Args:
-        inventory: What the lake has.
+        inventory: Inventory of the lake.
         keep: Number of the newest versions, trainings and training sets, from 1.
         now: Current time.
     """
@@ -147,12 +147,12 @@ def needed(inventory: Inventory, keep: int, now: datetime) -> Needed:
 
 
 def removable_digests(inventory: Inventory, keep: int) -> dict[str, frozenset[str]]:
-    """Return the digests of models whose predictions may be removed, by the name of the registered model.
+    """Return the digests of models whose predictions may be removed, by model name.
 
-    Digests that no registry names are left alone: their model may be in another registry, or not registered yet.
+    Digests that the registry does not name are left out: their model may be in another registry, or not registered yet.
 
     Args:
-        inventory: What the lake has.
+        inventory: Inventory of the lake.
         keep: Number of the newest versions of each model that are needed.
     """
     needed_digests = {version.digest for version in _needed_versions(inventory.versions, keep)} | {""}

@@ -43,12 +43,12 @@ def doctor(
     endpoint: options.Endpoint = "",
     namespace: options.Namespace = "",
 ) -> None:
-    """Examine the installation: what is wrong, and what to do.
+    """Examine the installation, and print what is wrong and what to do.
 
-    It uses the functions of the steps, with the settings of the environment. Without --write, it only reads. Each check
-    has a time limit, and a check that fails does not stop the others.
+    The checks use the functions of the steps, with the settings of the environment. Without --write, they only read.
+    Each check has a time limit, and a check that fails does not stop the others.
 
-    The command fails if there is an error. Warnings do not fail it.
+    The command exits with 1 if there is an error. Warnings do not change the exit code.
     """
     from pipelines.doctor.context import Context
     from pipelines.doctor.examine import examine

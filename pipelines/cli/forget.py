@@ -58,20 +58,23 @@ def forget(
     verb = "Would forget" if dry_run else "Forgot"
     print_line(f"{verb} {len(result.images):,} contents of {len(result.tombstones):,} paths.")
     for duplicate in result.duplicates:
-        print_line(f"The same content, therefore forgotten too: {duplicate}")
-    print_line(f"Segments of training sets with them: {result.segments:,}")
+        print_line(f"{verb} another path with the same content: {duplicate}")
+    print_line(f"Segments of training sets with these contents: {result.segments:,}")
     for folder in result.old_training_sets:
-        print_line(f"It may contain them, because release 0.1.0 made it. Delete it: {folder}")
+        print_line(f"A training set of release 0.1.0 may contain them. Delete it: {folder}")
     if not dry_run:
-        print_line(f"Files of features: {result.features:,}")
+        print_line(f"Files of features rewritten: {result.features:,}")
         print_line("A training that runs now may store such features again. Repeat the command after it ends.")
         print_line(f"Exported copies removed: {len(result.copies):,}")
         for batch, missing in sorted(result.unreachable.items()):
-            print_line(f"Batch {batch}: no copy found of {', '.join(missing)}. Delete it where it was exported to.")
+            print_line(
+                f"Batch {batch}: no copy found of {', '.join(missing)}. Repeat the command with the --destination of"
+                " that export."
+            )
         if result.bytes_removed:
             print_line("The bytes are gone from the lake.")
         else:
-            print_line("The bytes are gone from the lake after the retention, when the pipeline maintenance runs.")
+            print_line("The pipeline maintenance removes the bytes from the lake after the retention.")
         print_line(
             "Not reached: the files in landing folders and archives, versions and soft-deleted copies of objects in the"
             " store, copies in labeling services, thumbnails in reports of earlier runs, backups, and what trained"

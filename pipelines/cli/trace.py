@@ -1,4 +1,4 @@
-"""The command that shows all that is known of an image or of a model version."""
+"""The command that shows the history of an image or of a model version."""
 
 import os
 from pathlib import Path
@@ -23,15 +23,15 @@ def trace(
     ] = None,
     lake: options.Lake = "",
 ) -> None:
-    """Show all that is known of an image, or of a model version with --model.
+    """Show the history and state of an image, or of a model version with --model.
 
-    Of an image: when and from where it came, its labels, annotations and predictions, labeling requests with their
-    copies, the training sets and models that saw it, and what counts now and why.
+    For an image: its arrivals, labels, annotations and predictions, the labeling requests with their copies, the
+    training sets and models that used it, and the current label and prediction with their reasons.
 
-    Of a model version: its data, code and MLflow run, comparisons, promotions, and predictions by day.
+    For a model version: its data, code and MLflow run, comparisons, promotions, and predictions by day.
 
-    The command writes nothing into the lake. For an image, MLflow is optional: without it, the command does not know
-    the champion and the trainings.
+    The command writes nothing into the lake. For an image, MLflow is optional: without it, the output lacks the
+    champion and the trainings.
     """
     from components.settings import Settings
     from pipelines.trace.document import as_report, as_text

@@ -1,1 +1,1 @@
-"""Examine an installation with the functions that the steps use: what is wrong, and what to do."""
+"""Examine an installation with the functions that the steps use."""

@@ -1,4 +1,7 @@
-"""The checks by name. Each module is imported when its check runs, because some load Spark, MLflow or KFP."""
+"""The checks by name.
+
+Each module is imported when its check runs, because some load Spark, MLflow or KFP.
+"""
 
 from collections.abc import Iterable
 

@@ -66,7 +66,7 @@ def difference(subject: str, seconds: float) -> Finding:
 
 
 def _amazon(region: str) -> str:
-    """Return the URL of S3 in a region, because a private network may reach no other one."""
+    """Return the URL of S3 in a region. A private network may reach only this one."""
     if not region:
         return "https://s3.amazonaws.com"
     suffix = ".cn" if region.startswith("cn-") else ""
@@ -75,7 +75,7 @@ def _amazon(region: str) -> str:
 
 def _of_server(url: str) -> Iterator[Finding]:
     before = datetime.now(UTC)
-    # Any response has a date, also one that refuses access.
+    # Any response has a date, even one that refuses access.
     try:
         response = requests.head(url, timeout=_TIMEOUTS_SECONDS, allow_redirects=False)
     except requests.exceptions.RequestException as exception:
@@ -102,5 +102,5 @@ def _of_date(subject: str, date: str | None, before: datetime) -> Iterator[Findi
         yield warning(f"{subject}: its responses have no date.", "Compare its clock with this machine's by hand.")
         return
     middle = before + (datetime.now(UTC) - before) / 2
-    # Dates of HTTP are in UTC, also if their zone reads `-0000`.
+    # Dates of HTTP are in UTC, even if their zone is `-0000`.
     yield difference(subject, (parsedate_to_datetime(date).replace(tzinfo=UTC) - middle).total_seconds())

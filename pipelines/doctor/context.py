@@ -1,4 +1,4 @@
-"""What the checks look at: the settings, and the runs that are planned."""
+"""The input of the checks: the settings and the planned runs."""
 
 import os
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Context:
 
     Attributes:
         settings: The settings.
-        write: Whether checks may write probe objects, which they remove.
+        write: Whether checks may write probe objects, take a lock and start pods. They remove all of these.
         file: File of recurring runs to check; None for those on the server, or else those in pipelines/schedules.yaml.
         target: Kubeflow Pipelines' server, and the images of the pipelines.
     """
@@ -91,7 +91,7 @@ class Context:
 
     @cached_property
     def runs(self) -> tuple[PlannedRun, ...]:
-        """The recurring runs; none if the pipelines run on this machine only and no file is given.
+        """The recurring runs; none if there is neither a server nor a file.
 
         Raises:
             InputError: The file does not exist or is malformed.

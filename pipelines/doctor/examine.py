@@ -50,9 +50,10 @@ def examine(
 
 
 def run_check(check: Callable[[], Iterable[Finding]], seconds: float, name: str) -> list[Finding]:
-    """Run a check, and return its findings. An exception and a missed time limit are findings, too.
+    """Run a check, and return its findings.
 
-    A check that misses its limit goes on in its thread until this process ends.
+    An exception and a missed time limit are findings, too. A check that misses its limit goes on in its thread until
+    this process ends.
 
     Args:
         check: Yields its findings.

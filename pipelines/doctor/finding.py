@@ -57,12 +57,12 @@ def warning(what: str, remedy: str) -> Finding:
 
 
 def error(what: str, remedy: str) -> Finding:
-    """Return a finding that makes a pipeline fail."""
+    """Return a finding about a cause of failed runs or wrong data."""
     return Finding(Level.ERROR, what, remedy)
 
 
 def of_sentences(sentences: str, level: Level = Level.ERROR) -> Finding:
-    """Return the finding of an error message, which says what is wrong first and what to do last.
+    """Return an error message as a finding: its first sentence, and the remedy.
 
     Args:
         sentences: One or more sentences.
@@ -95,7 +95,9 @@ def of_exception(exception: BaseException, field: str = "") -> Finding:
 
 
 def guarded(check: Callable[[], Iterable[Finding]], field: str = "") -> Iterator[Finding]:
-    """Yield the findings of a part of a check, and its exception as a finding, so that the other parts go on.
+    """Yield the findings of a part of a check, and its exception as a finding.
+
+    So the other parts go on after a failure.
 
     Args:
         check: The part.

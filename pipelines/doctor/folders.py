@@ -1,4 +1,4 @@
-"""Folders of which one lies in the other, although this would mix their files."""
+"""Folders that overlap, although this would mix their files."""
 
 from collections.abc import Iterator
 from itertools import combinations

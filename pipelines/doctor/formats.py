@@ -1,4 +1,4 @@
-"""The formats of the report. The command line imports only this module to parse its arguments."""
+"""The formats of the report. This module loads fast, for the command line."""
 
 from enum import StrEnum
 

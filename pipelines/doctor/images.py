@@ -31,7 +31,10 @@ _SELECTOR = ",".join(f"{key}={value}" for key, value in LABELS.items() if key ==
 
 
 def check_images(context: Context) -> Iterator[Finding]:
-    """Yield findings about the images. With `write`, a pod in each pool pulls its image."""
+    """Yield findings about the images.
+
+    With `write`, a pod in each pool pulls its image.
+    """
     if not context.uses_cluster:
         yield ok("no image is needed: the settings are those of this machine.")
         return
@@ -54,7 +57,7 @@ def start_seconds(pools: int) -> float:
 
 
 def names(images: ContainerImages) -> Iterator[Finding]:
-    """Yield a warning for images without a registry, which nodes can't pull from anywhere.
+    """Yield a finding for each image: a warning if it names no registry.
 
     Args:
         images: The images.
@@ -71,7 +74,7 @@ def names(images: ContainerImages) -> Iterator[Finding]:
 
 
 def _waiting(core: client.CoreV1Api, namespace: str) -> Iterator[Finding]:
-    """Yield an error for each pod of ours that waits for its image."""
+    """Yield an error for each pod of the pipelines that waits for its image."""
     with cluster_errors("pods"):
         listed = core.list_namespaced_pod(namespace, label_selector=_SELECTOR, _request_timeout=TIMEOUTS_SECONDS)
     pods = core.api_client.sanitize_for_serialization(listed)["items"]
@@ -83,7 +86,7 @@ def _waiting(core: client.CoreV1Api, namespace: str) -> Iterator[Finding]:
 
 
 def _pull(core: client.CoreV1Api, context: Context, pool: Pool, seconds: float) -> Iterator[Finding]:
-    """Start a pod in a pool, and yield whether it gets a node and its image. The pod is deleted."""
+    """Start a pod in a pool, yield whether it gets its image, and delete it."""
     name = f"image-pipelines-doctor-{uuid4().hex[:8]}"
     owner = Pod.current() if context.is_in_pod else None
     with cluster_errors("pods"), _pod(core, context.namespace, probe_pod(name, pool, _account(core, owner), owner)):
@@ -103,7 +106,7 @@ def _pull(core: client.CoreV1Api, context: Context, pool: Pool, seconds: float) 
 
 
 def of_ended_pod(pool: Pool, pod: Mapping[str, Any]) -> Finding | None:
-    """Return the finding about a pod that was started in a pool, or None if it has not ended.
+    """Return the finding about an ended pod of a pool; None if it has not ended.
 
     Args:
         pool: The pool.
@@ -126,7 +129,9 @@ def _not_started(pool: Pool, reason: str) -> Finding:
 
 
 def probe_pod(name: str, pool: Pool, account: str, owner: Pod | None) -> dict[str, Any]:
-    """Return a pod that ends at once, in a pool and with its image. It requests no GPU.
+    """Return a pod with the image of a pool, which ends at once.
+
+    It requests no GPU.
 
     Args:
         name: Name of the pod.
@@ -149,7 +154,7 @@ def probe_pod(name: str, pool: Pool, account: str, owner: Pod | None) -> dict[st
             "automountServiceAccountToken": False,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
-            # If this process is killed on a laptop, the pod ends and stays, but takes no room.
+            # If this process is killed on a laptop, the pod stays, but ends by then and frees its resources.
             "activeDeadlineSeconds": 2 * _START_SECONDS,
             "nodeSelector": dict(pool.node_selector),
             "tolerations": [dict(each) for each in pool.tolerations],

@@ -35,7 +35,7 @@ def uploads(context: Context, server: Server) -> Iterator[Finding]:
         context: The installation.
         server: The server.
     """
-    # The names of the images are part of a pipeline's content, and those of a pod may not be the committed ones.
+    # A pipeline's content has the names of its images. Those of this pod may differ from the committed ones.
     has_other_images = (
         context.is_in_pod and not context.target.registry and task_images() != ContainerImages.committed()
     )

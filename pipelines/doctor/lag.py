@@ -1,4 +1,4 @@
-"""Work that should have been done by now. It reads notes in the lake, and no table."""
+"""Work that is overdue. The check reads notes in the lake, and no table."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ _INGESTS = {PipelineName.TRAINING: LABELED, PipelineName.SCORING: UNLABELED}
 
 
 def check_lag(context: Context) -> Iterator[Finding]:
-    """Yield findings about late ingests, late scoring, unfinished batches and open plans."""
+    """Yield findings about late ingest and scoring, open batches and plans."""
     now = datetime.now(UTC)
     for pipeline, kind in _INGESTS.items():
         crons = [run.cron for run in context.runs if run.pipeline is pipeline and run.cron]
@@ -40,7 +40,7 @@ def ingest_of(context: Context, kind: str, crons: list[str], now: datetime) -> I
     Args:
         context: The installation.
         kind: `LABELED` or `UNLABELED`.
-        crons: When its recurring runs are due.
+        crons: Cron expressions of its recurring runs.
         now: The present time, in UTC.
     """
     status = IngestStatus.read(context.root, kind, context.files)
@@ -52,7 +52,7 @@ def ingest_of(context: Context, kind: str, crons: list[str], now: datetime) -> I
         else:
             yield warning(
                 f"lag: no ingest of {kind} images has ended yet, but one was due at {_time(due)}.",
-                "If the installation is older, look at the run in Kubeflow Pipelines' UI.",
+                "If the installation is older than that, look at the run in Kubeflow Pipelines' UI.",
             )
         return
     what = f"lag: the newest ingest of {kind} images ended at {_time(status.finished_at)}"
@@ -63,7 +63,7 @@ def ingest_of(context: Context, kind: str, crons: list[str], now: datetime) -> I
 
 
 def scoring(context: Context) -> Iterator[Finding]:
-    """Yield a finding if images were ingested that scoring has not looked at."""
+    """Yield the finding about how far scoring is behind ingest."""
     state = read_note(context.root, SCORING, ScoringState, context.files) or ScoringState()
     model = state.models.get(context.settings.model_name)
     until = model.scored_until if model else None
@@ -82,7 +82,7 @@ def scoring(context: Context) -> Iterator[Finding]:
 
 
 def plans(context: Context, now: datetime) -> Iterator[Finding]:
-    """Yield a finding for each batch of an ingest that was not completed.
+    """Yield a warning for each old plan of an ingest that was not completed.
 
     Args:
         context: The installation.

@@ -22,7 +22,10 @@ _PROBE_SECONDS = 20
 
 
 def check_locks(context: Context) -> Iterator[Finding]:
-    """Yield findings about the locks. With `write`, it also takes a lock of its own and releases it."""
+    """Yield findings about the locks.
+
+    With `write`, it also takes a lock of its own and releases it.
+    """
     lock = context.settings.lock
     if lock != LEASE:
         folder = uri.normalize(str(lock_folder(context.root, lock)), "lock")
@@ -40,7 +43,7 @@ def check_locks(context: Context) -> Iterator[Finding]:
 def _probe(root: str, lock: str) -> Iterator[Finding]:
     """Take a lock and release it. A lock file is removed."""
     if lock != LEASE and not lock_folder(root, lock).exists():
-        # A lock would leave the folder.
+        # Taking a lock would create the folder.
         yield ok("lock: no lock was taken, because the folder of the lock files does not exist yet.")
         return
     with writer_lock(root, _PROBE, _PROBE_SECONDS, lock) as check:

@@ -19,7 +19,7 @@ _VERSION = re.compile(r":v?(\d+)\.(\d+)")
 
 
 def check_operator(context: Context) -> Iterator[Finding]:
-    """Yield findings about the kind MPIJob, and about the operator's Deployment if this account may read it."""
+    """Yield findings about the kind MPIJob and the operator's Deployment."""
     if context.settings.launcher != "mpijob":
         yield ok("launcher: the MPI operator is not used.")
         return

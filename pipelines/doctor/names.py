@@ -1,4 +1,4 @@
-"""The names of the checks. The command line imports only this module to parse its arguments."""
+"""The names of the checks. This module loads fast, for the command line."""
 
 from enum import StrEnum
 
@@ -9,12 +9,12 @@ class CheckName(StrEnum):
     Attributes:
         SETTINGS: Values of the settings, and parameters of the recurring runs.
         SECRETS: The ConfigMap and the Secret of the settings.
-        FOLDERS: Folders of which one lies in the other.
+        FOLDERS: Folders that overlap.
         STORES: Lists, reads and, with `--write`, writes in each folder.
         CLOCKS: Difference between this machine's clock and those of the servers.
         LOCKS: The locks of the lake and their holders.
         QUEUES: Queues of events about new files.
-        LAG: Work that should have been done by now.
+        LAG: Work that is overdue.
         REGISTRY: MLflow, the champion and its history.
         KUBEFLOW: Kubeflow Pipelines, uploaded pipelines and recurring runs.
         PERMISSIONS: Permissions of the tasks' service account.

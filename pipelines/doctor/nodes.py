@@ -49,7 +49,7 @@ def finding_of(pool: Pool, nodes: Iterable[Mapping[str, Any]]) -> Finding:
     if not selected:
         return warning(
             f"{pool.field}: no node has {selector}.",
-            f"Label nodes, e.g. `kubectl label node NODE {selector}`, or nothing if the pool scales from zero.",
+            f"Label nodes, e.g. `kubectl label node NODE {selector}`. If the pool scales from zero, do nothing.",
         )
     reasons = [reason for node in selected if (reason := _refusal(node, pool))]
     if len(reasons) == len(selected):

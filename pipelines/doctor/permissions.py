@@ -11,7 +11,10 @@ from pipelines.doctor.finding import Finding, error, ok, warning
 
 
 def check_permissions(context: Context) -> Iterator[Finding]:
-    """Yield a finding for each permission that the settings need. Reviews of one's own access write nothing."""
+    """Yield a finding for each permission that the settings need.
+
+    A review of one's own access writes nothing.
+    """
     if not context.uses_cluster:
         yield ok("no permission is needed: the settings are those of this machine.")
         return

@@ -42,7 +42,7 @@ class PlannedRun:
 
     @property
     def is_valid(self) -> bool:
-        """Whether its parameters are valid. The check of the settings reports the others."""
+        """Whether its parameters are valid. The check `settings` reports invalid ones."""
         try:
             parse_form(self.pipeline, self.parameters)
         except InputError:

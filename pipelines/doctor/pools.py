@@ -1,4 +1,4 @@
-"""The pools of the recurring runs: where their tasks and ranks run, and with which image."""
+"""The pools of the recurring runs: nodes, image and requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,10 @@ def task_images() -> ContainerImages:
 
 
 def pools_of(context: Context) -> list[Pool]:
-    """Return the pools of the valid recurring runs, each once; without such runs, those of the defaults."""
+    """Return the pools of the valid recurring runs, each once.
+
+    Without such runs, these are the pools of the default parameters.
+    """
     forms = [(f"{run.name}.", run.form) for run in context.runs if run.is_valid] or [("", TrainingForm())]
     found: list[Pool] = []
     for prefix, form in forms:

@@ -14,7 +14,7 @@ _FIRST, _SECOND = b"first", b"second"
 
 
 def probe(field: str, folder: str, files: Files) -> Iterator[Finding]:
-    """Write, list, replace and read a probe object, and yield what does not work. The object is removed.
+    """Write, list, replace, read and remove a probe object, and yield findings.
 
     Args:
         field: Setting or parameter that names the folder.

@@ -14,7 +14,10 @@ from pipelines.doctor.planned_run import PlannedRun
 
 
 def check_queues(context: Context) -> Iterator[Finding]:
-    """Yield findings about the queue of each valid recurring run. No message is received."""
+    """Yield findings about the queue of each valid recurring run.
+
+    No message is received.
+    """
     runs = [run for run in context.runs if run.is_valid and (options := run.ingest_options) and options.queue]
     for run in runs:
         yield from guarded(partial(_of_run, context, run), run.name)
@@ -45,7 +48,7 @@ def queue_of(context: Context, source: str, url: str, field: str) -> Iterator[Fi
     folder = poison_folder(context.root, source)
     if poison := context.files.list_names(folder):
         yield warning(
-            f"{field}: ingest set aside messages that are no events of '{source}', in {len(poison)} files below"
+            f"{field}: ingest set aside messages that are not events of '{source}', in {len(poison)} files below"
             f" '{folder}'.",
             "Read one, correct what sends it, then delete the files.",
         )

@@ -52,7 +52,7 @@ def check_registry(context: Context) -> Iterator[Finding]:
     training_set = champion.tags.get(TRAINING_SET_URI_TAG, "")
     if training_set and not context.files.exists(training_set):
         yield error(
-            f"training_set: '{training_set}', which version {champion.version} learned, is gone, so imports fail.",
+            f"training_set: '{training_set}' of version {champion.version} is gone, so imports fail.",
             "Restore the folder, or run the pipeline training and promote its model.",
         )
 

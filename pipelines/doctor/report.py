@@ -16,7 +16,7 @@ def write_report(results: Iterable[Checked], form: ReportFormat, stream: TextIO)
     """Print the results, and return the most serious level.
 
     Args:
-        results: The results. As text, each is printed when it is there.
+        results: The results. As text, each is printed as soon as its check ends.
         form: The format.
         stream: Where to print.
     """

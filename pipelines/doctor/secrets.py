@@ -1,4 +1,4 @@
-"""Secrets: those of this process, and the ConfigMap and the Secret that tasks get their settings from."""
+"""Secrets of this process, and the ConfigMap and the Secret of the tasks."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,10 @@ _APPLY = "Apply the overlay of manifests/overlays again."
 
 
 def check_secrets(context: Context) -> Iterator[Finding]:
-    """Yield findings about secrets. Their values are never printed, and the Secret's are not looked at."""
+    """Yield findings about secrets.
+
+    Their values are never printed. Of the Secret in the cluster, only the keys are used.
+    """
     yield from values_of(context.settings)
     if context.uses_cluster:
         yield from guarded(partial(_objects, context))
@@ -109,7 +112,7 @@ def keys_of(name: str, kind: str, keys: Iterable[str]) -> Iterator[Finding]:
                 f"Move it to ConfigMap {CONFIG_MAP}.",
             )
         elif key.startswith(ENVIRONMENT_PREFIX):
-            yield error(f"{kind} {name}: '{key}' is no setting, so tasks ignore it.", "Correct or remove it.")
+            yield error(f"{kind} {name}: unknown setting '{key}', which tasks ignore.", "Correct or remove it.")
         else:
             yield warning(f"{kind} {name}: tasks ignore '{key}'.", "Remove it, unless another program reads it.")
     yield ok(f"{kind} {name}: tasks use {used} keys.")

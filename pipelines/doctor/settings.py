@@ -15,7 +15,7 @@ _REQUIRED = ("lake", "mlflow_tracking_uri", "model_name", "experiment")
 
 
 def check_settings(context: Context) -> Iterator[Finding]:
-    """Yield findings about the settings, and about the parameters of each recurring run."""
+    """Yield findings about the settings and the recurring runs' parameters."""
     for name in _REQUIRED:
         yield from guarded(partial(_required, context, name))
     if context.settings.launcher == "local":

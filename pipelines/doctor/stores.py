@@ -59,7 +59,9 @@ def lake_folder(context: Context, place: Place) -> Iterator[Finding]:
 
 
 def landing_folder(context: Context, place: Place) -> Iterator[Finding]:
-    """Yield findings about a landing folder. It reads the first page of the listing, and one byte of a file.
+    """Yield findings about a landing folder.
+
+    It reads the first page of the listing, and one byte of a file.
 
     Args:
         context: The installation.
@@ -70,7 +72,7 @@ def landing_folder(context: Context, place: Place) -> Iterator[Finding]:
     first = next(iter(open_listing(source, access, DiscoveryCounts()).files()), None)
     if first is None:
         yield warning(
-            f"{place.field}: '{source}' has no files.", "Check the URI, or nothing if no file has arrived yet."
+            f"{place.field}: '{source}' has no files.", "Check the URI. If no file has arrived yet, do nothing."
         )
         return
     with open_store(source, access).open_ranges(uri.join(source, first.name)) as file:
@@ -103,10 +105,10 @@ def _probe(context: Context, folder: Folder) -> Iterator[Finding]:
         return
     path = uri.local_path(folder.uri)
     if path is not None and not path.exists():
-        # A probe would leave the folder.
+        # Writing a probe would create the folder.
         yield ok(f"{folder.field}: '{folder.uri}' was not written, because the folder does not exist yet.")
     elif isinstance(folder, StoreFolder):
         yield from probe(folder.field, folder.uri, context.files)
     else:
         # The export never deletes blobs, so its access need not include deletion.
-        yield ok(f"{folder.field}: '{folder.uri}' was not written, because a blob could not be removed again.")
+        yield ok(f"{folder.field}: '{folder.uri}' was not written, because access to it need not include deletion.")

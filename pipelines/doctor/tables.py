@@ -1,4 +1,7 @@
-"""Schema version, split and columns of the lake's tables. It starts Spark on this machine, and reads no rows."""
+"""Schema version, split and columns of the lake's tables.
+
+The check starts Spark on this machine, and reads no rows.
+"""
 
 from collections.abc import Iterator
 from functools import partial

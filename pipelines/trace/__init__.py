@@ -1,1 +1,1 @@
-"""All that is known of an image or of a model version, as text and as a page."""
+"""The history of an image or of a model version, as text and as a page."""

@@ -1,4 +1,4 @@
-"""Describe the trace of an image: what is current and why, and all that is known."""
+"""Describe the trace of an image: its state, the reasons, and its history."""
 
 from components.lake.tables import FORGOTTEN, QUARANTINED, UNRECORDED
 from components.report import Cell, Picture
@@ -46,10 +46,10 @@ def describe_image(trace: ImageTrace) -> Document:
 
 
 def _state(trace: ImageTrace) -> str:
-    """Return what the lake has under the path now, and why, in one sentence."""
+    """Return the state of the path in the lake and its reason, as one sentence."""
     file = trace.file
     if file is None:
-        return "The table files does not have this path any longer."
+        return "The table files no longer has this path."
     since = f" since {show_time(file.ingested_at)} UTC" if file.ingested_at else ""
     if file.state == QUARANTINED:
         return f"The file is in quarantine{since}: {file.reason}."
@@ -84,7 +84,7 @@ def _why_label(trace: ImageTrace) -> str:
 
 
 def _retired_class(trace: ImageTrace, content_sha256: str) -> int | None:
-    """Return the newest class that people gave a content, if all that they gave it are retired."""
+    """Return the newest class that people gave a content, if all are retired."""
     labels = [
         each.label
         for each in trace.annotations
@@ -295,7 +295,10 @@ def _tables(trace: ImageTrace) -> list[Table]:
 
 
 def _uses(trace: ImageTrace) -> dict[str, list[str]]:
-    """Return how a training uses the contents of the path, by training set. Two contents can have two splits."""
+    """Return how a training uses the contents of the path, by training set.
+
+    Two contents can have two splits.
+    """
     uses: dict[str, list[str]] = {}
     for each in trace.memberships:
         of_training_set, use = uses.setdefault(each.training_set_id, []), _USES[each.split]
@@ -355,7 +358,7 @@ def _is_withdrawn(trace: ImageTrace, succession: Succession, prediction: Predict
 
 
 def _is_of(succession: Succession, prediction: Prediction, version: ModelVersion) -> bool:
-    """Return whether a prediction is of a version, as `current_predictions` decides it.
+    """Return whether a version made a prediction, as `current_predictions` decides.
 
     The digest decides, because a new registry numbers its versions from 1 again. Rows of release 0.1.0 have none.
     """
@@ -370,7 +373,7 @@ def _class(trace: ImageTrace, label: int | None, merged: bool = True) -> str | N
     Args:
         trace: The trace, which has the names.
         label: Class id.
-        merged: Whether the class is one that counts. Otherwise the class that counts is named, too.
+        merged: Whether merges are already followed. Otherwise, the class that counts is named, too.
     """
     if label is None:
         return None

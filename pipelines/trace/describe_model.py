@@ -1,4 +1,4 @@
-"""Describe the trace of a model version: its origin, comparisons, promotions and predictions."""
+"""Describe the trace of a model version: origin, decisions and predictions."""
 
 from datetime import date
 

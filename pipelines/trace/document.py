@@ -1,4 +1,4 @@
-"""A trace as a document of sentences, figures and tables, which text and page show alike."""
+"""A trace as a document. Its text and its page have the same content."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,9 +50,9 @@ class Document:
     Attributes:
         title: Subject.
         subtitle: The lake or model.
-        summary: The trace in one sentence.
-        figures: What counts now, by name.
-        reasons: Sentences that say why.
+        summary: The trace in a few sentences.
+        figures: Main figures, by name.
+        reasons: Reasons for the current state, as sentences.
         tables: The tables.
         picture: The current picture, on the page only; None without one.
         earlier: Earlier pictures, on the page only.
@@ -73,7 +73,7 @@ class Document:
 def as_text(document: Document) -> str:
     """Return a document as text: aligned columns, and no line breaks by width.
 
-    Characters that a terminal would obey are replaced, because file names and names of people come from outside.
+    Control characters are replaced, because file names and names of people come from outside.
     """
     width = max(map(cell_len, document.figures), default=0)
     lines = [document.title, document.subtitle, "", document.summary, ""]

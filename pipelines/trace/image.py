@@ -1,4 +1,4 @@
-"""All that is known of an image, as one value. All times are UTC."""
+"""The trace of an image, as one value. All times are UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -207,7 +207,7 @@ class TrainedModel:
         status: Status of the run; empty if the run is gone.
         started: Start of the run; None if the run is gone.
         version: Version of the registered model; empty if the model is not registered.
-        role: What the version is in the registry, e.g. `champion`; empty without a role.
+        role: Role of the version in the registry, e.g. `champion`; empty without one.
     """
 
     training_set_id: str
@@ -221,7 +221,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class CurrentState:
-    """What counts for the current content.
+    """The effective label and the current prediction of the current content.
 
     Attributes:
         content_sha256: The content.
@@ -242,14 +242,14 @@ class CurrentState:
 
 @dataclass(frozen=True)
 class ImageTrace:
-    """All that is known of an image.
+    """The history and the current state of an image.
 
     Attributes:
         path: Path as the tables spell it.
         lake: Root URI of the lake.
         table_versions: Version of each table that was read, by name; None for a table that the lake lacks.
         file: Row of `files`; None without one.
-        current: What counts now; None if the path has no current content.
+        current: Current state; None if the path has no current content.
         arrivals: Rows of `images`, newest first.
         class_names: Name of each class that the trace mentions, by class id.
         merges: The class that counts for each merged class, None for a retired one. Only classes of this trace.

@@ -3,8 +3,8 @@
 Rows of `members.parquet` are in the order of segment and row, so Parquet's statistics lead to one page of each training
 set, if segment and row of the content are known. The table `groups` has the split of a content and the time of the
 build that found it first. That build wrote it into a segment, and only a merge of segments moves it after that. So the
-hashes of that build's segments are read, commit by commit until one has the content, and those of the segments that
-replaced it.
+search reads the hashes of that build's segments, commit by commit, until one has the content. Then it reads the hashes
+of the segments that replaced this one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -62,7 +62,7 @@ class Place:
 def find_splits(tables: PinnedTables, hashes: Iterable[str]) -> tuple[SplitRecord, ...]:
     """Return the splits of contents that a build has found labeled.
 
-    Reads the hashes of all labeled contents, 64 bytes each: they are random, so no statistics exclude a file.
+    It reads the hashes of all labeled contents, 64 bytes each: they are random, so no statistics exclude a file.
 
     Args:
         tables: The tables.
@@ -77,7 +77,7 @@ def find_splits(tables: PinnedTables, hashes: Iterable[str]) -> tuple[SplitRecor
 
 
 def find_memberships(tables: PinnedTables, splits: Sequence[SplitRecord], hashes: Sequence[str]) -> list[Membership]:
-    """Return the memberships of contents in the existing training sets, newest training set first.
+    """Return the memberships of contents in existing training sets, newest first.
 
     Args:
         tables: The tables.
@@ -94,7 +94,7 @@ def find_memberships(tables: PinnedTables, splits: Sequence[SplitRecord], hashes
     if not manifests or not hashes:
         return []
     places = [place for split in splits for place in _find_places(tables, split)]
-    # Of releases without segments. Other training sets have no such row, which their statistics say.
+    # Rows of training sets of releases without segments. Statistics exclude all other training sets.
     conditions = [F.col("segment").isNull() & F.col("content_sha256").isin(list(hashes))]
     conditions += [(F.col("segment") == F.lit(place.segment)) & (F.col("row") == place.row) for place in places]
     members = lake.spark.read.schema(_MEMBER_COLUMNS).parquet(*(uri.join(folder, name, MEMBERS) for name in manifests))
@@ -105,9 +105,10 @@ def find_memberships(tables: PinnedTables, splits: Sequence[SplitRecord], hashes
 
 
 def search_order(segments: Iterable[SegmentRecord], since: datetime, existing: Iterable[str]) -> list[list[str]]:
-    """Return the segments that can hold a content by commit, the most probable commit first.
+    """Return the segments that can hold a content, by commit.
 
-    A large build has several commits, each with its own time. Merged segments come last.
+    The most probable commit comes first. Merged segments come last. A large build has several commits, each with its
+    own time.
 
     Args:
         segments: Segments of the content's split.
@@ -129,7 +130,10 @@ def search_order(segments: Iterable[SegmentRecord], since: datetime, existing: I
 
 
 def _find_places(tables: PinnedTables, split: SplitRecord) -> list[Place]:
-    """Return the places of a content: in the segment of its first commit, and in those that replaced it."""
+    """Return the places of a content.
+
+    They are in the segments of its first commit, and in the segments that replaced these.
+    """
     if split.split is None:
         return []
     lake = tables.lake
@@ -155,7 +159,7 @@ def _find_places(tables: PinnedTables, split: SplitRecord) -> list[Place]:
 
 
 def _search(lake: Lake, segments: Sequence[str], content_sha256: str) -> list[Place]:
-    """Return the places of a content in segments, of which the hashes are read."""
+    """Search the hashes of segments, and return the places of a content."""
     if not segments:
         return []
     names = [uri.join(lake.root, SEGMENTS_FOLDER, f"{name}.parquet") for name in segments]

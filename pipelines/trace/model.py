@@ -1,4 +1,4 @@
-"""All that is known of a model version, as one value. All times are UTC."""
+"""The trace of a model version, as one value. All times are UTC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Evaluations:
-    """The kept predictions of a version for test images.
+    """The stored predictions of a version for test images.
 
     Attributes:
         images: Number of test images.
@@ -53,7 +53,7 @@ class Reign:
     """A time in which the version was the champion.
 
     Attributes:
-        since: Start, as far as the lake knows: the first step after the promotion records it.
+        since: Start: time when the first step after the promotion recorded it.
         until: Time when the next champion was recorded; None if there is none.
         successor: Version of the next champion; empty if there is none.
         reason: Reason of the promotion.
@@ -84,7 +84,7 @@ class DayOfPredictions:
 
 @dataclass(frozen=True)
 class ModelTrace:
-    """All that is known of a version of a registered model.
+    """The history and the role of a version of a registered model.
 
     Attributes:
         model_name: Registered model.
@@ -92,7 +92,7 @@ class ModelTrace:
         digest: SHA-256 of the model's files; empty for a version that register_model did not create.
         lake: Root URI of the lake.
         table_versions: Version of each table that was read, by name; None for a table that the lake lacks.
-        role: What the version is in the registry, e.g. `champion`; empty without a role.
+        role: Role of the version in the registry, e.g. `champion`; empty without one.
         registered_at: Time of the registration; None if unknown.
         training_set_uri: Folder of the training set; empty if the version names none.
         training_set: Its manifest; None if it can't be read, or if the version names none.

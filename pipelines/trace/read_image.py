@@ -1,12 +1,13 @@
-"""Read all that is known of an image from the lake and from MLflow.
+"""Read the trace of an image from the lake and from MLflow.
 
-Each table is read by a filter that lets Delta skip files and Parquet skip row groups, so a trace costs little more than
-what is known of the image:
+Each table is read by a filter that lets Delta skip files and Parquet skip row groups, so a trace reads little more than
+the rows of its path:
 
-- `files` is clustered by path, and `images` is sorted by path within its files, of which only the row groups with the
-  path are read, without content. The pictures come from exactly their row groups.
+- `files` is clustered by path.
+- `images` is sorted by path within its files. Only the row groups with the path are read, without content. Pictures are
+  read from their own row groups only.
 - `annotations`, `labels`, `predictions` and `labeling_requests` have statistics of path for each file. A file that an
-  export or an import wrote has paths of many days, so that its column `path` is read.
+  export or an import wrote has paths of many days, so its whole column `path` is read.
 - `groups`, `segments` and training sets: see `membership`.
 - `evaluations` is read for test images only, and only for the champion, its predecessors and the challenger.
 """
@@ -56,13 +57,13 @@ from pipelines.trace.membership import find_memberships, find_splits
 from pipelines.trace.registry import RegisteredModel, reachable, read_registered_model
 from pipelines.trace.tables import PinnedTables, optional_utc
 
-# Pictures of a path whose file was replaced often. A photograph has megabytes.
+# For a path whose file was replaced often. A photograph has megabytes.
 _MAXIMUM_PICTURES = 6
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def read_image(lake: Lake, settings: Settings, path: str) -> ImageTrace:
-    """Read all that is known of an image. Nothing is written.
+    """Read the trace of an image. Nothing is written.
 
     Args:
         lake: The lake.
@@ -125,7 +126,10 @@ def read_image(lake: Lake, settings: Settings, path: str) -> ImageTrace:
 
 
 def _read_registry(settings: Settings) -> tuple[RegisteredModel | None, str]:
-    """Return the registered model, and why it can't be read. An image has a trace without it."""
+    """Return the registered model, or why it can't be read.
+
+    An image has a trace without it.
+    """
     try:
         return read_registered_model(settings), ""
     except InputError as error:
@@ -149,7 +153,7 @@ def _read_file(tables: PinnedTables, path: str) -> FoundFile | None:
 
 
 def _read_arrivals(tables: PinnedTables, path: str) -> tuple[Arrival, ...]:
-    """Return the rows of `images`, newest first, with the pictures of the newest contents."""
+    """Return the rows of `images`, newest first, with the newest pictures."""
     stored = tables.of_path(IMAGES, path).drop("content").orderBy(F.desc("ingested_at"), "content_sha256").collect()
     shown = [row for row in stored if row["content_sha256"] is not None][:_MAXIMUM_PICTURES]
     pictures = _read_pictures(tables.lake, shown)
@@ -188,7 +192,7 @@ def _read_pictures(lake: Lake, arrivals: list[Row]) -> dict[tuple[str, Any], byt
 
 
 def _read_current(tables: PinnedTables, path: str, succession: Succession) -> CurrentState | None:
-    """Return what counts for the current content, by the definitions of `image_data`."""
+    """Return the state of the current content, by the definitions of `image_data`."""
     classes = tables.read(CLASSES)
     current = current_images(tables.held_of_path(FILES, path)).select("path", "content_sha256", "folder_label")
     labeled = effective_labels(current, tables.held_of_path(LABELS, path), classes).first()
@@ -249,7 +253,10 @@ def _read_predictions(tables: PinnedTables, path: str) -> tuple[Prediction, ...]
 
 
 def _read_evaluations(tables: PinnedTables, tested: list[str], model: RegisteredModel | None) -> tuple[Prediction, ...]:
-    """Return the predictions of test images by the versions that count and by the challenger."""
+    """Return the predictions of test images by current versions.
+
+    These are the versions whose predictions count, and the challenger.
+    """
     versions = model.evaluated_digests() if model else {}
     if model is None or not tested or not versions:
         return ()
@@ -294,7 +301,7 @@ def _read_requests(
 
 
 def _read_classes(tables: PinnedTables, labels: set[int]) -> tuple[Mapping[int, str], Mapping[int, int | None]]:
-    """Return the names of classes and of those that they were merged into, and these merges."""
+    """Return the names of classes and of the classes that replace them, and merges."""
     rows = tables.read(CLASSES).collect()
     ends = follow_merges({row["label"]: row["replaced_by"] for row in rows if row["replaced_by"] is not None})
     merges = {label: ends[label] for label in labels if label in ends}
@@ -305,7 +312,7 @@ def _read_classes(tables: PinnedTables, labels: set[int]) -> tuple[Mapping[int, 
 def _read_models(
     settings: Settings, model: RegisteredModel | None, memberships: list[Membership]
 ) -> tuple[tuple[TrainedModel, ...], str]:
-    """Return the trainings on the training sets, and why they can't be read."""
+    """Return the trainings on the training sets, or why they can't be read."""
     if model is None:
         return (), ""
     try:

@@ -1,4 +1,4 @@
-"""Read all that is known of a model version from the lake and from MLflow."""
+"""Read the trace of a model version from the lake and from MLflow."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -27,7 +27,9 @@ from pipelines.trace.tables import PinnedTables, optional_utc, utc
 
 
 def find_version(settings: Settings, version: str) -> tuple[RegisteredModel, RegisteredVersion]:
-    """Return the registered model of the settings and one of its versions, without the lake.
+    """Return the registered model of the settings and one of its versions.
+
+    It does not read the lake.
 
     Args:
         settings: Settings of the model registry.
@@ -47,7 +49,7 @@ def find_version(settings: Settings, version: str) -> tuple[RegisteredModel, Reg
 
 
 def read_model(lake: Lake, settings: Settings, model: RegisteredModel, version: RegisteredVersion) -> ModelTrace:
-    """Read all that is known of a version. Nothing is written.
+    """Read the trace of a version. Nothing is written.
 
     `predictions` and `evaluations` are partitioned by the model, so no other model's rows are read, and no paths. The
     driver gets a row for each day.
@@ -106,7 +108,7 @@ def _decision(version: str, tags: Mapping[str, str]) -> Decision:
 
 
 def _read_training_set(lake: Lake, training_set_uri: str) -> tuple[TrainingSet | None, str]:
-    """Return the manifest of a training set, and why it can't be read."""
+    """Return the manifest of a training set, or why it can't be read."""
     if not training_set_uri:
         return None, ""
     try:
@@ -126,7 +128,10 @@ def _read_evaluations(tables: PinnedTables, version: RegisteredVersion) -> Evalu
 
 
 def _read_reigns(tables: PinnedTables, version: RegisteredVersion) -> tuple[Reign, ...]:
-    """Return the times as the champion. The table has a row for each promotion, so the driver reads it."""
+    """Return the times as the champion.
+
+    The driver reads all promotions of the model, because they are few.
+    """
     promotions = tables.read(PROMOTIONS).where(F.col("model_name") == F.lit(version.name)).orderBy("since").collect()
     return tuple(
         Reign(

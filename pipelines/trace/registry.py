@@ -1,4 +1,4 @@
-"""What the model registry and MLflow know of versions and trainings."""
+"""Versions and trainings in the model registry and in MLflow."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ class RegisteredModel:
     runs: MLflowRuns
 
     def role(self, version: str) -> str:
-        """Return what a version is, e.g. `champion`; empty if it is nothing special."""
+        """Return the role of a version, e.g. `champion`; empty without one."""
         numbers = [each.version for each in self.succession.versions]
         if numbers[:1] == [version]:
             return CHAMPION
@@ -47,13 +47,13 @@ class RegisteredModel:
         return CHALLENGER if version == self.challenger else ""
 
     def withdrawn_versions(self) -> tuple[ModelVersion, ...]:
-        """Return the versions that rollbacks withdrew, with their digests, without those that were deleted."""
+        """Return the existing versions that rollbacks withdrew, with their digests."""
         return tuple(
             ModelVersion(each.version, each.digest) for each in self.versions if each.version in self.withdrawn
         )
 
     def evaluated_digests(self) -> Mapping[str, str]:
-        """Return the versions whose predictions of a test image are worth a search, by digest.
+        """Return the versions whose predictions of test images are read, by digest.
 
         These are the versions that count, and the challenger.
         """
@@ -62,7 +62,10 @@ class RegisteredModel:
         return {digest: version for digest, version in versions if digest}
 
     def trained_on(self, training_set_ids: Sequence[str]) -> tuple[TrainedModel, ...]:
-        """Return the trainings on some training sets, newest first, also those whose model is not registered."""
+        """Return the trainings on some training sets, newest first.
+
+        These include trainings without a registered model. Versions whose MLflow run is gone come last.
+        """
         ids = set(training_set_ids)
         registered: dict[str, list[str]] = {}
         for version in self.versions:
@@ -113,7 +116,7 @@ def reachable(settings: Settings) -> Iterator[None]:
     """Shorten an error of MLflow's server or of its database to one sentence.
 
     Raises:
-        InputError: MLflow refused or failed to answer.
+        InputError: MLflow refuses the request or does not respond.
     """
     try:
         yield

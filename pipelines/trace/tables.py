@@ -43,11 +43,17 @@ class PinnedTables:
         return self.lake.read(table, version)
 
     def of_path(self, table: Table, path: str) -> DataFrame:
-        """Return the rows of a path. Delta skips files, and Parquet row groups, whose paths exclude it."""
+        """Return the rows of a path.
+
+        Delta skips files, and Parquet skips row groups, whose statistics exclude the path.
+        """
         return self.read(table).where(F.col("path") == F.lit(path))
 
     def held_of_path(self, table: Table, path: str) -> DataFrame:
-        """Return the rows of a path, which the driver holds: for tables of short rows that are read several times."""
+        """Return the rows of a path, which the driver holds.
+
+        It is for tables of short rows that are read several times.
+        """
         key = table.name, path
         if key not in self._held:
             rows = self.of_path(table, path).select(*table.schema.names).toArrow()
@@ -55,7 +61,7 @@ class PinnedTables:
         return self._held[key]
 
     def of_model(self, table: Table, digest: str, model_name: str, version: str) -> DataFrame:
-        """Return the rows of a model version in a table that is partitioned by `model_digest`.
+        """Return a version's rows of a table that is partitioned by `model_digest`.
 
         Args:
             table: The table.

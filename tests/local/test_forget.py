@@ -66,7 +66,7 @@ def states(lake: Lake) -> dict[str, str]:
 
 
 def insert_everywhere(lake: Lake, settings: Settings) -> dict[str, bytes]:
-    """Insert images into a training set, others into an exported batch, and return the content of all by path."""
+    """Insert images into a training set and others into a batch; return all contents by path."""
     insert_class(lake, 1, "class 1")
     labeled = {f"file:/d/{number}.jpg": jpeg(number) for number in range(60)}
     insert_images(lake, labeled, label=1)
@@ -270,7 +270,7 @@ def test_refused_files_with_the_content_of_a_forgotten_path_are_not_forgotten(
         pytest.param({"broken.jpg"}, marks=pytest.mark.slow),
     ],
 )
-def test_an_interrupted_ingest_is_completed_without_what_was_forgotten_meanwhile(
+def test_an_interrupted_ingest_is_completed_without_images_forgotten_meanwhile(
     lake: Lake, settings: Settings, tmp_path: Path, forgotten: set[str]
 ) -> None:
     landing = tmp_path / "landing"

@@ -1,4 +1,4 @@
-"""Maintenance compacts tables, removes what nothing needs, and never more."""
+"""Maintenance compacts tables, and removes unneeded data only."""
 
 import json
 import os
@@ -40,7 +40,7 @@ from tests.support.tracking import find_or_make_tracking
 
 MODEL = "model"
 LATER = datetime.now(UTC) + IN_USE + timedelta(days=1)
-# No image of these is a near-duplicate of another one, since Pillow's flat pictures are not grouped.
+# These images have no near-duplicates, because Pillow's flat pictures are not grouped.
 IMAGES_OF_A_BUILD = 40
 
 
@@ -102,7 +102,7 @@ def files_of(lake: Lake) -> dict[str, bytes]:
     }
 
 
-def test_training_sets_and_segments_that_nothing_needs_are_removed(
+def test_unneeded_training_sets_and_segments_are_removed(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
 ) -> None:
     first, second, third = (add_build(lake, number) for number in range(3))
@@ -141,7 +141,7 @@ def test_former_champions_keep_their_training_sets_until_they_are_withdrawn(
 
 
 @pytest.mark.slow
-def test_a_build_that_finds_an_equal_training_set_makes_it_count_as_in_use(
+def test_a_build_that_finds_an_equal_training_set_marks_it_as_in_use(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
     made = add_build(lake, 0)
@@ -164,9 +164,7 @@ def test_data_of_a_run_in_progress_stay(lake: Lake, run: Callable[..., Maintenan
 
 
 @pytest.mark.slow
-def test_trainings_and_features_that_nothing_needs_are_removed(
-    lake: Lake, run: Callable[..., MaintenanceResult]
-) -> None:
+def test_unneeded_trainings_and_features_are_removed(lake: Lake, run: Callable[..., MaintenanceResult]) -> None:
     made = add_build(lake, 0)
     for number, name in enumerate(("older", "newer")):
         request = folder(lake, RUNS_FOLDER, name, REQUEST_FILE)
@@ -270,7 +268,7 @@ def test_training_sets_stay_until_the_first_build_with_near_duplicates_has_read_
 
 
 @pytest.mark.slow
-def test_parts_that_killed_builds_left_are_removed_when_no_build_uses_them(
+def test_incomplete_files_of_killed_builds_are_removed_when_no_build_uses_them(
     lake: Lake, run: Callable[..., MaintenanceResult]
 ) -> None:
     made = add_build(lake, 0)
@@ -497,7 +495,7 @@ def test_a_retention_that_an_operator_set_stays(lake: Lake, run: Callable[..., M
     }
 
 
-def test_a_dry_run_writes_nothing_and_reports_what_a_run_removes(
+def test_a_dry_run_writes_nothing_and_reports_the_removals_of_a_run(
     lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], tmp_path: Path
 ) -> None:
     add_build(lake, 0)

@@ -1,4 +1,4 @@
-"""`image-pipelines trace`: what it finds in a lake, in MLflow and at the destination of labeling, and what it reads."""
+"""`image-pipelines trace`: its findings in a lake, in MLflow and at the labeling destination, and its reads."""
 
 import hashlib
 import os
@@ -158,7 +158,7 @@ def test_trace_finds_a_training_set_by_another_path_with_the_same_content(lake: 
 
 @pytest.fixture
 def skipping(lake: Lake) -> Iterator[None]:
-    """Skip files by their statistics, as sessions of tests else do not."""
+    """Skip files by their statistics. Other tests do not."""
     name = "spark.databricks.delta.stats.skipping"
     before = lake.spark.conf.get(name)
     lake.spark.conf.set(name, "true")
@@ -259,7 +259,7 @@ def test_trace_of_an_unknown_or_malformed_path_is_one_sentence(lake: Lake) -> No
         trace(lake, "x.jpg")
 
 
-def test_trace_names_the_models_that_saw_an_image_and_the_current_prediction(lake: Lake, tracking: str) -> None:
+def test_trace_names_the_models_that_used_an_image_and_the_current_prediction(lake: Lake, tracking: str) -> None:
     insert_classes(lake)
     images = insert_labeled(lake, "m")
     made = build_training_set(lake).training_set
@@ -358,7 +358,7 @@ def test_trace_of_a_model_has_its_data_run_comparisons_promotions_and_days(lake:
     assert set(found.table_versions) == {PREDICTIONS.name, EVALUATIONS.name, PROMOTIONS.name}
 
 
-def test_trace_of_a_model_counts_undated_predictions_and_says_why_its_training_set_is_unreadable(
+def test_trace_of_a_model_counts_undated_predictions_and_has_the_error_of_its_training_set(
     lake: Lake, tracking: str, tmp_path: Path
 ) -> None:
     register(tracking, training_set(), tags={TRAINING_SET_URI_TAG: (tmp_path / "deleted").as_uri()})

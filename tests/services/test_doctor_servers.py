@@ -133,7 +133,7 @@ def landing(request: pytest.FixtureRequest) -> EventQueue:
 
 
 def with_lake(landing: EventQueue, lake: Path) -> Context:
-    """Return the context of a local lake, and of the access to a landing folder and its queue."""
+    """Return a context with a local lake, and with access to a landing folder and its queue."""
     return Context(Settings(lake=str(lake), **vars(landing.store.access)))
 
 
@@ -153,7 +153,7 @@ def test_messages_of_a_queue_are_counted_if_its_service_counts_them_and_stay(
     else:
         assert (counted, waiting.what) == (1, "daily.queue: about 1 messages are waiting.")
     assert poison.what.startswith(
-        f"daily.queue: ingest set aside messages that are no events of '{source}', in 1 files"
+        f"daily.queue: ingest set aside messages that are not events of '{source}', in 1 files"
     )
     assert len(queue.receive()) == 1
 

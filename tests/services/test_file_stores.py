@@ -15,7 +15,7 @@ from tests.support.file_stores import FILE_STORES, FileStore
 from tests.support.servers import GcsServer
 
 NAME = "deep/er/a #1 ü%20+.json"
-# Google's client sends larger files in several requests from 5 MiB on.
+# Google's client sends a file above 5 MiB in several requests.
 LARGE = bytes(range(256)) * (6 * 2**20 // 256)
 
 
@@ -123,7 +123,7 @@ def missing_sentence(place: FileStore) -> str:
     return rf"^'{re.escape(place.missing)}/a': bucket or container not found\. Create it"
 
 
-def test_object_of_google_that_stands_for_a_folder_is_no_file(gcs: GcsServer) -> None:
+def test_object_of_google_that_stands_for_a_folder_is_not_a_file(gcs: GcsServer) -> None:
     access = Access.of(Settings(gcs_endpoint=gcs.url))
     gcs.make_bucket("folders")
     for name in ("folder/", "folder/sub/"):

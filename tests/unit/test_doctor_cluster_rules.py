@@ -110,7 +110,7 @@ def levels(findings: list[Finding]) -> list[str]:
     [
         ("ConfigMap", "IMAGE_PIPELINES_S3_SECRET_KEY", "is a secret, so tasks ignore it here"),
         ("Secret", "IMAGE_PIPELINES_LAKE", "is not a secret, so tasks ignore it here"),
-        ("ConfigMap", "IMAGE_PIPELINES_" + "LAKKE", "is no setting, so tasks ignore it"),
+        ("ConfigMap", "IMAGE_PIPELINES_" + "LAKKE", "LAKKE', which tasks ignore"),
         ("ConfigMap", variable(next(iter(RENAMED))), "was renamed, so tasks refuse it"),
         ("ConfigMap", "team", "tasks ignore 'team'"),
     ],
@@ -147,7 +147,7 @@ def test_missing_key_of_google_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_
     assert levels(list(values_of(Settings()))) == []
 
 
-def test_permissions_are_checked_for_what_the_settings_use() -> None:
+def test_only_permissions_that_the_settings_need_are_checked() -> None:
     assert {each.name for each in needed(Settings())}.isdisjoint(each.name for each in OURS)
     assert "leases.coordination.k8s.io" in {each.name for each in needed(Settings(lock="lease"))}
     assert set(OURS) <= set(needed(Settings(lock="lease", launcher="mpijob", spark_master="k8s://any")))

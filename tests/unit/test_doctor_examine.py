@@ -21,7 +21,7 @@ from pipelines.doctor.names import CheckName
 from pipelines.doctor.report import write_report
 
 
-def test_error_of_a_step_is_split_into_what_is_wrong_and_what_to_do() -> None:
+def test_error_of_a_step_is_split_into_problem_and_remedy() -> None:
     found = of_exception(InputError("source: folder '/a' not found. Check the path, or mount it."), "labeled_source")
 
     assert found == error("labeled_source: folder '/a' not found.", "Check the path, or mount it.")

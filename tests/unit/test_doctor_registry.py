@@ -78,7 +78,7 @@ def test_champion_without_a_digest_or_training_set_is_an_error(context: Context,
     digest, training_set = serious(check_registry(context))
 
     assert digest == "model_name: version 1 has no digest, so scoring can't verify its files."
-    assert training_set.endswith("which version 1 learned, is gone, so imports fail.")
+    assert training_set.endswith("' of version 1 is gone, so imports fail.")
 
 
 class _Refusing(BaseHTTPRequestHandler):

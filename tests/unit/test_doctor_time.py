@@ -1,4 +1,4 @@
-"""The doctor on what depends on time: clocks, locks, and work that is late."""
+"""The doctor on clocks, locks, and work that is overdue."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""A trace as text and as a page: what is current and why, and everything that is known."""
+"""A trace as text and as a page: the current state with reasons, and the history."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -131,7 +131,7 @@ def test_trace_identifies_versions_by_their_digests() -> None:
     assert "Labeled images are not scored" in reasons(replace(without, predictions=(of_test_image,)))[1]
 
 
-def test_trace_says_why_champion_and_trainings_are_unknown() -> None:
+def test_trace_gives_the_reason_why_champion_and_trainings_are_unknown() -> None:
     error = "mlflow_tracking_uri: 'http://mlflow' can't be read (INTERNAL_ERROR). Check the address and the server."
     document = describe_image(
         replace(current(image_trace(), version=None), succession=None, withdrawn=(), models=(), registry_error=error)
@@ -148,7 +148,7 @@ def test_error_of_mlflow_database_is_one_sentence() -> None:
         raise OperationalError("SELECT 1", None, Exception("unable to open database file"))
 
 
-def test_trace_says_why_an_image_is_in_no_training_set() -> None:
+def test_trace_gives_the_reason_why_an_image_is_in_no_training_set() -> None:
     left_out = SplitRecord(NEW, None, "near-duplicates in two splits", SECOND)
 
     assert "is left out of training sets" in reasons(replace(image_trace(), splits=(left_out,)))[2]
@@ -159,7 +159,7 @@ def test_trace_says_why_an_image_is_in_no_training_set() -> None:
     assert "has no current image" in reasons(replace(without, current=None))[2]
 
 
-def test_trace_names_training_sets_and_the_models_that_saw_the_image() -> None:
+def test_trace_names_training_sets_and_the_models_that_used_the_image() -> None:
     page = page_of(describe_image(image_trace()))
 
     (member,) = page.tables["Training sets, newest first"]
@@ -246,7 +246,7 @@ def test_trace_of_a_model_names_data_code_comparisons_promotions_and_days() -> N
             assert all(value in text for value in row.values()), row
 
 
-def test_trace_of_a_model_without_its_training_set_and_run_says_so() -> None:
+def test_trace_of_a_model_names_its_missing_run_and_training_set() -> None:
     error = "training_set: the manifest of 'file:///lake/training_sets/1' is not of this release."
     trace = replace(model_trace(days=0), run=None, training_set_error=error)
     page = page_of(describe_model(trace))
@@ -265,7 +265,7 @@ def test_trace_of_a_model_counts_predictions_without_a_time() -> None:
     assert (rows[-1]["Day, UTC"], rows[-1]["Images"]) == ("unknown", "7")
 
 
-def test_text_has_aligned_columns_and_no_characters_that_a_terminal_obeys() -> None:
+def test_text_has_aligned_columns_and_no_control_characters() -> None:
     table = Table("Names", ("Name", "Images"), [("自転車", 1234), ("bell\x1b[2J", 5)])
     text = as_text(Document("t", "s", "A sentence.", {}, (), [table]))
 

@@ -1,4 +1,4 @@
-"""Which segments are searched for a content."""
+"""The segments that are searched for a content, in their order."""
 
 from datetime import UTC, datetime, timedelta
 

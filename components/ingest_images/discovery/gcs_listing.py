@@ -78,7 +78,7 @@ class GcsListing:
             try:
                 if destination:
                     self._copy(bucket.blob(name, generation=generation), file, destination)
-                # If the request named the generation, a bucket with versions would lose it for good.
+                # A request that names the generation would delete it for good in a bucket with object versioning.
                 bucket.blob(name).delete(if_generation_match=generation)
             except GoogleAPICallError as error:
                 if is_missing(error) or is_changed(error):

@@ -1,4 +1,4 @@
-"""Clients of Google's services, with the access of the settings. They take a second to load."""
+"""Clients of Google's services, which take a second to load."""
 
 import re
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from components.storage.access import Access
 
 _CREDENTIALS_ADVICE = "Set up application default credentials, e.g. the task's workload identity"
 _SUBSCRIPTION = re.compile(r"/(?:v1/)?(projects/[^/]+/subscriptions/[^/]+)/?")
-# A token opens all that its identity may use: only Google's own hosts may receive it.
+# A token grants all access of its identity, so only Google's own hosts may receive it.
 _GOOGLE_HOST = re.compile(r"([a-z0-9-]+-)?pubsub\.googleapis\.com")
 # Threads that may use a client at once. By default, a client keeps ten connections, and logs each one that it drops.
 _CONNECTIONS = 32
@@ -26,7 +26,7 @@ def storage_client(access: Access) -> Client:
     """Return a client of Google Cloud Storage, which threads may share.
 
     Args:
-        access: Address of an emulator, if any.
+        access: Address of an emulator; without one, Google's own service.
 
     Raises:
         InputError: There are no credentials.
@@ -44,7 +44,7 @@ def storage_client(access: Access) -> Client:
 
 
 def subscriber(url: str) -> tuple[SubscriberClient, str]:
-    """Return a client of Pub/Sub, which threads may share, and the name of a subscription.
+    """Return a Pub/Sub client, which threads may share, and a subscription's name.
 
     Args:
         url: `https://pubsub.googleapis.com/projects/PROJECT/subscriptions/NAME`, or the same below the URL of an

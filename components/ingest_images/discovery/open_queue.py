@@ -15,7 +15,8 @@ def open_queue(url: str, source: str, access: Access) -> Queue:
         access: Addresses and credentials.
 
     Raises:
-        InputError: The source is local, or the URL is not one of a Pub/Sub subscription.
+        InputError: The source is local. Or the source is in Google Cloud Storage, and the URL does not name a Pub/Sub
+            subscription, or there are no credentials.
     """
     if source.startswith("s3a:"):
         return SqsQueue(url, access)

@@ -52,7 +52,7 @@ class PubSubQueue:
         return cls(url, *subscriber(url))
 
     def count(self) -> None:
-        """Check that this identity may receive messages, and return None: Pub/Sub does not count them."""
+        """Check that this identity may receive messages. Pub/Sub does not count them."""
         with self._errors():
             try:
                 granted = self.client.test_iam_permissions(
@@ -98,7 +98,7 @@ class PubSubQueue:
             self.client.acknowledge(subscription=self.subscription, ack_ids=receipts, timeout=_REQUEST_SECONDS)
         except GoogleAPICallError as error:
             # A subscription with exactly-once delivery names the receipts that have expired, and accepts the others.
-            # The messages of the expired ones come again.
+            # Pub/Sub delivers the messages of expired receipts again.
             if set(receipts).isdisjoint(error.metadata or ()):
                 raise
 
@@ -107,6 +107,9 @@ class PubSubQueue:
 
 
 def _body(message: PubsubMessage) -> str:
-    """Return the attributes of a notification as JSON, which name the object; else the data."""
+    """Return a notification's attributes as JSON; the data of any other message.
+
+    The attributes name the object.
+    """
     attributes = dict(message.attributes)
     return json.dumps(attributes) if "eventType" in attributes else message.data.decode(errors="replace")
