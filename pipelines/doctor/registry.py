@@ -64,8 +64,8 @@ def server(address: str) -> Iterator[Finding]:
         address: URL of the server.
 
     Raises:
-        InputError: The server refuses access.
-        TransientError: The server does not respond.
+        InputError: The server refuses access, or something else is at this URL.
+        TransientError: The server does not respond, or fails.
     """
     try:
         health = requests.get(f"{address.rstrip('/')}/health", timeout=_TIMEOUTS_SECONDS)
@@ -75,10 +75,18 @@ def server(address: str) -> Iterator[Finding]:
             f"mlflow_tracking_uri: '{address}' does not respond ({type(exception).__name__}). Check that the server is"
             " up, the URL and the network."
         ) from exception
-    if health.status_code != requests.codes.ok:
+    if health.status_code >= requests.codes.internal_server_error:
+        raise TransientError(
+            f"mlflow_tracking_uri: '{address}' fails ({health.status_code}). Check the server's log, and its database."
+        )
+    if health.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
         raise InputError(
             f"mlflow_tracking_uri: '{address}' refuses access ({health.status_code}). Add the host to"
             " MLFLOW_SERVER_ALLOWED_HOSTS of the server, or check the login that a proxy requires."
+        )
+    if health.status_code != requests.codes.ok:
+        raise InputError(
+            f"mlflow_tracking_uri: '{address}' is no MLflow server ({health.status_code}). Correct the URL."
         )
     if _major(version) != _major(mlflow.__version__):
         yield warning(

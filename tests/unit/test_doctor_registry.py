@@ -81,23 +81,32 @@ def test_champion_without_a_digest_or_training_set_is_an_error(context: Context,
     assert training_set.endswith("' of version 1 is gone, so imports fail.")
 
 
-class _Refusing(BaseHTTPRequestHandler):
-    """MLflow as it responds to an unknown host name."""
-
-    def do_GET(self) -> None:
-        self.send_error(403, "Invalid Host header")
-
-
 @contextmanager
-def refusing_server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Refusing) as running:
+def server_with_status(status: int) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as running:
         Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
 
 
-def test_server_that_refuses_the_host_names_the_variable() -> None:
-    with refusing_server() as url, pytest.raises(InputError, match=r"refuses access \(403\)\. Add the host to MLFLOW_"):
+@pytest.mark.parametrize(
+    ("status", "kind", "sentence"),
+    [
+        (401, InputError, r"refuses access \(401\)\. Add the host to MLFLOW_"),
+        (403, InputError, r"refuses access \(403\)\. Add the host to MLFLOW_"),
+        (404, InputError, r"is no MLflow server \(404\)\. Correct the URL"),
+        (503, TransientError, r"fails \(503\)\. Check the server's log"),
+    ],
+)
+def test_status_of_the_server_says_what_to_do(status: int, kind: type[Exception], sentence: str) -> None:
+    with server_with_status(status) as url, pytest.raises(kind, match=sentence):
         list(server(url))
 
 
