@@ -81,7 +81,9 @@ def sent(folder: Path) -> dict[str, dict[str, Any]]:
     lines = [line for each in folder.glob("*/manifest.jsonl") for line in manifest(folder, each.parent.name)]
     by_path = {line["path"]: line for line in lines}
     assert len(by_path) == len(lines)
-    copies = {copy for copy in folder.rglob("*") if copy.is_file() and copy.name != "manifest.jsonl"}
+    # A killed process may leave the hidden file of an unfinished write.
+    files = (file for file in folder.rglob("[!.]*") if file.is_file())
+    copies = {file for file in files if file.name != "manifest.jsonl"}
     assert copies == {folder / line["batch"] / line["file"] for line in lines}
     return by_path
 
