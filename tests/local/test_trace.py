@@ -137,7 +137,8 @@ def test_trace_finds_each_training_set_of_an_image_and_no_other(lake: Lake) -> N
     newer = insert_labeled(lake, "newer")
     second = build_training_set(lake).training_set
 
-    for path, content in {**older, **newer}.items():
+    # One image of each split.
+    for path, content in [*{**older, **newer}.items()][::2]:
         expected = {made.id for made in (first, second) if sha256(content) in members(made)}
         assert {each.training_set_id for each in trace(lake, path).memberships} == expected, path
     found = trace(lake, next(iter(older)))
