@@ -143,10 +143,21 @@ def open_store(uri: str, access: Access) -> Store:
         return LocalStore()
     scheme = uri.partition(":")[0]
     options = access.options(scheme)
+    make = _filesystem_class(scheme)
     # Azure's options include the account, which the URI names. fsspec reuses the connections of equal options.
-    uri_options = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(uri)
+    uri_options = make._get_kwargs_from_urls(uri)
     with _errors(uri):
-        return RemoteStore(fsspec.filesystem(scheme, **{**uri_options, **options}))
+        return RemoteStore(make(**{**uri_options, **options}))
+
+
+def _filesystem_class(scheme: str) -> Any:
+    """Return fsspec's class for a scheme."""
+    if scheme != "gs":
+        return fsspec.get_filesystem_class(scheme)
+    # Whoever imported gcsfs first may have enabled its other class, which asks a service that emulators lack.
+    from gcsfs.core import GCSFileSystem
+
+    return GCSFileSystem
 
 
 class LocalStore:
