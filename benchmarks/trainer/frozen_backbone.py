@@ -55,9 +55,13 @@ def contenders(training_set: str, grown: str, size: int, batch: int) -> dict[str
     keras.utils.set_random_seed(request.seed)
     backbone = build_backbone(request, Files())
     _normalize(backbone, members, request)
-    head = build_head(backbone.output_shape[-1], len(members.classes), request.dropout)
-    whole = keras.Sequential([backbone, build_head(backbone.output_shape[-1], len(members.classes), request.dropout)])
-    whole.layers[-1].set_weights(head.get_weights())
+    # One for each contender: a training compiles its model.
+    head, retrained, end_of_whole = (
+        build_head(backbone.output_shape[-1], len(members.classes), request.dropout) for _ in range(3)
+    )
+    for copy in (retrained, end_of_whole):
+        copy.set_weights(head.get_weights())
+    whole = keras.Sequential([backbone, end_of_whole])
     steps = _EPOCHS * -(-members.counts[SplitName.TRAIN] // batch)
     schedule = WarmUp(steps, request.ranks, request.learning_rate)
     ours = _Training(head, schedule, lambda folder: _features(members, backbone, request, folder))
@@ -65,7 +69,7 @@ def contenders(training_set: str, grown: str, size: int, batch: int) -> dict[str
     for training in (ours, reference):
         training.run(epochs=1, steps=1)
     more = TrainingSet.read(grown, Files())
-    retraining = _Training(head, schedule, lambda folder: _features(more, backbone, request, folder))
+    retraining = _Training(retrained, schedule, lambda folder: _features(more, backbone, request, folder))
 
     def retrain() -> dict[str, Any]:
         with TemporaryDirectory() as folder:
