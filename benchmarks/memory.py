@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from tests.support.sampling import process_memory, sampled
-from tests.support.spark_io import process_tree
+from tests.support.sampling import process_memory, process_tree, sampled
 
 _INTERVAL_SECONDS = 0.25
 

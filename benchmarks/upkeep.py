@@ -20,8 +20,7 @@ from components.parameters import MaintenanceFields
 from components.registry.champion import require_champion
 from components.registry.model_registry import ModelRegistry
 from components.settings import Settings, variable
-from tests.support.sampling import process_memory, sampled
-from tests.support.spark_io import process_tree
+from tests.support.sampling import process_memory, process_tree, sampled
 
 _SMALL, _LARGE = 10_000, 1_000_000
 _SAMPLE_SECONDS = 0.5

@@ -47,24 +47,27 @@ def process_memory(pid: int, kind: str) -> int:
     return 0
 
 
+def process_tree(pid: int) -> Iterator[int]:
+    """Yield a process and all processes below it. The kernel adds an ended process to its parent."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        # A thread or a process may end in between.
+        with suppress(OSError):
+            for child in children.read_text().split():
+                yield from process_tree(int(child))
+
+
 def processor_seconds(pid: int) -> float:
     """Return the processor time of a process, its descendants, and those of them that have ended, in seconds.
 
     Args:
         pid: The process.
     """
-    children: dict[int, list[int]] = {}
-    ticks: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
+    ticks = 0
+    for each in process_tree(pid):
         with suppress(OSError):
             # The name of a process is in parentheses, and may contain spaces.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            children.setdefault(int(fields[1]), []).append(int(folder.name))
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
             # User and system time, of itself and of children that it has waited for.
-            ticks[int(folder.name)] = sum(map(int, fields[11:15]))
-    total, open_pids = 0, [pid]
-    while open_pids:
-        each = open_pids.pop()
-        total += ticks.get(each, 0)
-        open_pids += children.get(each, [])
-    return total / os.sysconf("SC_CLK_TCK")
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")

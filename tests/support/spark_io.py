@@ -1,12 +1,13 @@
 """Bytes that a Spark session reads, writes and shuffles, for tests and benchmarks."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from pyspark.sql import SparkSession
+
+from tests.support.sampling import process_tree
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,6 @@ class SparkIO:
     def __sub__(self, earlier: "SparkIO") -> "SparkIO":
         """Return the bytes moved since an earlier moment."""
         return SparkIO(self.read - earlier.read, self.written - earlier.written, self.shuffled - earlier.shuffled)
-
-
-def process_tree(pid: int) -> Iterator[int]:
-    """Yield a process and all processes below it. The kernel adds an ended process to its parent."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        # A thread or a process may end in between.
-        with suppress(OSError):
-            for child in children.read_text().split():
-                yield from process_tree(int(child))
 
 
 def _counters(pid: int) -> dict[str, int]:

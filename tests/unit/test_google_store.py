@@ -3,7 +3,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+# Like any importer that comes first: without the variable that `Access` sets, gcsfs enables its other class.
+import gcsfs  # noqa: F401
 import pytest
+from gcsfs.core import GCSFileSystem
 
 from components.errors import InputError, TransientError
 from components.storage.access import Access
@@ -11,6 +14,13 @@ from components.storage.stores import DENIED, AccessRefusedError, RemoteStore, o
 from tests.unit.file_server import serving
 
 FILE = "gs://bucket/a #1.jpg"
+
+
+def test_store_has_the_plain_class_of_gcsfs_whoever_imported_it_first() -> None:
+    store = open_store(FILE, Access(gcs_endpoint="http://127.0.0.1:9"))
+
+    assert isinstance(store, RemoteStore)
+    assert type(store.filesystem) is GCSFileSystem
 
 
 def test_object_that_google_refuses_has_the_reason_and_names_the_credentials() -> None:
