@@ -3,6 +3,9 @@
 Each step is idempotent, so an interrupted plan is executed again from its start. The commit to `images` carries the
 plan's number as its transaction's version, so it happens once. What it contains is read back from the table, without
 content: a repeated execution, which reads no file, merges the same rows into `files`.
+
+Many runs have few new files, so a run that is not repeated reads as little as possible: `files` only if it has changed
+since discovery or has one of the paths, and of `images` only the data files of its own commit.
 """
 
 from collections import Counter
@@ -24,6 +27,7 @@ from components.ingest_images.plans import Plan, transaction_id
 from components.ingest_images.read_errors import VANISHED
 from components.ingest_images.worker import FORGOTTEN_CONTENT, INPUT, OUTPUT_COLUMNS, UNCHANGED, Work, make_worker
 from components.lake import Lake
+from components.lake.data_files import read_contents, read_rows
 from components.lake.tables import FILES, FORGOTTEN, FORGOTTEN_CONTENTS, IMAGE, IMAGES, QUARANTINED
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
@@ -41,6 +45,10 @@ _BYTES_PER_FILE = 32 * 2**10
 # From this number of files on, refusals are taken for a mistake in the permissions of the source.
 _FILES_OF_A_SOURCE = 20
 _SAMPLE_BYTES = 64 * 2**20
+# A data file of `images` has about 250 row groups, each of which is a request to a store. Executors read many files
+# faster than this process.
+_DATA_FILES_READ_HERE = 8
+_READ_BACK = ("path", "content_sha256", "source_sha256", "reason")
 # By which the clocks of two machines differ at most.
 _CLOCK_SKEW = timedelta(hours=1)
 
@@ -70,7 +78,7 @@ class BatchOutcome:
     sample: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> BatchOutcome:
+def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0, absent_in: int | None = None) -> BatchOutcome:
     """Read, validate and store the files of a plan. Idempotent.
 
     Files that `files` already has unchanged are left out, e.g. because another source contains them, too. So are
@@ -81,6 +89,7 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
         plan: The plan.
         access: Access to the store of the files.
         sample_size: Maximum number of added images in the outcome's sample.
+        absent_in: A version of `files` that has none of the plan's paths; None if that is not known.
 
     Raises:
         InputError: The task may not read the source.
@@ -88,14 +97,18 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
     """
     # Held to the end: another source may contain the same files.
     with lake.writer(IMAGES.name):
-        existing = _existing_files(lake, plan)
+        existing = {} if absent_in == lake.version(FILES) else _existing_files(lake, plan)
+        data_files: list[str] | None = None
         if not _is_committed(lake, plan):
             new = _new_files(plan, existing)
             if new.num_rows == 0:
                 return BatchOutcome()
             _require_read_access(new, access)
             _append(lake, plan, new, existing, access)
-            written = _read_back(lake, plan)
+            data_files = lake.newest_data_files(IMAGES, transaction_id(plan.source), plan.number)
+            if data_files is not None and len(data_files) > _DATA_FILES_READ_HERE:
+                data_files = None
+            written = _read_back(lake, plan, data_files)
             if not written:
                 raise _not_committed(plan)
             if len(written) != new.num_rows:
@@ -104,7 +117,7 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
                     " it restored to an earlier version? Run this step again."
                 )
         else:
-            written = _read_back(lake, plan)
+            written = _read_back(lake, plan, data_files)
             # The rows of images that were forgotten meanwhile are gone. If others are lost, they are found again.
             if not written and not _has_forgotten_since(lake, plan.planned_at - _CLOCK_SKEW):
                 raise _not_committed(plan)
@@ -127,7 +140,7 @@ def execute(lake: Lake, plan: Plan, access: Access, sample_size: int = 0) -> Bat
         new_classes=set(classes.numbering.new),
         several_numbers=classes.numbering.several_numbers,
         quarantined=[(row["path"], row["reason"]) for row in rows if row["state"] == QUARANTINED],
-        sample=_read_sample(lake, plan, accepted[:sample_size]),
+        sample=_read_sample(lake, plan, accepted[:sample_size], data_files),
     )
     for row in accepted if plan.labels is not None else ():
         if row["folder_label"] is None:
@@ -206,9 +219,11 @@ def _append(lake: Lake, plan: Plan, new: pa.Table, existing: Mapping[str, Mappin
     ]
     files = new.drop_columns("etag").append_column("stored_sha256", pa.array(stored, pa.string())).cast(INPUT)
     ranges = split_ranges(files, lake.spark.sparkContext.defaultParallelism)
-    # Few: each is a request of a person.
-    contents = lake.read(FORGOTTEN_CONTENTS).select("source_sha256").collect()
-    forgotten = frozenset(row["source_sha256"] for row in contents)
+    forgotten: frozenset[str] = frozenset()
+    if not lake.is_known_empty(FORGOTTEN_CONTENTS):
+        # Few: each is a request of a person.
+        contents = lake.read(FORGOTTEN_CONTENTS).select("source_sha256").collect()
+        forgotten = frozenset(row["source_sha256"] for row in contents)
     batch_bytes = min(_BATCH_BYTES, Budget.of(lake.spark).batch_bytes)
     work = Work(access, plan.limits, batch_bytes, forgotten=forgotten)
     rows = (
@@ -244,16 +259,20 @@ def split_ranges(files: pa.Table, cores: int) -> list[pa.Table]:
     return [files.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
 
-def _read_back(lake: Lake, plan: Plan) -> list[dict[str, Any]]:
-    """Return the rows of a plan in `images`, without content."""
-    rows: list[dict[str, Any]] = (
-        lake.read(IMAGES)
-        .where(_is_of(plan))
-        .select("path", "content_sha256", "source_sha256", "reason")
-        .toArrow()
-        .to_pylist()
-    )
-    return rows
+def _read_back(lake: Lake, plan: Plan, data_files: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Return the rows of a plan in `images`, without content.
+
+    Args:
+        lake: The lake.
+        plan: The plan.
+        data_files: URIs of the data files with these rows alone; None searches the table.
+    """
+    if data_files:
+        rows = read_rows(data_files, _READ_BACK, lake.files.access)
+    else:
+        rows = lake.read(IMAGES).where(_is_of(plan)).select(*_READ_BACK).toArrow()
+    found: list[dict[str, Any]] = rows.to_pylist()
+    return found
 
 
 def _not_committed(plan: Plan) -> RuntimeError:
@@ -321,7 +340,9 @@ def record_files(lake: Lake, rows: Sequence[Mapping[str, Any]], existing: Mappin
         lake.append(FILES, written)
 
 
-def _read_sample(lake: Lake, plan: Plan, accepted: Sequence[Mapping[str, Any]]) -> list[tuple[str, bytes]]:
+def _read_sample(
+    lake: Lake, plan: Plan, accepted: Sequence[Mapping[str, Any]], data_files: Sequence[str] | None
+) -> list[tuple[str, bytes]]:
     """Return path and content of accepted images. The report embeds them, so their bytes are limited."""
     paths: list[str] = []
     total = 0
@@ -331,5 +352,7 @@ def _read_sample(lake: Lake, plan: Plan, accepted: Sequence[Mapping[str, Any]]) 
             paths.append(row["path"])
     if not paths:
         return []
+    if data_files:
+        return list(read_contents(data_files, paths, lake.files.access))
     rows: DataFrame = lake.read(IMAGES).where(_is_of(plan) & F.col("path").isin(paths))
     return [(row["path"], bytes(row["content"])) for row in rows.select("path", "content").collect()]

@@ -199,7 +199,7 @@ def ingest_folder(
                 source_labels.survey(discovery.names)
             for discovered in discovery:
                 labels = None if source_labels is None else source_labels.labels(discovered.files["path"].to_pylist())
-                runner.run(discovered.files, labels, limits, discovered.acknowledge)
+                runner.run(discovered.files, labels, limits, discovered.acknowledge, absent_in=discovered.absent_in)
                 if ending.is_set():
                     break
             result.discovery = discovery.counts

@@ -59,6 +59,7 @@ class PlanRunner:
         limits: Limits,
         acknowledge: Callable[[], None] = lambda: None,
         requeued: bool = False,
+        absent_in: int | None = None,
     ) -> None:
         """Write a plan and execute it.
 
@@ -68,14 +69,15 @@ class PlanRunner:
             limits: Upper limits of a valid image.
             acknowledge: Records that the lake has the files.
             requeued: Whether files that have not changed are validated again.
+            absent_in: A version of `files` that has none of the paths; None if that is not known.
         """
         last = self._lake.last_transaction(IMAGES, transaction_id(self._source))
         plan = Plan.make(0 if last is None else last + 1, self._source, labels, limits, found, requeued)
         self._folder.write(plan)
-        self._execute(plan)
+        self._execute(plan, absent_in)
         acknowledge()
         self._folder.remove(plan)
 
-    def _execute(self, plan: Plan) -> None:
-        outcome = execute(self._lake, plan, self._lake.files.access, self._sample_size())
+    def _execute(self, plan: Plan, absent_in: int | None = None) -> None:
+        outcome = execute(self._lake, plan, self._lake.files.access, self._sample_size(), absent_in)
         self._on_outcome(outcome)

@@ -157,7 +157,7 @@ class _Reader:
         with open_store(data_file, self.access).open_ranges(data_file) as source:
             # Spark writes times as INT96, which are nanoseconds by default.
             parquet = pq.ParquetFile(source, pre_buffer=True, coerce_int96_timestamp_unit="us")
-            groups = list(_groups_of(parquet.metadata, wanted["path"].to_pylist()))
+            groups = list(groups_of(parquet.metadata, wanted["path"].to_pylist()))
             # The keys first: after OPTIMIZE, the ranges of row groups overlap.
             keys = iter(_keys(parquet.read_row_groups(groups, list(_KEY)))) if groups else iter(())
             for group in groups:
@@ -202,8 +202,13 @@ def _keys(rows: pa.Table) -> Iterator[tuple[str, str | None, int | None]]:
     return zip(path.to_pylist(), content_sha256.to_pylist(), times.to_pylist(), strict=True)
 
 
-def _groups_of(metadata: pq.FileMetaData, paths: Sequence[str]) -> Iterator[int]:
-    """Yield the row groups that may hold one of some sorted paths."""
+def groups_of(metadata: pq.FileMetaData, paths: Sequence[str]) -> Iterator[int]:
+    """Yield the numbers of the row groups that may hold one of some sorted paths.
+
+    Args:
+        metadata: Metadata of a data file of `images`.
+        paths: The paths.
+    """
     column = metadata.schema.names.index("path")
     for group in range(metadata.num_row_groups):
         statistics = metadata.row_group(group).column(column).statistics

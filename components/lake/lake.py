@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from urllib.parse import unquote
 
 from delta.exceptions import (
     ConcurrentAppendException,
@@ -29,7 +30,7 @@ from components.lake.properties import (
     table_properties,
 )
 from components.lake.row_groups import rows_in_order, small_row_groups
-from components.lake.snapshot import newest_snapshot
+from components.lake.snapshot import is_known_empty, last_transaction, newest_data_files, newest_snapshot
 from components.lake.tables import CLASSES, FILES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
 from components.lake.views import current_images, image_data, quarantine
 from components.lock import not_writable, writer_lock
@@ -414,8 +415,26 @@ class Lake:
 
     def last_transaction(self, table: Table, application: str) -> int | None:
         """Return the number of an application's last commit to a table; None for none. See `append`."""
-        number = newest_snapshot(self.spark, self.path(table)).transactions().get(application)
-        return int(number.get()) if number.isDefined() else None
+        return last_transaction(self.spark, self.path(table), application)
+
+    def is_known_empty(self, table: Table) -> bool:
+        """Return whether a table has no rows, as far as this is known without a query."""
+        return is_known_empty(self.spark, self.path(table))
+
+    def newest_data_files(self, table: Table, application: str, number: int) -> list[str] | None:
+        """Return the URIs of the data files that the newest commit to a table added.
+
+        Args:
+            table: The table.
+            application: The writing application.
+            number: Its number of the commit. See `append`.
+
+        Returns:
+            The URIs, or None if the newest commit is another one.
+        """
+        location = self.path(table)
+        names = newest_data_files(self.spark, location, application, number)
+        return None if names is None else [uri.join(location, unquote(name)) for name in names]
 
     def merge(self, table: Table, rows: DataFrame, clauses: MergeClauses) -> int:
         """MERGE rows into a table by its key, under the writer lock. Conflicts within this driver are retried.

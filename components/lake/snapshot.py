@@ -1,6 +1,7 @@
-"""The newest snapshot of a table in Delta's log.
+"""The newest snapshot of a table in Delta's log, and its newest commit.
 
-Delta's public functions for a version or a property start a Spark job each, which takes a second in a new process.
+Delta's public functions for these facts start a Spark job each, which takes a second in a new process. Several facts
+are in the checksum file that Delta writes beside each commit.
 """
 
 from typing import Any
@@ -15,7 +16,73 @@ def newest_snapshot(spark: SparkSession, location: str) -> Any:
         spark: The session.
         location: URI of the table.
     """
-    jvm = spark._jvm
-    none = jvm.scala.Option.empty()
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, location)
-    return log.update(False, none, none)
+    none = spark._jvm.scala.Option.empty()
+    return _log(spark, location).update(False, none, none)
+
+
+def last_transaction(spark: SparkSession, location: str, application: str) -> int | None:
+    """Return the number that an application gave its last transaction of a table; None for none.
+
+    Args:
+        spark: The session.
+        location: URI of the table.
+        application: The application.
+    """
+    snapshot = newest_snapshot(spark, location)
+    checksum = snapshot.checksumOpt()
+    known = checksum.get().setTransactions() if checksum.isDefined() else checksum
+    if known.isEmpty():
+        # A table of more than 100 applications, for example; this starts jobs.
+        found = snapshot.transactions().get(application)
+        return int(found.get()) if found.isDefined() else None
+    transactions = known.get().iterator()
+    while transactions.hasNext():
+        transaction = transactions.next()
+        if transaction.appId() == application:
+            return int(transaction.version())
+    return None
+
+
+def is_known_empty(spark: SparkSession, location: str) -> bool:
+    """Return whether a table has no data files, as far as this is known without a job.
+
+    Args:
+        spark: The session.
+        location: URI of the table.
+    """
+    checksum = newest_snapshot(spark, location).checksumOpt()
+    return bool(checksum.isDefined() and checksum.get().numFiles() == 0)
+
+
+def newest_data_files(spark: SparkSession, location: str, application: str, number: int) -> list[str] | None:
+    """Return the data files that the newest commit of a table added, as the log names them.
+
+    This reads the commit alone. A query for its rows would first read the list of all data files of the table.
+
+    Args:
+        spark: The session.
+        location: URI of the table.
+        application: The application of a transaction.
+        number: The number that the application gave it.
+
+    Returns:
+        The names, or None if the newest commit is not the one of the transaction.
+    """
+    version = newest_snapshot(spark, location).version()
+    commits = _log(spark, location).getChanges(version, spark._jvm.scala.Option.empty(), True)
+    names: list[str] = []
+    is_transaction = False
+    while commits.hasNext():
+        actions = commits.next()._2().iterator()
+        while actions.hasNext():
+            action = actions.next()
+            kind = action.getClass().getSimpleName()
+            if kind == "AddFile":
+                names.append(action.path())
+            elif kind == "SetTransaction":
+                is_transaction |= (action.appId(), action.version()) == (application, number)
+    return names if is_transaction else None
+
+
+def _log(spark: SparkSession, location: str) -> Any:
+    return spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, location)

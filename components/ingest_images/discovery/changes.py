@@ -1,6 +1,7 @@
 """Compare discovered files with the table `files`."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -93,19 +94,41 @@ def existing_rows(lake: Lake, paths: pa.ChunkedArray) -> DataFrame:
     return lake.read(FILES).where(F.col("path").between(ends["min"].as_py(), ends["max"].as_py()))
 
 
-def find_changes(lake: Lake, files: pa.Table) -> pa.Table:
-    """Return the files that `files` does not have, or has otherwise, sorted by path.
+@dataclass(frozen=True)
+class Changes:
+    """New and changed files.
+
+    Attributes:
+        files: The files with the columns `SCHEMA`, sorted by path.
+        absent_in: A version of the table `files` that has none of the paths; None if that is not known.
+    """
+
+    files: pa.Table
+    absent_in: int | None = None
+
+
+def find_changes(lake: Lake, files: pa.Table) -> Changes:
+    """Return the files that the table `files` does not have, or has otherwise.
 
     Args:
         lake: The lake.
         files: Files with the columns `SCHEMA`, at most some 100,000.
     """
     if not files.num_rows:
-        return files
+        return Changes(files)
+    version = lake.version(FILES)
     found = lake.spark.createDataFrame(files).alias("found")
     existing = existing_rows(lake, files["path"]).alias("existing")
-    same = (F.col("found.path") == F.col("existing.path")) & is_unchanged("found", "existing")
-    return found.join(existing, same, "left_anti").toArrow().cast(SCHEMA).sort_by("path")
+    is_new = F.col("existing.path").isNull()
+    changed = (
+        found.join(existing, F.col("found.path") == F.col("existing.path"), "left")
+        .where(is_new | ~F.coalesce(is_unchanged("found", "existing"), F.lit(False)))
+        .select("found.*", is_new.alias("is_new"))
+        .toArrow()
+    )
+    # Another source may have committed during the query, which then read a later version.
+    is_absent = pc.all(changed["is_new"]).as_py() and lake.version(FILES) == version
+    return Changes(changed.select(SCHEMA.names).cast(SCHEMA).sort_by("path"), version if is_absent else None)
 
 
 def split(files: pa.Table, maximum_files: int, maximum_bytes: int) -> Iterator[pa.Table]:

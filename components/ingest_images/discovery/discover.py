@@ -37,10 +37,12 @@ class Discovered:
         files: Path, length in bytes, time of the last write in whole seconds, and etag, sorted by path.
         acknowledge: Records that the lake has the files. Call it after the commit. Without it, the files are found
             again by a later run.
+        absent_in: A version of the table `files` that has none of the paths; None if that is not known.
     """
 
     files: pa.Table
     acknowledge: Callable[[], None]
+    absent_in: int | None
 
 
 @dataclass
@@ -162,9 +164,9 @@ class Discovery:
             found: The files.
             acknowledge: Called when the lake has all of them, at once if there is nothing new.
         """
-        changed = find_changes(self.lake, found)
-        self.counts.discovered += changed.num_rows
-        batches = list(split(changed, MAXIMUM_FILES, MAXIMUM_BYTES))
+        changes = find_changes(self.lake, found)
+        self.counts.discovered += changes.files.num_rows
+        batches = list(split(changes.files, MAXIMUM_FILES, MAXIMUM_BYTES))
         missing = set(range(len(batches)))
 
         def acknowledge_batch(number: int) -> None:
@@ -175,4 +177,4 @@ class Discovery:
         if not batches:
             acknowledge()
         for number, files in enumerate(batches):
-            yield Discovered(files, partial(acknowledge_batch, number))
+            yield Discovered(files, partial(acknowledge_batch, number), changes.absent_in)
