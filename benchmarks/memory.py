@@ -1,5 +1,6 @@
 """Peak memory of the processes of a local Spark session."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,11 +31,12 @@ class PeakMemory:
 def peak_memory(spark: SparkSession) -> Iterator[PeakMemory]:
     """Sample memory about four times a second, and yield the peaks so far.
 
-    The samples make the block slower.
+    The samples make the block slower. What earlier work has left is freed first.
 
     Args:
         spark: The session.
     """
+    gc.collect()
     peak = PeakMemory()
     system = spark.sparkContext._jvm.java.lang
     jvm = int(system.ProcessHandle.current().pid())

@@ -6,6 +6,7 @@ A round ingests, scores, exports and annotates a few images, and imports the ann
 The time of a round is processor time, so that other work on the machine does not count.
 """
 
+import gc
 import io
 import json
 import os
@@ -108,6 +109,8 @@ class Soak:
             self._retrain()
         maintenance = seconds(self._maintain) if number % MAINTENANCE_ROUNDS == 0 else 0
         runtime = self._lake.spark.sparkContext._jvm.java.lang
+        # Both collectors: what Python holds, the JVM does not free.
+        gc.collect()
         runtime.System.gc()
         memory = runtime.Runtime.getRuntime()
         return Round(

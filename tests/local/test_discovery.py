@@ -59,11 +59,14 @@ def test_only_new_and_changed_files_are_discovered(lake: Lake, tmp_path: Path) -
     assert ingest_new(lake, source) == ["a 1.JPG", "a/1.jpg", "a/2.jpg"]
     assert ingest_new(lake, source) == []
 
-    make_files(source, ["a/1.jpg"], b"CONTENT")
     make_files(source, ["0.jpg"])
+    assert [batch.absent_in for batch in discovery(lake, source)] == [lake.version(FILES)]
+    make_files(source, ["a/1.jpg"], b"CONTENT")
 
     found = discovery(lake, source)
-    assert names(found, source) == ["0.jpg", "a/1.jpg"]
+    batches = list(found)
+    assert names(batches, source) == ["0.jpg", "a/1.jpg"]
+    assert [batch.absent_in for batch in batches] == [None]
     assert (found.counts.listed, found.counts.discovered, found.counts.suffixes) == (4, 2, {".txt": 1})
 
 

@@ -18,6 +18,7 @@ from components.errors import InputError
 from components.ingest_images import batch, plan_runner
 from components.ingest_images.batch import BatchOutcome
 from components.ingest_images.discovery import discover
+from components.ingest_images.discovery.discover import Discovery
 from components.ingest_images.ingest import IngestResult, ingest_folder
 from components.ingest_images.labels.reader import IN_DOUBT, NO_FOLDER, OTHER_DEPTH, FolderLabels
 from components.ingest_images.limits import Limits
@@ -574,6 +575,36 @@ def test_file_of_two_sources_is_stored_once(lake: Lake, landing: Path) -> None:
 
     assert nested.found == 0
     assert lake.read(IMAGES).count() == 4
+
+
+def test_file_that_another_source_adds_after_discovery_is_stored_once(lake: Lake, landing: Path) -> None:
+    found = Discovery(lake, f"file://{landing}", IngestOptions(), Access())
+    (discovered,) = found
+    assert discovered.absent_in == lake.version(FILES)
+    run(lake, landing / "001.ak47")
+
+    outcomes: list[BatchOutcome] = []
+    runner = PlanRunner(lake, f"file://{landing}", on_outcome=outcomes.append)
+    runner.run(discovered.files, None, Limits(), absent_in=discovered.absent_in)
+
+    assert [each.found for each in outcomes] == [2]
+    assert lake.read(IMAGES).count() == lake.read(FILES).count() == 4
+
+
+@pytest.mark.parametrize("here", [0, 8])
+def test_outcome_of_a_batch_is_what_its_commit_added(
+    lake: Lake, landing: Path, monkeypatch: pytest.MonkeyPatch, here: int
+) -> None:
+    (landing / "002.flag" / "broken.jpg").write_text("no image")
+    monkeypatch.setattr(batch, "_DATA_FILES_READ_HERE", here)
+
+    result = run(lake, landing)
+
+    assert (result.found, result.ingested) == (5, 4)
+    assert [Path(path).name for path, _ in result.quarantined_files] == ["broken.jpg"]
+    assert {Path(path).name: content for path, content in result.sample} == {
+        path.name: path.read_bytes() for path in landing.rglob("*.[jJ]*") if path.name != "broken.jpg"
+    }
 
 
 def test_workers_yield_batches_within_the_budget(lake: Lake, tmp_path: Path) -> None:

@@ -164,6 +164,32 @@ def test_an_append_is_not_repeated_under_its_number(lake: Lake) -> None:
     assert [row["userMetadata"] for row in history] == ["plan 8", "plan 7"]
 
 
+@pytest.mark.parametrize("has_checksums", [True, False])
+def test_last_number_of_an_application_is_known_with_and_without_checksums(lake: Lake, has_checksums: bool) -> None:
+    for application, number in (("a", 3), ("b", 5), ("a", 4)):
+        lake.append(IMAGES, images_of(lake, 1, 1), (application, number))
+    if not has_checksums:
+        for checksum in Path(lake.path(IMAGES).removeprefix("file:"), "_delta_log").glob("*.crc"):
+            checksum.unlink()
+        lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+
+    assert [lake.last_transaction(IMAGES, each) for each in ("a", "b", "c")] == [4, 5, None]
+    assert not lake.is_known_empty(IMAGES)
+    assert lake.is_known_empty(PREDICTIONS)
+
+
+def test_newest_data_files_are_those_of_one_commit(lake: Lake) -> None:
+    lake.append(IMAGES, images_of(lake, 1, 1), ("source", 0))
+    lake.append(IMAGES, images_of(lake, 2, 1), ("source", 1))
+
+    files = lake.newest_data_files(IMAGES, "source", 1)
+
+    assert files
+    assert sum(pq.ParquetFile(file.removeprefix("file:")).metadata.num_rows for file in files) == 2
+    assert lake.newest_data_files(IMAGES, "source", 0) is None
+    assert lake.newest_data_files(IMAGES, "other", 1) is None
+
+
 def test_merge_reads_only_files_and_partitions_in_the_range_of_its_keys(lake: Lake) -> None:
     for path, digest in (("file:/a.jpg", "d1"), ("file:/b.jpg", "d1"), ("file:/a.jpg", "d2")):
         append_rows(lake, PREDICTIONS, [prediction(path, digest)])
