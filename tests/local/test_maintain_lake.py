@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from pyspark.sql import SparkSession
 
 from components.build_training_set.build import build_training_set
 from components.errors import InputError
@@ -29,7 +31,7 @@ from components.registry.tags import DIGEST_TAG, TRAINING_SET_URI_TAG
 from components.retention.rules import IN_USE, Needed, needed
 from components.score_images.state import finish
 from components.settings import Settings
-from components.storage.uri import local_path
+from components.storage import uri
 from components.training_set.features import FEATURES_FOLDER, TRAINING_SETS_FOLDER
 from components.training_set.manifest import MANIFEST, SEGMENTS_FOLDER, TrainingSet
 from components.training_set.trainings import REQUEST_FILE, RUNS_FOLDER
@@ -71,6 +73,29 @@ def add_build(lake: Lake, number: int) -> TrainingSet:
     return made
 
 
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, empty_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with three builds for copies, because a build takes seconds."""
+    root = tmp_path_factory.mktemp("built") / "lake"
+    shutil.copytree(empty_lake, root)
+    lake = Lake(spark, str(root))
+    for number in range(3):
+        add_build(lake, number)
+    return lake
+
+
+@pytest.fixture
+def builds(lake: Lake, built: Lake) -> list[TrainingSet]:
+    """Copy three builds into the lake, and return them, oldest first."""
+    shutil.copytree(folder(built), folder(lake), dirs_exist_ok=True)
+    manifests = folder(lake, TRAINING_SETS_FOLDER).glob(f"*/{MANIFEST}")
+    oldest_first = sorted(manifests, key=lambda file: file.stat().st_mtime)
+    return [
+        TrainingSet.read(uri.join(lake.root, TRAINING_SETS_FOLDER, file.parent.name), lake.files)
+        for file in oldest_first
+    ]
+
+
 def register(settings: Settings, number: int, training_set: str = "", champion: bool = False) -> None:
     client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
     if number == 1:
@@ -82,7 +107,7 @@ def register(settings: Settings, number: int, training_set: str = "", champion: 
 
 
 def folder(lake: Lake, *names: str) -> Path:
-    path = local_path(lake.root)
+    path = uri.local_path(lake.root)
     assert path is not None
     return path.joinpath(*names)
 
@@ -103,9 +128,9 @@ def files_of(lake: Lake) -> dict[str, bytes]:
 
 
 def test_unneeded_training_sets_and_segments_are_removed(
-    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
+    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], builds: list[TrainingSet]
 ) -> None:
-    first, second, third = (add_build(lake, number) for number in range(3))
+    first, second, third = builds
     register(settings, 1, first.uri, champion=True)
     register(settings, 2)
 
@@ -123,9 +148,9 @@ def test_unneeded_training_sets_and_segments_are_removed(
 
 @pytest.mark.slow
 def test_former_champions_keep_their_training_sets_until_they_are_withdrawn(
-    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
+    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], builds: list[TrainingSet]
 ) -> None:
-    first, second, third = (add_build(lake, number) for number in range(3))
+    first, second, third = builds
     register(settings, 1, first.uri)
     register(settings, 2, second.uri, champion=True)
     register(settings, 3)
@@ -155,12 +180,12 @@ def test_a_build_that_finds_an_equal_training_set_marks_it_as_in_use(
     assert manifest.read_bytes() == content
 
 
-def test_data_of_a_run_in_progress_stay(lake: Lake, run: Callable[..., MaintenanceResult]) -> None:
-    first, second = add_build(lake, 0), add_build(lake, 1)
-
+def test_data_of_a_run_in_progress_stay(
+    lake: Lake, run: Callable[..., MaintenanceResult], builds: list[TrainingSet]
+) -> None:
     run(now=datetime.now(UTC))
 
-    assert existing(lake, TRAINING_SETS_FOLDER) == {first.id, second.id}
+    assert existing(lake, TRAINING_SETS_FOLDER) == {each.id for each in builds}
 
 
 @pytest.mark.slow
@@ -208,10 +233,8 @@ def test_a_training_that_is_repeated_meanwhile_stays(
 
 @pytest.mark.slow
 def test_data_stay_if_a_lock_was_lost(
-    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
+    lake: Lake, builds: list[TrainingSet], run: Callable[..., MaintenanceResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_build(lake, 0)
-    add_build(lake, 1)
     before = files_of(lake)
 
     def lose() -> None:
@@ -233,10 +256,8 @@ def test_data_stay_if_a_lock_was_lost(
 
 
 def test_nothing_is_removed_if_the_server_has_no_champion_of_a_model(
-    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult]
+    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], builds: list[TrainingSet]
 ) -> None:
-    add_build(lake, 0)
-    add_build(lake, 1)
     register(settings, 1)
     append_rows(lake, PROMOTIONS, [(MODEL, "of another server", "1", datetime.now(UTC), "")])
     before = files_of(lake)
@@ -496,10 +517,8 @@ def test_a_retention_that_an_operator_set_stays(lake: Lake, run: Callable[..., M
 
 
 def test_a_dry_run_writes_nothing_and_reports_the_removals_of_a_run(
-    lake: Lake, settings: Settings, run: Callable[..., MaintenanceResult], tmp_path: Path
+    lake: Lake, builds: list[TrainingSet], run: Callable[..., MaintenanceResult], tmp_path: Path
 ) -> None:
-    add_build(lake, 0)
-    add_build(lake, 1)
     before = files_of(lake)
 
     dry = run(dry_run=True)
