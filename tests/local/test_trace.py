@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
+from pyspark.sql import SparkSession
 
 from components.build_training_set.build import build_training_set
 from components.errors import InputError
@@ -42,6 +45,8 @@ from components.registry.tags import (
     TRAINING_SET_URI_TAG,
 )
 from components.settings import Settings
+from components.storage import uri
+from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import MANIFEST, MEMBERS, SplitName, TrainingSet
 from pipelines.trace.image import ImageTrace
 from pipelines.trace.model import ModelTrace
@@ -59,6 +64,24 @@ CAT, DOG, KITTEN = 1, 2, 3
 FIRST = datetime(2026, 5, 1, tzinfo=UTC)
 BATCH = "20260601T020000Z-0123abcd"
 NUMBERS = count()
+COPY = "file:/landing/z/copy.jpg"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A lake with a training set.
+
+    Attributes:
+        root: Folder of the lake.
+        images: Content of each labeled image by path.
+        copied: Path of the image that `COPY` has the content of.
+        training_set_id: Id of the training set.
+    """
+
+    root: Path
+    images: Mapping[str, bytes]
+    copied: str
+    training_set_id: str
 
 
 def sha256(content: bytes) -> str:
@@ -100,6 +123,26 @@ def insert_labeled(lake: Lake, prefix: str) -> dict[str, bytes]:
     }
     append_images(lake, [(path, content, CAT) for path, content in images.items()], FIRST)
     return images
+
+
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, empty_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A lake with a training set for copies, because a build takes seconds."""
+    root = tmp_path_factory.mktemp("built") / "lake"
+    shutil.copytree(empty_lake, root)
+    lake = Lake(spark, str(root))
+    insert_classes(lake)
+    images = insert_labeled(lake, "m")
+    path, content = next(iter(images.items()))
+    append_images(lake, [(COPY, content, CAT)], FIRST)
+    return Built(root, images, path, build_training_set(lake).training_set.id)
+
+
+@pytest.fixture
+def made(lake: Lake, built: Built) -> TrainingSet:
+    """Copy the images and their training set into the lake, and return the training set."""
+    shutil.copytree(built.root, folder(lake), dirs_exist_ok=True)
+    return TrainingSet.read(uri.join(lake.root, TRAINING_SETS_FOLDER, built.training_set_id), lake.files)
 
 
 def register(
@@ -146,15 +189,11 @@ def test_trace_finds_each_training_set_of_an_image_and_no_other(lake: Lake) -> N
     assert {(each.label, each.label_source, each.path) for each in found.memberships} == {(CAT, "folder", found.path)}
 
 
-def test_trace_finds_a_training_set_by_another_path_with_the_same_content(lake: Lake) -> None:
-    insert_classes(lake)
-    path, content = next(iter(insert_labeled(lake, "a").items()))
-    append_images(lake, [("file:/landing/z/copy.jpg", content, CAT)], FIRST)
-    build_training_set(lake)
+@pytest.mark.usefixtures("made")
+def test_trace_finds_a_training_set_by_another_path_with_the_same_content(lake: Lake, built: Built) -> None:
+    (membership,) = trace(lake, COPY).memberships
 
-    (membership,) = trace(lake, "file:/landing/z/copy.jpg").memberships
-
-    assert membership.path == path
+    assert membership.path == built.copied
 
 
 @pytest.fixture
@@ -168,11 +207,10 @@ def skipping(lake: Lake) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("skipping")
-def test_trace_reads_neither_segments_of_other_splits_nor_files_of_other_paths(lake: Lake) -> None:
-    insert_classes(lake)
-    images = insert_labeled(lake, "m")
-    made = build_training_set(lake).training_set
-    path = next(path for path in images if f"/{SplitName.TRAIN}-" in path)
+def test_trace_reads_neither_segments_of_other_splits_nor_files_of_other_paths(
+    lake: Lake, built: Built, made: TrainingSet
+) -> None:
+    path = next(path for path in built.images if f"/{SplitName.TRAIN}-" in path)
     insert_predictions(lake, {path: 0.9})
     before = {file for file in folder(lake).rglob("*.parquet") if "_delta_log" not in file.parts}
     append_images(lake, [(f"file:/landing/{name}.jpg", in_split(SplitName.TRAIN), None) for name in "ab"], FIRST)
@@ -192,7 +230,7 @@ def test_trace_reads_neither_segments_of_other_splits_nor_files_of_other_paths(l
 
     assert [each.score for each in found.predictions] == [pytest.approx(0.9)]
     assert [each.split for each in found.memberships] == [SplitName.TRAIN]
-    assert found.arrivals[0].picture == images[path]
+    assert found.arrivals[0].picture == built.images[path]
 
 
 def test_trace_shows_each_content_of_a_path_with_its_picture_and_the_one_that_is_current(lake: Lake) -> None:
@@ -260,10 +298,10 @@ def test_trace_of_an_unknown_or_malformed_path_is_one_sentence(lake: Lake) -> No
         trace(lake, "x.jpg")
 
 
-def test_trace_names_the_models_that_used_an_image_and_the_current_prediction(lake: Lake, tracking: str) -> None:
-    insert_classes(lake)
-    images = insert_labeled(lake, "m")
-    made = build_training_set(lake).training_set
+def test_trace_names_the_models_that_used_an_image_and_the_current_prediction(
+    lake: Lake, tracking: str, built: Built, made: TrainingSet
+) -> None:
+    images = built.images
     register(tracking, made)
     register(tracking, made)
     register(tracking, made, promote=False)
@@ -321,10 +359,10 @@ def trace_version(lake: Lake, tracking: str, version: str) -> ModelTrace:
     return read_model(lake, chosen, *find_version(chosen, version))
 
 
-def test_trace_of_a_model_has_its_data_run_comparisons_promotions_and_days(lake: Lake, tracking: str) -> None:
-    insert_classes(lake)
-    images = insert_labeled(lake, "m")
-    made = build_training_set(lake).training_set
+def test_trace_of_a_model_has_its_data_run_comparisons_promotions_and_days(
+    lake: Lake, tracking: str, built: Built, made: TrainingSet
+) -> None:
+    images = built.images
     register(tracking, made, tags={ACCURACY_TAG: "0.9", DECISION_TAG: "promoted"})
     register(tracking, made, tags={COMPARED_WITH_TAG: "1", DECISION_TAG: "promoted"})
     append_rows(
