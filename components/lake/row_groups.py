@@ -13,8 +13,10 @@ _SMALL_ROW_GROUPS = {
     "parquet.block.size": str(ROW_GROUP_BYTES),
     # By default, Parquet looks at the size after 100 rows.
     "parquet.page.size.row.check.min": "1",
-    # Images are compressed already.
+    # Images are compressed already, and neither repeated nor searched: hashes and comparisons of them would be in vain.
     "spark.sql.parquet.compression.codec": "uncompressed",
+    "parquet.enable.dictionary#content": "false",
+    "parquet.column.statistics.enabled#content": "false",
 }
 # Otherwise Spark sorts the rows of a task by partition, contents included.
 _IN_ORDER = {"spark.sql.maxConcurrentOutputFileWriters": "1"}

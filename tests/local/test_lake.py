@@ -140,7 +140,7 @@ def images_of(lake: Lake, number: int, content_bytes: int) -> DataFrame:
     )
 
 
-def test_content_is_stored_in_small_row_groups_uncompressed_and_in_order(lake: Lake) -> None:
+def test_content_is_stored_in_small_row_groups_as_it_is_and_in_order(lake: Lake) -> None:
     lake.append(IMAGES, images_of(lake, 200, 70_000))
 
     day = Path(lake.path(IMAGES).removeprefix("file://")) / f"load_date={NOW.date()}"
@@ -151,7 +151,10 @@ def test_content_is_stored_in_small_row_groups_uncompressed_and_in_order(lake: L
         assert paths == sorted(paths)
         groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
         assert all(group.total_byte_size <= 1.2 * ROW_GROUP_BYTES for group in groups)
-        assert {group.column(0).compression for group in groups} == {"UNCOMPRESSED"}
+        contents = [group.column(file.schema.names.index("content")) for group in groups]
+        assert {column.compression for column in contents} == {"UNCOMPRESSED"}
+        assert not any("DICTIONARY" in encoding for column in contents for encoding in column.encodings)
+        assert not any(column.is_stats_set for column in contents)
 
 
 def test_an_append_is_not_repeated_under_its_number(lake: Lake) -> None:
