@@ -38,7 +38,7 @@ bench: setup .venv/daft.done ## Measure each figure beside the reference's way, 
 
 .PHONY: test
 test: setup .venv/services.done ## Run the unit, local and service tests
-	$(BIN)/python -m pytest tests/unit tests/local tests/services -m "not slow" --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 25
+	$(BIN)/python -m pytest tests/unit tests/local tests/services -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 .PHONY: images
 images: ## Build the container images, with docker or buildah; DEVICE=cpu or gpu builds one trainer only
