@@ -23,6 +23,7 @@ from components.build_training_set.segment_plan import SEGMENT, Limit, cut, plan
 from components.lake import Lake
 from components.lake.content import read_content
 from components.lake.tables import SEGMENTS
+from components.spark.balanced_tasks import balanced_tasks
 from components.spark.frames import frame, persist
 from components.storage import uri
 from components.training_set.features import FEATURES_FOLDER
@@ -33,7 +34,6 @@ from components.training_set.manifest import SEGMENTS_FOLDER, Segment, SplitName
 _BYTES_PER_COMMIT = 4 * 2**30
 _BYTES_PER_CORE = 2**30
 _MOST_COMMITS = 8
-_TASKS_PER_CORE = 3
 # A task number, and a `Segment` as JSON.
 _RESULT = "_task INT, segment STRING"
 
@@ -102,8 +102,7 @@ def place_members(lake: Lake, members: DataFrame, cached: ExitStack) -> Placemen
             columns = [name for name in located.columns if name not in ("segment", "row")]
             planned = _plan(located.where("segment IS NULL").select(columns))
             # A partition for each split would leave cores idle.
-            partitions = _TASKS_PER_CORE * int(lake.spark.sparkContext.defaultParallelism)
-            planned = persist(planned.repartition(partitions, "segment"), cached)
+            planned = persist(planned.repartition(balanced_tasks(lake.spark), "segment"), cached)
             for sizes in _groups(planned, _bytes_per_commit(lake, found[True].bytes)):
                 written = _write(lake, planned, sizes)
                 _commit(lake, written)

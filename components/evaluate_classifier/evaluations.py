@@ -22,6 +22,7 @@ from components.evaluate_classifier.segment_rows import SegmentRow, read_content
 from components.lake import Lake
 from components.lake.tables import EVALUATIONS
 from components.registry.model_registry import ModelRegistry
+from components.spark.balanced_tasks import balanced_tasks
 from components.spark.frames import frame
 from components.spark.memory_budget import Budget
 from components.spark.send import send
@@ -46,8 +47,6 @@ _IMAGES_PER_CORE = 1024
 # Two row groups. Fewer images give each core some, but no fewer than one batch of a model.
 _IMAGES_PER_TASK = 256
 _MINIMUM_IMAGES_PER_TASK = 32
-# More than one, because some images take longer than others.
-_TASKS_PER_CORE = 3
 # Rows of a segment that a slice takes together.
 _ROWS_PER_CHUNK = 1024
 
@@ -166,8 +165,8 @@ def _predict(
     lake: Lake, archive: str, images: DataFrame, locations: Mapping[str, str], slice_: list[_Chunk]
 ) -> DataFrame:
     """Return the predictions of some rows of segments."""
-    total, cores = sum(chunk.images for chunk in slice_), lake.spark.sparkContext.defaultParallelism
-    tasks = max(ceil(total / _IMAGES_PER_TASK), min(_TASKS_PER_CORE * cores, ceil(total / _MINIMUM_IMAGES_PER_TASK)))
+    total = sum(chunk.images for chunk in slice_)
+    tasks = max(ceil(total / _IMAGES_PER_TASK), min(balanced_tasks(lake.spark), ceil(total / _MINIMUM_IMAGES_PER_TASK)))
     return (
         images.select(*SegmentRow._fields)
         # Ranges of neighbors, so that few tasks read the same row group.

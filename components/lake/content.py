@@ -20,6 +20,7 @@ from pyspark.sql.types import BinaryType, StructField, StructType
 from components.lake.lake import Lake
 from components.lake.snapshot import newest_snapshot
 from components.lake.tables import IMAGES
+from components.spark.balanced_tasks import balanced_tasks
 from components.spark.memory_budget import Budget
 from components.spark.session import PYTHON_BATCH_ROWS
 from components.storage import uri
@@ -32,8 +33,6 @@ ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 _KEY = ("path", "content_sha256", "ingested_at")
 _CONTENT = "content"
 _FILE = "_file"
-# More than one, because some images take longer than others.
-_TASKS_PER_CORE = 3
 # About 128 MiB of photographs. A task that fails is repeated as a whole.
 _ROWS_PER_TASK = 2000
 # Delta stores the times of a file's statistics in whole milliseconds, rounded down.
@@ -75,8 +74,7 @@ def map_content(
     """
     days: Mapping[date, int] = dict(wanted.groupBy("load_date").count().collect())
     total = sum(days.values())
-    cores = lake.spark.sparkContext.defaultParallelism
-    tasks = partitions or max(_TASKS_PER_CORE * cores, total // _ROWS_PER_TASK)
+    tasks = partitions or max(balanced_tasks(lake.spark), total // _ROWS_PER_TASK)
     read = _Reader(lake.path(IMAGES), lake.files.access, Budget.of(lake.spark).batch_bytes)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -68,6 +68,18 @@ def join(root: str, *names: str) -> str:
     return "/".join((root.removesuffix("/"), *names))
 
 
+def bucket_and_prefix(uri: str) -> tuple[str, str]:
+    """Return the bucket of a folder in an object store, and what the names of its objects begin with.
+
+    In Azure, the bucket is `container@account.dfs.core.windows.net`. The prefix of a whole bucket is empty.
+
+    Args:
+        uri: Normalized URI of the folder, e.g. `gs://bucket/folder`.
+    """
+    bucket, _, folder = uri.partition("://")[2].partition("/")
+    return bucket, f"{folder}/" if folder else ""
+
+
 def column_spelling(uri: str) -> str:
     """Return a URI as Spark's `path` column spells it, e.g. `file:/folder/a.jpg`."""
     return re.sub(r"^file:/+", "file:/", uri)

@@ -3,12 +3,12 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from components.spark.balanced_tasks import balanced_tasks
 from components.training_set.near_duplicates import MAXIMUM_DISTANCE
 
 _BAND_BITS = 16
 # Two hashes that differ in three bits are equal in at least one of four bands.
 _BANDS = MAXIMUM_DISTANCE + 1
-_TASKS_PER_CORE = 3
 
 
 def join_near(left: DataFrame, right: DataFrame) -> DataFrame:
@@ -25,9 +25,7 @@ def join_near(left: DataFrame, right: DataFrame) -> DataFrame:
         The columns of both. A pair has a row for each of the bands in which it is equal: one to four rows.
     """
     difference = F.col("perceptual_hash").bitwiseXOR(F.col("near_hash"))
-    # Spark's number of tasks for a shuffle is fixed, however many cores there are.
-    tasks = _TASKS_PER_CORE * int(right.sparkSession.sparkContext.defaultParallelism)
-    bands = _with_bands(right, "near_hash").repartition(tasks, "_band")
+    bands = _with_bands(right, "near_hash").repartition(balanced_tasks(right.sparkSession), "_band")
     pairs = _with_bands(left, "perceptual_hash").join(bands, "_band")
     return pairs.where(F.bit_count(difference) <= MAXIMUM_DISTANCE).drop("_band")
 

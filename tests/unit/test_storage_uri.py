@@ -89,6 +89,21 @@ def test_joining_leaves_a_normalized_uri(scheme: tuple[str, str], parts: list[st
     assert joined == uri.normalize(joined, "lake") == f"{root}/{'/'.join(below)}"
 
 
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("s3a://bucket", ("bucket", "")),
+        ("gs://bucket/a/b c", ("bucket", "a/b c/")),
+        (
+            "abfss://lake@account.dfs.core.windows.net/landing",
+            ("lake@account.dfs.core.windows.net", "landing/"),
+        ),
+    ],
+)
+def test_objects_of_a_folder_begin_with_its_name_and_a_slash(folder: str, expected: tuple[str, str]) -> None:
+    assert uri.bucket_and_prefix(folder) == expected
+
+
 def test_file_system_root_can_be_joined() -> None:
     assert uri.join("file:///", "images") == "file:///images"
 

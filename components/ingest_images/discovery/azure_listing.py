@@ -12,6 +12,7 @@ from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, Co
 from components.errors import TransientError
 from components.ingest_images.discovery.clients import azure_credential, client_errors, is_changed, is_missing
 from components.ingest_images.discovery.listing import ListedFile
+from components.storage import uri
 from components.storage.access import Access
 
 _ADVICE = "Check azure_account_key or the task's workload identity, or grant Storage Blob Data Reader"
@@ -44,14 +45,14 @@ class AzureListing:
             source: Normalized URI, `abfss://container@account.dfs.core.windows.net/folder`.
             access: Key or workload identity.
         """
-        address, _, folder = source.removeprefix("abfss://").partition("/")
+        address, prefix = uri.bucket_and_prefix(source)
         container, _, host = address.partition("@")
         client = ContainerClient(
             f"https://{host.replace('.dfs.', '.blob.', 1)}",
             container,
             credential=azure_credential(host.partition(".")[0], access),
         )
-        return cls(source, client, f"{folder}/" if folder else "")
+        return cls(source, client, prefix)
 
     def files(self, start: str = "") -> Iterator[ListedFile]:  # noqa: D102 - described by Listing
         options: dict[str, Any] = {"start_from": self.prefix + start} if start else {}
@@ -92,10 +93,10 @@ class AzureListing:
 
     def _copy(self, blob: BlobClient, file: ListedFile, destination: str) -> None:
         """Copy a blob within its account, and wait until the copy is complete."""
-        address, _, folder = f"{destination}/".removeprefix("abfss://").partition("/")
+        address, prefix = uri.bucket_and_prefix(destination)
         container, _, _ = address.partition("@")
         service: BlobServiceClient = self.container._get_blob_service_client()
-        copy = service.get_blob_client(container, folder + file.name)
+        copy = service.get_blob_client(container, prefix + file.name)
         # A key or an identity that may read the source may also copy it within the account.
         copied = copy.start_copy_from_url(
             blob.url, source_etag=f'"{file.etag}"', source_match_condition=MatchConditions.IfNotModified

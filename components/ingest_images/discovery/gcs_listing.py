@@ -12,6 +12,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from components.ingest_images.discovery.clients import client_errors, is_changed, is_missing
 from components.ingest_images.discovery.google_clients import storage_client
 from components.ingest_images.discovery.listing import ListedFile
+from components.storage import uri
 from components.storage.access import Access
 
 _ADVICE = "Check the application default credentials, or grant Storage Object Viewer"
@@ -36,9 +37,9 @@ class GcsListing:
     prefix: str = field(init=False)
 
     def __post_init__(self) -> None:
-        bucket, _, folder = self.source.removeprefix("gs://").partition("/")
+        bucket, prefix = uri.bucket_and_prefix(self.source)
         object.__setattr__(self, "bucket", bucket)
-        object.__setattr__(self, "prefix", f"{folder}/" if folder else "")
+        object.__setattr__(self, "prefix", prefix)
 
     @cached_property
     def client(self) -> Client:
@@ -87,8 +88,8 @@ class GcsListing:
         return True
 
     def _copy(self, blob: Blob, file: ListedFile, destination: str) -> None:
-        bucket, _, folder = f"{destination}/".removeprefix("gs://").partition("/")
-        copy = self.client.bucket(bucket).blob(folder + file.name)
+        bucket, prefix = uri.bucket_and_prefix(destination)
+        copy = self.client.bucket(bucket).blob(prefix + file.name)
         # A copy between locations takes several requests. The source names its generation, so each may be repeated.
         token, _, _ = copy.rewrite(blob, retry=DEFAULT_RETRY)
         while token:

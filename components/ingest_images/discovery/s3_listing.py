@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from components.ingest_images.discovery.clients import aws_client, client_errors, is_changed, is_missing
 from components.ingest_images.discovery.listing import ListedFile
+from components.storage import uri
 from components.storage.access import Access
 
 _ADVICE = "Check s3_endpoint, s3_access_key and s3_secret_key, or grant s3:ListBucket and s3:GetObject"
@@ -33,9 +34,9 @@ class S3Listing:
     prefix: str = field(init=False)
 
     def __post_init__(self) -> None:
-        bucket, _, folder = self.source.removeprefix("s3a://").partition("/")
+        bucket, prefix = uri.bucket_and_prefix(self.source)
         object.__setattr__(self, "bucket", bucket)
-        object.__setattr__(self, "prefix", f"{folder}/" if folder else "")
+        object.__setattr__(self, "prefix", prefix)
 
     @cached_property
     def client(self) -> Any:
@@ -76,10 +77,10 @@ class S3Listing:
         with client_errors("archive", destination or self.source, _ARCHIVE_ADVICE):
             try:
                 if destination:
-                    bucket, _, folder = f"{destination}/".removeprefix("s3a://").partition("/")
+                    bucket, prefix = uri.bucket_and_prefix(destination)
                     self.client.copy_object(
                         Bucket=bucket,
-                        Key=folder + file.name,
+                        Key=prefix + file.name,
                         CopySource={"Bucket": self.bucket, "Key": key},
                         CopySourceIfMatch=file.etag,
                     )
