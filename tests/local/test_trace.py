@@ -180,11 +180,14 @@ def test_trace_finds_each_training_set_of_an_image_and_no_other(lake: Lake) -> N
     newer = insert_labeled(lake, "newer")
     second = build_training_set(lake).training_set
 
-    # One image of each split.
-    for path, content in [*{**older, **newer}.items()][::2]:
+    # One image of each split, and a newer one.
+    chosen = [*[*older][::2], next(iter(newer))]
+    traces = [trace(lake, path) for path in chosen]
+    for path, found in zip(chosen, traces, strict=True):
+        content = (older | newer)[path]
         expected = {made.id for made in (first, second) if sha256(content) in members(made)}
-        assert {each.training_set_id for each in trace(lake, path).memberships} == expected, path
-    found = trace(lake, next(iter(older)))
+        assert {each.training_set_id for each in found.memberships} == expected, path
+    found = traces[0]
     assert [each.training_set_id for each in found.memberships] == [second.id, first.id]
     assert {(each.label, each.label_source, each.path) for each in found.memberships} == {(CAT, "folder", found.path)}
 
