@@ -1,7 +1,6 @@
 """The Spark session of a task."""
 
 import atexit
-import gc
 import logging
 import os
 import sys
@@ -21,9 +20,6 @@ from components.storage.access import Access
 
 # Rows per batch in Python. A photograph has megabytes: Spark's default of 10,000 rows would need gigabytes.
 PYTHON_BATCH_ROWS = 64
-
-# Python's default is 10: a full collection after every tenth collection of the middle generation.
-_GENERATION_2_THRESHOLD = 2
 
 _KUBERNETES = "k8s://"
 _LOCAL = "local"
@@ -46,8 +42,6 @@ def spark_session(settings: Settings, workers_decode: bool = True) -> SparkSessi
         # Without an address Spark looks for one that other machines reach, and warns.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     _discard_dead_session()
-    if SparkContext._active_spark_context is None:
-        _free_dropped_frames_soon()
     _silence_error_loggers()
     builder = SparkSession.builder
     on_kubernetes = settings.spark_master.startswith(_KUBERNETES)
@@ -70,19 +64,6 @@ def spark_session(settings: Settings, workers_decode: bool = True) -> SparkSessi
         # A pod ends with its first process, before Spark's own hook deletes the executors.
         atexit.register(_stop, session)
     return session
-
-
-def _free_dropped_frames_soon() -> None:
-    """Make Python's collector free frames soon after their last use.
-
-    A frame is in a reference cycle, because py4j's objects refer to their methods, and methods to their objects. So it
-    waits for a full collection. Until then the JVM keeps megabytes for it: its plan, and its snapshot of a table. And a
-    full collection waits until a quarter of all objects are new. Most objects belong to the modules that are loaded by
-    now, so those are left out.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*gc.get_threshold()[:2], _GENERATION_2_THRESHOLD)
 
 
 def _silence_error_loggers() -> None:
