@@ -30,7 +30,7 @@ from components.lake.properties import (
     table_properties,
 )
 from components.lake.row_groups import rows_in_order, small_row_groups
-from components.lake.snapshot import is_known_empty, last_transaction, newest_data_files, newest_snapshot
+from components.lake.snapshot import is_known_empty, newest_data_files, newest_snapshot
 from components.lake.tables import CLASSES, FILES, IMAGES, LABELS, PREDICTIONS, TABLES, Table
 from components.lake.views import current_images, image_data, quarantine
 from components.lock import not_writable, writer_lock
@@ -415,7 +415,8 @@ class Lake:
 
     def last_transaction(self, table: Table, application: str) -> int | None:
         """Return the number of an application's last commit to a table; None for none. See `append`."""
-        return last_transaction(self.spark, self.path(table), application)
+        number = newest_snapshot(self.spark, self.path(table)).transactions().get(application)
+        return int(number.get()) if number.isDefined() else None
 
     def is_known_empty(self, table: Table) -> bool:
         """Return whether a table has no rows, as far as this is known without a query."""

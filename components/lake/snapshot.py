@@ -1,7 +1,6 @@
 """The newest snapshot of a table in Delta's log, and its newest commit.
 
-Delta's public functions for these facts start a Spark job each, which takes a second in a new process. Several facts
-are in the checksum file that Delta writes beside each commit.
+Delta's public functions for these facts start a Spark job each, which takes a second in a new process.
 """
 
 from typing import Any
@@ -18,29 +17,6 @@ def newest_snapshot(spark: SparkSession, location: str) -> Any:
     """
     none = spark._jvm.scala.Option.empty()
     return _log(spark, location).update(False, none, none)
-
-
-def last_transaction(spark: SparkSession, location: str, application: str) -> int | None:
-    """Return the number that an application gave its last transaction of a table; None for none.
-
-    Args:
-        spark: The session.
-        location: URI of the table.
-        application: The application.
-    """
-    snapshot = newest_snapshot(spark, location)
-    checksum = snapshot.checksumOpt()
-    known = checksum.get().setTransactions() if checksum.isDefined() else checksum
-    if known.isEmpty():
-        # A table of more than 100 applications, for example; this starts jobs.
-        found = snapshot.transactions().get(application)
-        return int(found.get()) if found.isDefined() else None
-    transactions = known.get().iterator()
-    while transactions.hasNext():
-        transaction = transactions.next()
-        if transaction.appId() == application:
-            return int(transaction.version())
-    return None
 
 
 def is_known_empty(spark: SparkSession, location: str) -> bool:
