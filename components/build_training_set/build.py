@@ -15,7 +15,6 @@ from components.build_training_set.segments import Amount, Placement, amounts, p
 from components.build_training_set.splits import add_split
 from components.errors import InputError
 from components.lake import Lake, Split
-from components.lake.class_merges import read_merges
 from components.lake.tables import CLASSES, FILES, FORGOTTEN_CONTENTS, LABELS, SEGMENTS
 from components.settings import Settings
 from components.spark.session import spark_session
@@ -203,14 +202,13 @@ def _manifest(
     left_out: Mapping[str, Amount],
     versions: dict[str, int],
 ) -> TrainingSet:
-    classes = lake.read(CLASSES, versions[CLASSES.name])
-    names = {row["label"]: row["name"] for row in classes.collect()}
+    classes = lake.classes(versions[CLASSES.name])
     return TrainingSet(
         id=training_set_id,
         uri=target,
         segments_uri=uri.join(lake.root, SEGMENTS_FOLDER),
         classes=[
-            ImageClass(index=index, label=label, name=names.get(label) or str(label))
+            ImageClass(index=index, label=label, name=classes.names.get(label, str(label)))
             for index, label in enumerate(sorted(counts))
         ],
         counts={name: sum(by_split.get(name, 0) for by_split in counts.values()) for name in SplitName},
@@ -220,5 +218,5 @@ def _manifest(
         test_fraction=lake.split.test,
         split_seed=lake.split.seed,
         left_out={reason: amount.images for reason, amount in left_out.items()},
-        merged={label: end for label, end in read_merges(classes).items() if end is not None},
+        merged={label: end for label, end in classes.merges.items() if end is not None},
     )

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from components.labeling.requests import AUDIT, UNCERTAIN
 from components.labeling.uncertain import is_uncertain
 from components.lake import Lake
-from components.lake.tables import CLASSES, LABELING_REQUESTS, LABELS, PREDICTIONS
+from components.lake.tables import LABELING_REQUESTS, LABELS, PREDICTIONS
 from components.lake.views import current_predictions, has_folder_class
 from components.parameters import Choice
 from components.succession import Succession
@@ -46,7 +46,7 @@ def candidates(lake: Lake, succession: Succession, choice: Choice, now: datetime
         predictions = predictions.where(F.col("scored_at") >= since)
         # An older image has a prediction that the filter above removes, so its first one is unknown.
         is_new = F.col("ingested_at") >= since
-    classes = lake.read(CLASSES)
+    classes = lake.classes()
     current = current_predictions(predictions, succession, classes)
     first_path, last_path = current.agg(F.min("path"), F.max("path")).first()
     # Predictions of withdrawn versions count too: earlier exports selected by them.

@@ -32,7 +32,7 @@ from components.labeling.batches import EXPORT_LOCK, MANIFEST
 from components.labeling.requests import AUDIT, UNCERTAIN
 from components.lake import Lake
 from components.lake.content import map_content
-from components.lake.tables import CLASSES, LABELING_REQUESTS
+from components.lake.tables import LABELING_REQUESTS
 from components.parameters import Choice
 from components.registry.champion import read_succession, require_champion
 from components.registry.model_registry import ModelRegistry
@@ -236,7 +236,7 @@ def _complete(lake: Lake, destination: Folder, name: str, requests: Sequence[Row
         batch.by_reason = Counter(row["reason"] for row in requests)
     else:
         requests = sorted(requests, key=lambda row: (row["predicted_score"], row["path"]))
-        names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
+        names = lake.classes().names
         files = _copy(lake, destination, batch, requests, names)
         exported = [row for row in requests if row["path"] in files]
         lines = (_manifest_line(name, row, files[row["path"]], names) for row in exported)

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 from components.errors import InputError
 from components.import_labels.classes import is_plain_text
-from components.lake.class_merges import follow_merges
 from components.lake.class_names import class_key, free_labels
+from components.lake.classes import follow_merges
 from components.lake.tables import NO_CLASS
 
 _SIMILAR = 0.5

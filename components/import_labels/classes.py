@@ -82,8 +82,7 @@ def assign_labels(lake: Lake, reading: Reading, reported: Collection[str] = ()) 
     result = NewClasses()
     # Two imports could otherwise give one number to two classes.
     with lake.writer(CLASS_NUMBERS):
-        rows = lake.read(CLASSES).select("label", "name", "replaced_by").collect()
-        existing = ClassIndex((row["label"], row["name"], row["replaced_by"]) for row in rows)
+        existing = ClassIndex(lake.classes().rows)
         contradicting = find_contradictions((exported.annotation for exported in reading.annotations), existing)
 
         def check(exported: ExportedAnnotation) -> ExportedAnnotation | Rejection:

@@ -37,13 +37,13 @@ class ListedClass:
 
 def list_classes(lake: Lake) -> list[ListedClass]:
     """Return all classes, in the order of their ids. Spark counts the images, without reading their content."""
-    classes = lake.read(CLASSES)
+    classes = lake.classes()
     images = lake.current_images().select("path", "content_sha256", "folder_label")
     labels = effective_labels(images, lake.read(LABELS), classes).where("label IS NOT NULL")
     counts = Counter({row["label"]: row["count"] for row in labels.groupBy("label").count().collect()})
     return [
-        ListedClass(LakeClass(row["label"], row["name"], row["replaced_by"]), row["source"], counts[row["label"]])
-        for row in classes.orderBy("label").collect()
+        ListedClass(LakeClass(row.label, row.name, row.replaced_by), row.source, counts[row.label])
+        for row in sorted(classes.rows)
     ]
 
 
@@ -81,8 +81,7 @@ def edit_classes(lake: Lake, edit: Callable[[Classes], Edit], dry_run: bool = Fa
 
 
 def _read(lake: Lake) -> Classes:
-    rows = lake.read(CLASSES).select("label", "name", "replaced_by").collect()
-    return Classes(LakeClass(row["label"], row["name"], row["replaced_by"]) for row in rows)
+    return Classes(LakeClass(row.label, row.name, row.replaced_by) for row in lake.classes().rows)
 
 
 def _decide(lake: Lake, labels: set[int]) -> None:

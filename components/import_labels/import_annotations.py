@@ -24,7 +24,7 @@ from components.labeling.formats import Outcome, Rejection
 from components.labeling.requests import LABELED, SKIPPED, is_request_of
 from components.labeling.sources import OtherFiles, Source, open_source
 from components.lake import Lake
-from components.lake.tables import ANNOTATIONS, CLASSES, LABELING_REQUESTS, LABELS
+from components.lake.tables import ANNOTATIONS, LABELING_REQUESTS, LABELS
 from components.lake.views import merge_classes
 from components.parameters.labeling import LabelRule
 from components.pipeline_run import current_run_id
@@ -190,7 +190,7 @@ def import_into(
             reported_by=current_run_id(),
         )
         write_note(lake.root, NAME, status, lake.files)
-    result.class_names = {row["label"]: row["name"] or str(row["label"]) for row in lake.read(CLASSES).collect()}
+    result.class_names = {row.label: row.name or str(row.label) for row in lake.classes().rows}
     result.new_labels = count_new_labels(lake, registry.champion())
     result.retrain = result.new_labels >= minimum_new_labels and not has_challenger_learned_all(lake, registry)
     result.seconds = monotonic() - started
@@ -285,7 +285,7 @@ def _count(lake: Lake, decisions: DataFrame, model_name: str, result: ImportResu
     labeled = decisions.where(F.col("outcome") == LABELED)
     requests = lake.read(LABELING_REQUESTS).where(is_request_of(model_name))
     result.predicted, result.model_agreed = (
-        merge_classes(requests, lake.read(CLASSES), "predicted_label")
+        merge_classes(requests, lake.classes(), "predicted_label")
         .select(*_IMAGE, "predicted_label")
         .distinct()
         .join(labeled.select(*_IMAGE, "label"), _IMAGE)

@@ -67,8 +67,7 @@ def number_in_lake(lake: Lake, classes: Set[FolderClass]) -> Numbering:
         return Numbering()
     # Import numbers classes, too. Two runs could otherwise give one number to two classes.
     with lake.writer(CLASS_NUMBERS):
-        existing = lake.read(CLASSES).select("label", "name", "replaced_by").collect()
-        numbering = number_classes(classes, ClassIndex(tuple(row) for row in existing))
+        numbering = number_classes(classes, ClassIndex(lake.classes().rows))
         if numbering.new:
             rows = [(label, name, None, FOLDER) for label, name in numbering.new.items()]
             lake.insert_new(CLASSES, frame(lake.spark, rows, CLASSES.columns))

@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from components.lake import Lake
-from components.lake.tables import ANNOTATIONS, CLASSES, UNDONE
+from components.lake.tables import ANNOTATIONS, UNDONE
 from components.lake.views import merge_classes
 
 
@@ -25,5 +25,5 @@ def counting_annotations(lake: Lake) -> DataFrame:
         Frame with the columns of `annotations`. A null label still means that the person skipped the image.
     """
     annotations = lake.read(ANNOTATIONS).where(~is_undone()).withColumn("_given", F.col("label"))
-    merged = merge_classes(annotations, lake.read(CLASSES), "label")
+    merged = merge_classes(annotations, lake.classes(), "label")
     return merged.where("label IS NOT NULL OR _given IS NULL").drop("_given")

@@ -5,6 +5,7 @@ from bisect import insort
 from collections.abc import Container, Iterable, Iterator
 from itertools import count
 
+from components.lake.classes import ClassRow
 from components.lake.tables import FOLDER_LABELS_END, NO_CLASS
 
 # Name of the lock of who gives numbers to new classes.
@@ -35,14 +36,14 @@ class ClassIndex:
     """The classes of a lake by number and by name.
 
     Args:
-        classes: Label, name and `replaced_by` of each class.
+        classes: The classes.
     """
 
-    def __init__(self, classes: Iterable[tuple[int, str | None, int | None]]) -> None:
+    def __init__(self, classes: Iterable[ClassRow]) -> None:
         self.names: dict[int, str | None] = {}
         self._replaced_by: dict[int, int] = {}
         self._labels: dict[str, list[int]] = {}
-        for label, name, replaced_by in classes:
+        for label, name, replaced_by, _ in classes:
             self.add(label, name)
             if replaced_by is not None:
                 self._replaced_by[label] = replaced_by

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from components.errors import InputError
+from components.lake.classes import ClassRow, LakeClasses
 from components.lake.migration import Migration
 from components.lake.nearby import enclosing_lake, nearby_lake
 from components.lake.properties import (
@@ -115,6 +116,8 @@ class Lake:
         self._held: dict[tuple[str, int], Callable[[], None]] = {}
         # The lock of a local lake is a file in it, so holding the lock proves that the lake is writable.
         self._is_known_writable = uri.is_local(self.root) and not lock
+        # The classes that were read last, and the version of their table.
+        self._classes: tuple[int, LakeClasses] | None = None
 
     @classmethod
     def open(cls, spark: SparkSession, settings: Settings) -> "Lake":
@@ -303,12 +306,20 @@ class Lake:
         """Return the number of a table's newest version."""
         return int(newest_snapshot(self.spark, self.path(table)).version())
 
+    def classes(self, version: int | None = None) -> LakeClasses:
+        """Return the classes of the newest version, or of the given one. The last version is read once."""
+        number = self.version(CLASSES) if version is None else version
+        if self._classes is None or self._classes[0] != number:
+            rows = self.read(CLASSES, number).select(*ClassRow._fields).collect()
+            self._classes = number, LakeClasses(tuple(ClassRow(*row) for row in rows))
+        return self._classes[1]
+
     def image_data(self, succession: Succession) -> DataFrame:
         """Return each image with its effective label and its current prediction."""
         return image_data(
             self.current_images(),
             self.read(IMAGES),
-            self.read(CLASSES),
+            self.classes(),
             self.read(LABELS),
             self.read(PREDICTIONS),
             succession,

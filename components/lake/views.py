@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from components.lake.class_merges import read_merges
+from components.lake.classes import LakeClasses
 from components.lake.tables import IMAGE, QUARANTINED, UNRECORDED
 from components.spark.frames import frame
 from components.succession import ModelVersion, Succession
@@ -51,12 +51,12 @@ def quarantine(files: DataFrame) -> DataFrame:
     )
 
 
-def merge_classes(rows: DataFrame, classes: DataFrame, *columns: str) -> DataFrame:
+def merge_classes(rows: DataFrame, classes: LakeClasses, *columns: str) -> DataFrame:
     """Replace classes that were merged by the class that counts, and retired classes by null.
 
     Args:
         rows: Frame with the columns named.
-        classes: Rows of `classes`.
+        classes: The classes of the lake.
         columns: Columns with class ids.
 
     Returns:
@@ -65,7 +65,7 @@ def merge_classes(rows: DataFrame, classes: DataFrame, *columns: str) -> DataFra
     Raises:
         InputError: Classes were merged in a circle.
     """
-    return _replace_classes(rows, read_merges(classes), *columns)
+    return _replace_classes(rows, classes.merges, *columns)
 
 
 def _replace_classes(rows: DataFrame, merges: Mapping[int, int | None], *columns: str) -> DataFrame:
@@ -81,17 +81,17 @@ def _replace_classes(rows: DataFrame, merges: Mapping[int, int | None], *columns
     return rows
 
 
-def has_folder_class(classes: DataFrame) -> Column:
+def has_folder_class(classes: LakeClasses) -> Column:
     """Return the condition that the folder of an image names a class that is not retired.
 
     Args:
-        classes: Rows of `classes`.
+        classes: The classes of the lake.
     """
-    retired = [label for label, replacement in read_merges(classes).items() if replacement is None]
+    retired = [label for label, replacement in classes.merges.items() if replacement is None]
     return F.col("folder_label").isNotNull() & ~F.col("folder_label").isin(retired)
 
 
-def effective_labels(current: DataFrame, labels: DataFrame, classes: DataFrame) -> DataFrame:
+def effective_labels(current: DataFrame, labels: DataFrame, classes: LakeClasses) -> DataFrame:
     """Replace the folder's label of each image by its effective label.
 
     A person's label takes precedence over the folder's. A merged class is replaced by the class it was merged into. A
@@ -100,7 +100,7 @@ def effective_labels(current: DataFrame, labels: DataFrame, classes: DataFrame) 
     Args:
         current: Frame with path, content_sha256 and folder_label (class id, or null), and any other columns.
         labels: Rows of `labels`.
-        classes: Rows of `classes`.
+        classes: The classes of the lake.
 
     Returns:
         The frame without `folder_label`, with the effective label as `label` (null without any), and `label_source`:
@@ -117,7 +117,7 @@ def effective_labels(current: DataFrame, labels: DataFrame, classes: DataFrame) 
     )
 
 
-def current_predictions(predictions: DataFrame, succession: Succession, classes: DataFrame) -> DataFrame:
+def current_predictions(predictions: DataFrame, succession: Succession, classes: LakeClasses) -> DataFrame:
     """Return the current prediction of each content that a path has had.
 
     It is the champion's. If the champion has none, or could not decode the image, it is the newest predecessor's.
@@ -127,7 +127,7 @@ def current_predictions(predictions: DataFrame, succession: Succession, classes:
     Args:
         predictions: Rows of `predictions`.
         succession: The versions that count.
-        classes: Rows of `classes`.
+        classes: The classes of the lake.
 
     Returns:
         Frame of path, content_sha256, predicted_label, predicted_score (0..1) and model_version, each path and content
@@ -147,7 +147,7 @@ def current_predictions(predictions: DataFrame, succession: Succession, classes:
         .agg(F.min_by(F.struct(*columns), rank).alias("current"))
         .select(*_CONTENT_KEY, "current.*")
     )
-    merges = {label: end for label, end in read_merges(classes).items() if end is not None}
+    merges = {label: end for label, end in classes.merges.items() if end is not None}
     return _replace_classes(current, merges, "predicted_label")
 
 
@@ -186,7 +186,7 @@ def _is_of(succession: Succession, versions: tuple[ModelVersion, ...] | list[Mod
 def image_data(
     current: DataFrame,
     images: DataFrame,
-    classes: DataFrame,
+    classes: LakeClasses,
     labels: DataFrame,
     predictions: DataFrame,
     succession: Succession,
@@ -196,7 +196,7 @@ def image_data(
     Args:
         current: Current images.
         images: Rows of `images`.
-        classes: Rows of `classes`.
+        classes: The classes of the lake.
         labels: Rows of `labels`.
         predictions: Rows of `predictions`.
         succession: The versions whose predictions count.

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from components.intervals import Interval, fraction_interval
 from components.labeling.requests import AUDIT, LABELED, is_request_of
 from components.lake import Lake
-from components.lake.tables import CLASSES, LABELING_REQUESTS, LABELS
+from components.lake.tables import LABELING_REQUESTS, LABELS
 from components.lake.views import merge_classes
 
 
@@ -74,7 +74,7 @@ def read_field_accuracy(lake: Lake, model_name: str) -> FieldAccuracy:
 
     Reads the tables of classes, requests and labels, but neither images nor predictions.
     """
-    classes = lake.read(CLASSES)
+    classes = lake.classes()
     audits = lake.read(LABELING_REQUESTS).where((F.col("reason") == AUDIT) & is_request_of(model_name))
     # A label of another content, which replaced the file, says nothing about the prediction.
     content = ["path", "content_sha256"]

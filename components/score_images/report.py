@@ -120,7 +120,7 @@ def _summary(result: ScoreResult) -> str:
 
 
 def _name(result: ScoreResult, label: int) -> str:
-    return result.class_names.get(label) or str(label)
+    return result.class_names.get(label, str(label))
 
 
 def _percent(fraction: float | None) -> str | None:

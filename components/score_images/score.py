@@ -30,7 +30,7 @@ from components.labeling.uncertain import is_uncertain
 from components.lake import Lake
 from components.lake.content import map_content, read_content
 from components.lake.ingests import came_in_at, ingest_slices, settled_until
-from components.lake.tables import CLASSES, FILES, LABELS, PREDICTIONS
+from components.lake.tables import FILES, LABELS, PREDICTIONS
 from components.lake.views import attempted, has_folder_class
 from components.parameters.scoring import DEFAULT_THRESHOLD
 from components.poll import check_interval, repeat_until_sigterm
@@ -198,7 +198,7 @@ def score_lake(
 
         repeat_until_sigterm(poll, continuous_interval)
         result.examples = scorer.read_examples()
-    result.class_names = {row["label"]: row["name"] for row in lake.read(CLASSES).collect()}
+    result.class_names = lake.classes().names
     result.field_accuracy = read_field_accuracy(lake, result.model_name)
     champion = scorer.champion
     result.test_accuracy = float(champion.tags[ACCURACY_TAG]) if ACCURACY_TAG in champion.tags else None
@@ -339,7 +339,7 @@ class _Scorer:
 
     def _unlabeled(self) -> DataFrame:
         """Return the current images without a label from their folder."""
-        has_class = has_folder_class(self._lake.read(CLASSES))
+        has_class = has_folder_class(self._lake.classes())
         return self._lake.current_images().where(~has_class).select(*_STORED, "length")
 
     def _without_prediction(self, images: DataFrame) -> DataFrame:

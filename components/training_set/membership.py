@@ -26,7 +26,7 @@ def labeled_images(lake: Lake, versions: Mapping[str, int] | None = None) -> Dat
         and reason. The reason is `CONFLICTING_LABELS` or `DUPLICATE_CONTENT`, and null for a member of a training set.
     """
     versions = versions or {}
-    files, people, classes = (lake.read(table, versions.get(table.name)) for table in (FILES, LABELS, CLASSES))
+    files, people = (lake.read(table, versions.get(table.name)) for table in (FILES, LABELS))
     first, last = people.agg(F.min("path"), F.max("path")).first()
     # Literals, because Delta skips files by literals only.
     may_be_labeled = F.col("folder_label").isNotNull() | F.col("path").between(F.lit(first), F.lit(last))
@@ -35,6 +35,7 @@ def labeled_images(lake: Lake, versions: Mapping[str, int] | None = None) -> Dat
         .where(may_be_labeled)
         .select("path", "content_sha256", "length", "load_date", "ingested_at", "folder_label")
     )
+    classes = lake.classes(versions.get(CLASSES.name))
     labeled = effective_labels(images, people, classes).where("label IS NOT NULL")
     same_content = Window.partitionBy("content_sha256")
     return (

@@ -113,7 +113,7 @@ def _count(settings: Settings, succession: Callable[[], Succession]) -> dict[str
     from pyspark.sql import functions as F
 
     from components.lake import Lake
-    from components.lake.tables import CLASSES, FILES, IMAGE, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINED
+    from components.lake.tables import FILES, IMAGE, LABELING_REQUESTS, LABELS, PREDICTIONS, QUARANTINED
     from components.lake.views import current_predictions
     from components.spark.session import spark_session
     from components.storage.files import Files
@@ -126,7 +126,7 @@ def _count(settings: Settings, succession: Callable[[], Succession]) -> dict[str
             F.count("folder_label").alias("labeled_by_folder"),
             F.count_if(F.col("state") == QUARANTINED).alias("quarantined"),
         ),
-        current_predictions(lake.read(PREDICTIONS), succession(), lake.read(CLASSES)).agg(F.count("*").alias("scored")),
+        current_predictions(lake.read(PREDICTIONS), succession(), lake.classes()).agg(F.count("*").alias("scored")),
         lake.read(LABELING_REQUESTS).agg(F.count_distinct("path").alias("sent")),
         lake.read(LABELS).agg(F.count("label").alias("labeled_by_people")),
     )

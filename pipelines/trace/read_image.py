@@ -22,11 +22,9 @@ from pyspark.sql import functions as F
 from components.errors import InputError
 from components.labeling.counting import is_undone, seen_content
 from components.lake import Lake
-from components.lake.class_merges import follow_merges
 from components.lake.content import read_content
 from components.lake.tables import (
     ANNOTATIONS,
-    CLASSES,
     EVALUATIONS,
     FILES,
     IMAGES,
@@ -193,7 +191,7 @@ def _read_pictures(lake: Lake, arrivals: list[Row]) -> dict[tuple[str, Any], byt
 
 def _read_current(tables: PinnedTables, path: str, succession: Succession) -> CurrentState | None:
     """Return the state of the current content, by the definitions of `image_data`."""
-    classes = tables.read(CLASSES)
+    classes = tables.classes()
     current = current_images(tables.held_of_path(FILES, path)).select("path", "content_sha256", "folder_label")
     labeled = effective_labels(current, tables.held_of_path(LABELS, path), classes).first()
     if labeled is None:
@@ -302,11 +300,10 @@ def _read_requests(
 
 def _read_classes(tables: PinnedTables, labels: set[int]) -> tuple[Mapping[int, str], Mapping[int, int | None]]:
     """Return the names of classes and of the classes that replace them, and merges."""
-    rows = tables.read(CLASSES).collect()
-    ends = follow_merges({row["label"]: row["replaced_by"] for row in rows if row["replaced_by"] is not None})
-    merges = {label: ends[label] for label in labels if label in ends}
+    classes = tables.classes()
+    merges = {label: classes.merges[label] for label in labels if label in classes.merges}
     shown = labels | {end for end in merges.values() if end is not None}
-    return {row["label"]: row["name"] for row in rows if row["label"] in shown and row["name"]}, merges
+    return {label: name for label, name in classes.names.items() if label in shown}, merges
 
 
 def _read_models(

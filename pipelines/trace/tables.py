@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from components.errors import InputError
 from components.lake import Lake, Table
-from components.lake.tables import UNRECORDED
+from components.lake.classes import LakeClasses
+from components.lake.tables import CLASSES, UNRECORDED
 
 
 class PinnedTables:
@@ -35,12 +36,15 @@ class PinnedTables:
 
     def read(self, table: Table) -> DataFrame:
         """Return the rows of a table."""
-        if table.name not in self.versions:
-            self.versions[table.name] = self.lake.version(table) if self.lake.has(table) else None
-        version = self.versions[table.name]
+        version = self._version(table)
         if version is None:
             return self.lake.spark.createDataFrame([], table.schema)
         return self.lake.read(table, version)
+
+    def classes(self) -> LakeClasses:
+        """Return the classes of the lake."""
+        version = self._version(CLASSES)
+        return LakeClasses(()) if version is None else self.lake.classes(version)
 
     def of_path(self, table: Table, path: str) -> DataFrame:
         """Return the rows of a path.
@@ -74,6 +78,11 @@ class PinnedTables:
             return rows.where(F.col("model_digest") == F.lit(digest))
         earlier = (F.col("model_name") == F.lit(model_name)) & (F.col("model_version") == F.lit(version))
         return rows.where((F.col("model_digest") == F.lit(digest)) | earlier)
+
+    def _version(self, table: Table) -> int | None:
+        if table.name not in self.versions:
+            self.versions[table.name] = self.lake.version(table) if self.lake.has(table) else None
+        return self.versions[table.name]
 
 
 def utc(time: datetime) -> datetime:

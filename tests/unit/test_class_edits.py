@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from components.errors import InputError
 from components.import_labels.class_edits import Classes, Edit, LakeClass
-from components.lake.class_merges import follow_merges
+from components.lake.classes import follow_merges
 from components.lake.tables import NO_CLASS
 
 DOG, HOUND, PUPPY, CAT = (LakeClass(1, "Dog"), LakeClass(2, "hound", 1), LakeClass(3, "puppy", 2), LakeClass(4, "cat"))

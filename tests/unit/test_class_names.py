@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.lake.class_names import ClassIndex, class_key, free_labels
-from components.lake.tables import FOLDER_LABELS_END, NO_CLASS
+from components.lake.classes import ClassRow
+from components.lake.tables import FOLDER, FOLDER_LABELS_END, NO_CLASS
 
 FIRST = FOLDER_LABELS_END
 
@@ -31,8 +32,12 @@ def test_free_labels_leave_out_taken_ones() -> None:
     assert [next(free), next(free)] == [FIRST + 1, FIRST + 3]
 
 
+def index_of(*classes: tuple[int, str | None, int | None]) -> ClassIndex:
+    return ClassIndex(ClassRow(*each, FOLDER) for each in classes)
+
+
 def test_index_finds_classes_by_any_spelling_and_follows_merges() -> None:
-    index = ClassIndex([(5, "Cat ", 3), (3, "cat", 1), (1, None, None), (8, "dog", 9), (9, "wolf", 8)])
+    index = index_of((5, "Cat ", 3), (3, "cat", 1), (1, None, None), (8, "dog", 9), (9, "wolf", 8))
 
     assert index.labels("CAT") == [3, 5]
     assert index.labels("bird") == []
@@ -42,6 +47,6 @@ def test_index_finds_classes_by_any_spelling_and_follows_merges() -> None:
 
 
 def test_a_class_is_retired_if_what_it_was_merged_into_is() -> None:
-    index = ClassIndex([(1, "a", NO_CLASS), (2, "b", 1), (3, "c", 4), (4, "d", None)])
+    index = index_of((1, "a", NO_CLASS), (2, "b", 1), (3, "c", 4), (4, "d", None))
 
     assert [index.is_retired(label) for label in (1, 2, 3, 4)] == [True, True, False, False]

@@ -19,7 +19,8 @@ from components.import_labels.classes import (
 )
 from components.labeling.formats import Annotation
 from components.lake.class_names import ClassIndex
-from components.lake.tables import FOLDER_LABELS_END
+from components.lake.classes import ClassRow
+from components.lake.tables import FOLDER, FOLDER_LABELS_END
 
 names = st.sampled_from(["ak47", "flag", "Flag", "zebra", "newt", "Käfer", "Ka\u0308fer"])
 numbers = st.integers(0, 3) | st.integers(FOLDER_LABELS_END, FOLDER_LABELS_END + 3)
@@ -33,7 +34,9 @@ annotations = st.builds(
 
 
 def lake_of(names_by_label: Mapping[int, str | None], replaced_by: Mapping[int, int] | None = None) -> ClassIndex:
-    return ClassIndex((label, name, (replaced_by or {}).get(label)) for label, name in names_by_label.items())
+    return ClassIndex(
+        ClassRow(label, name, (replaced_by or {}).get(label), FOLDER) for label, name in names_by_label.items()
+    )
 
 
 LAKE = lake_of({0: "kite", 1: "ak47", 2: "flag", 3: "flag", 4: None, 5: "Käfer"})

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from components.ingest_images.labels.folders import FolderClass
 from components.ingest_images.labels.numbers import Numbering, number_classes
 from components.lake.class_names import ClassIndex, class_key
-from components.lake.tables import FOLDER_LABELS_END
+from components.lake.classes import ClassRow
+from components.lake.tables import FOLDER, FOLDER_LABELS_END
 
 FIRST = FOLDER_LABELS_END
 names = st.sampled_from(["cat", "Cat ", "dog", "zèbre", "ze\u0300bre", "7"])
@@ -22,7 +23,7 @@ lakes = rows_of_lakes.filter(lambda rows: {merged for _, merged in rows.values()
 
 
 def index(classes: dict[int, tuple[str | None, int | None]]) -> ClassIndex:
-    return ClassIndex((label, name, replaced_by) for label, (name, replaced_by) in classes.items())
+    return ClassIndex(ClassRow(label, name, replaced_by, FOLDER) for label, (name, replaced_by) in classes.items())
 
 
 def number(*found: FolderClass, lake: dict[int, tuple[str | None, int | None]] | None = None) -> Numbering:

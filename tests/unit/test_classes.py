@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import InputError
-from components.lake.class_merges import follow_merges
+from components.lake.classes import follow_merges
 from components.lake.tables import NO_CLASS
 
 
