@@ -24,6 +24,7 @@ from components.registry.tags import TRAINING_SET_URI_TAG
 from components.spark.frames import frame
 from components.storage import uri
 from components.training_set.manifest import MEMBERS, SplitName, TrainingSet
+from components.training_set.members import read_members
 
 # Value of the column `group` of images that one of the models was trained on.
 _TRAINED_ON = "trained on"
@@ -53,7 +54,7 @@ def read_test_images(lake: Lake, training_set: TrainingSet) -> DataFrame:
     Returns:
         Frame of path, content_sha256, label, segment and row, each content once.
     """
-    members = lake.spark.read.parquet(uri.join(training_set.uri, MEMBERS))
+    members = read_members(lake.spark, uri.join(training_set.uri, MEMBERS))
     return members.where(F.col("split") == SplitName.TEST.value).select(
         "path", "content_sha256", "label", "segment", "row"
     )
@@ -134,7 +135,7 @@ def _trained_on(lake: Lake, champion: RegisteredVersion | None) -> DataFrame | N
     members = champion.tags.get(TRAINING_SET_URI_TAG) if champion else None
     if not members or not lake.files.exists(uri.join(members, MEMBERS)):
         return None
-    learned = lake.spark.read.parquet(uri.join(members, MEMBERS)).where(F.col("split") != SplitName.TEST.value)
+    learned = read_members(lake.spark, uri.join(members, MEMBERS)).where(F.col("split") != SplitName.TEST.value)
     return learned.select("content_sha256", F.lit(True).alias("_trained_on")).distinct()
 
 

@@ -37,6 +37,7 @@ from components.storage.open_folder import open_folder
 from components.training_set.erasure import erase
 from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import MANIFEST, MEMBERS, SEGMENTS_FOLDER
+from components.training_set.members import read_members
 
 # More paths and hashes in a condition make Spark's plans slow.
 MAXIMUM_IMAGES = 1000
@@ -218,7 +219,7 @@ def _forgotten_before(lake: Lake, paths: Sequence[str], hashes: Sequence[str]) -
     members = [each for each in members if lake.files.exists(each)]
     frames = [lake.read(table) for table in (LABELS, LABELING_REQUESTS, PREDICTIONS)]
     if members:
-        frames.append(lake.spark.read.schema("path STRING, content_sha256 STRING").parquet(*members))
+        frames.append(read_members(lake.spark, *members))
     for rows in frames:
         of_paths = rows.where(F.col("path").isin(list(paths))).select("content_sha256")
         found = found.union(of_paths.join(forgotten.select("content_sha256"), "content_sha256", "left_semi"))

@@ -28,6 +28,7 @@ from components.spark.memory_budget import decoding_bytes
 from components.storage import uri
 from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import MEMBERS, SplitName
+from components.training_set.members import read_members
 from components.training_set.near_duplicates import (
     LEFT_OUT,
     TEST,
@@ -154,7 +155,7 @@ def _earlier_members(lake: Lake) -> DataFrame | None:
     folder = uri.join(lake.root, TRAINING_SETS_FOLDER)
     members = [uri.join(folder, name, MEMBERS) for name in lake.files.list_names(folder)]
     members = [each for each in members if lake.files.exists(each)]
-    return lake.spark.read.parquet(*members).select("content_sha256").distinct() if members else None
+    return read_members(lake.spark, *members).select("content_sha256").distinct() if members else None
 
 
 def _leave_higher_splits(trained: DataFrame) -> DataFrame:

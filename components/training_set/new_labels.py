@@ -9,6 +9,7 @@ from components.registry.tags import TRAINING_SET_URI_TAG
 from components.storage import uri
 from components.training_set.groups import with_groups
 from components.training_set.manifest import MEMBERS
+from components.training_set.members import read_members
 from components.training_set.membership import labeled_images
 
 _LEARNED = ("content_sha256", "label")
@@ -66,7 +67,7 @@ def count_trained_images(lake: Lake, model: RegisteredVersion) -> dict[int, int]
     """Count the images of a model's training set by class id; empty if it was deleted."""
     if not _has_members(lake, model):
         return {}
-    members = lake.spark.read.parquet(_members_uri(model))
+    members = read_members(lake.spark, _members_uri(model))
     return {row["label"]: row["count"] for row in members.groupBy("label").count().collect()}
 
 
@@ -74,7 +75,7 @@ def _members(lake: Lake, model: RegisteredVersion | None) -> DataFrame | None:
     if model is None or not _members_uri(model):
         return None
     check_training_set(lake, model)
-    return lake.spark.read.parquet(_members_uri(model))
+    return read_members(lake.spark, _members_uri(model))
 
 
 def _has_members(lake: Lake, model: RegisteredVersion) -> bool:

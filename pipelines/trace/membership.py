@@ -22,12 +22,10 @@ from components.lake.tables import GROUPS, SEGMENTS
 from components.storage import uri
 from components.training_set.features import TRAINING_SETS_FOLDER
 from components.training_set.manifest import MANIFEST, MEMBERS, SEGMENTS_FOLDER
+from components.training_set.members import read_members
 from pipelines.trace.image import Membership, SplitRecord
 from pipelines.trace.tables import PinnedTables, utc
 
-_MEMBER_COLUMNS = (
-    "path STRING, content_sha256 STRING, label INT, label_source STRING, split STRING, segment STRING, row INT"
-)
 _SEGMENT_COLUMNS = "segment STRING, row INT, content_sha256 STRING"
 
 
@@ -97,7 +95,7 @@ def find_memberships(tables: PinnedTables, splits: Sequence[SplitRecord], hashes
     # Rows of training sets of releases without segments. Statistics exclude all other training sets.
     conditions = [F.col("segment").isNull() & F.col("content_sha256").isin(list(hashes))]
     conditions += [(F.col("segment") == F.lit(place.segment)) & (F.col("row") == place.row) for place in places]
-    members = lake.spark.read.schema(_MEMBER_COLUMNS).parquet(*(uri.join(folder, name, MEMBERS) for name in manifests))
+    members = read_members(lake.spark, *(uri.join(folder, name, MEMBERS) for name in manifests))
     rows = members.where(reduce(or_, conditions)).select("*", F.col("_metadata.file_path").alias("_file")).collect()
     found = {(row["_file"].split("/")[-3], row["content_sha256"]): row for row in rows}
     memberships = [_membership(name, manifests[name], row) for (name, _), row in found.items()]
