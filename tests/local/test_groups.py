@@ -241,9 +241,9 @@ def test_slices_do_not_change_the_splits(lake: Lake, tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "append", limited)
         with pytest.raises(OSError, match="No space"):
-            record(lake, images_per_commit=3)
+            record(lake, images_per_commit=5)
     assert lake.version(GROUPS) == before + 2
-    assert 0 < record(lake, images_per_commit=3) < 18
+    assert 0 < record(lake, images_per_commit=5) < 18
 
     found, expected = groups(lake), groups(other)
     assert other.version(GROUPS) == before + 1

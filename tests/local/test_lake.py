@@ -19,7 +19,7 @@ from components.errors import InputError
 from components.ingest_images.ingest import ingest_folder
 from components.lake import Lake, Split
 from components.lake.row_groups import ROW_GROUP_BYTES
-from components.lake.tables import IMAGES, PREDICTIONS, PROMOTIONS
+from components.lake.tables import CLASSES, FOLDER, IMAGES, NO_CLASS, PEOPLE, PREDICTIONS, PROMOTIONS
 from components.settings import Settings
 from components.spark.frames import frame
 from tests.support.lake_rows import append_rows
@@ -191,6 +191,20 @@ def test_newest_data_files_are_those_of_one_commit(lake: Lake) -> None:
     assert sum(pq.ParquetFile(file.removeprefix("file:")).metadata.num_rows for file in files) == 2
     assert lake.newest_data_files(IMAGES, "source", 0) is None
     assert lake.newest_data_files(IMAGES, "other", 1) is None
+
+
+def test_classes_of_a_version_are_read_once(lake: Lake) -> None:
+    append_rows(lake, CLASSES, [(1, "cat", None, FOLDER), (2, None, 1, PEOPLE)])
+    version, classes = lake.version(CLASSES), lake.classes()
+
+    # Another process, whose commit this lake has to see.
+    append_rows(Lake(lake.spark, lake.root), CLASSES, [(3, "dog", NO_CLASS, FOLDER)])
+
+    assert lake.classes(version) is classes
+    assert (classes.names, classes.merges) == ({1: "cat"}, {2: 1})
+    newest = lake.classes()
+    assert (newest.names, newest.merges) == ({1: "cat", 3: "dog"}, {2: 1, 3: None})
+    assert lake.classes(version) == classes
 
 
 def test_merge_reads_only_files_and_partitions_in_the_range_of_its_keys(lake: Lake) -> None:
