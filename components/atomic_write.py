@@ -1,11 +1,15 @@
 """Atomic writes of files on this machine."""
 
+import glob
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+# Suffix of the hidden file that becomes the written one. A killed task leaves it.
+INCOMPLETE = ".part"
 
 
 @contextmanager
@@ -54,11 +58,23 @@ def atomic_create(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def remove_incomplete(path: Path) -> bool:
+    """Remove what killed writers of a file left, and return whether there was anything. A writer that runs fails.
+
+    Args:
+        path: The file that they were to write.
+    """
+    incomplete = list(path.parent.glob(f".{glob.escape(path.name)}.*{INCOMPLETE}"))
+    for part in incomplete:
+        part.unlink(missing_ok=True)
+    return bool(incomplete)
+
+
 def _part(path: Path) -> Path:
     """Return the hidden file that becomes `path`, in its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Named after the process: two processes may write the same file at the same time.
-    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}{INCOMPLETE}")
 
 
 @contextmanager

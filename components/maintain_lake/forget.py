@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from components.atomic_write import INCOMPLETE
 from components.errors import InputError
 from components.labeling.batches import EXPORT_LOCK, possible_copy_names
 from components.lake import Lake
@@ -45,8 +46,6 @@ MAXIMUM_IMAGES = 1000
 # Columns of `files` that a tombstone changes.
 _BLANKED = ("state", "reason", "source_sha256", "content_sha256", "folder_label")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# Suffix of the incomplete file that a killed task leaves.
-_PART = ".part"
 
 
 @dataclass(frozen=True)
@@ -285,7 +284,7 @@ def _remove_parts(lake: Lake) -> None:
     """
     folder = uri.join(lake.root, SEGMENTS_FOLDER)
     for name in lake.files.list_names(folder):
-        if name.endswith(_PART):
+        if name.endswith(INCOMPLETE):
             lake.check_held()
             lake.files.remove(uri.join(folder, name))
 

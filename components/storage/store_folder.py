@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from components.atomic_write import remove_incomplete
 from components.errors import InputError, TransientError
 from components.storage import uri as uris
 from components.storage.access import Access
@@ -65,8 +66,10 @@ class StoreFolder(Folder):
     def remove(self, name: str) -> bool:  # noqa: D102
         existed = self.status(name) is not None
         with self._errors():
-            self._store.remove(uris.join(self.uri, name))
-        return existed
+            file = uris.join(self.uri, name)
+            self._store.remove(file)
+            path = uris.local_path(file)
+            return (path is not None and remove_incomplete(path)) or existed
 
     @property
     def _store(self) -> Store:

@@ -354,7 +354,7 @@ def test_a_build_that_ends_between_segments_and_manifest_is_repeated(
     assert sum(map(len, stored(result.training_set).values())) == 100
 
 
-def test_a_killed_build_goes_on_after_its_last_commit_with_the_same_segments(
+def test_a_build_that_a_full_disk_ended_goes_on_after_its_last_commit_with_the_same_segments(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert(lake, numbered(range(200)))

@@ -2,6 +2,9 @@
 
 import errno
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from components.storage.folder import Folder
 from components.storage.open_folder import open_folder
 from components.storage.store_folder import StoreFolder
 from components.storage.stores import DENIED, AccessRefusedError, LocalStore
+from tests.support.paths import REPOSITORY
 
 KEY = "c2VjcmV0"
 ACCOUNT = f"DefaultEndpointsProtocol=https;AccountName=acct;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -152,6 +156,30 @@ def test_missing_folder_is_created_on_write(tmp_path: Path) -> None:
 
     assert folder.status("c/d.txt") is not None
     assert [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()] == [b"two"]
+
+
+def test_removal_takes_the_incomplete_files_of_killed_writers_too(tmp_path: Path) -> None:
+    folder = open_destination(str(tmp_path))
+    name = "batch/images/a [1].jpg"
+    program = textwrap.dedent(f"""
+        import os
+        from pathlib import Path
+
+        from components.atomic_write import atomic_write
+
+        with atomic_write(Path({str(tmp_path / name)!r})) as file:
+            file.write(b"picture")
+            file.flush()
+            os._exit(9)
+    """)
+    assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False).returncode == 9
+    others = ["batch/images/.a 1.jpg.host-1.part", "batch/images/a [1].jpg.csv"]
+    for other in others:
+        (tmp_path / other).write_bytes(b"other")
+
+    assert [folder.remove(name) for _ in range(2)] == [True, False]
+
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()} == {*others}
 
 
 @given(DIGESTS, st.text())
