@@ -253,7 +253,9 @@ def test_slices_do_not_change_the_splits(lake: Lake, tmp_path: Path, monkeypatch
     }
 
 
-def test_a_build_that_a_full_disk_ended_is_repeated_with_the_same_splits(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_a_full_disk_ended_is_repeated_with_the_same_splits(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(lake)
     contents = variants(TILES[0])
     insert(lake, contents)
