@@ -85,20 +85,20 @@ class Settings(BaseSettings):
         None,
         gt=0,
         lt=1,
-        description="Fraction of the images for early stopping, 0..1. Used when the lake is created; later changes have"
-        " no effect. Unset: 0.1.",
+        description="Fraction of the images for early stopping, 0..1. Used when the lake is created; another value"
+        " later is refused. Unset: 0.1.",
     )
     test_fraction: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Fraction of the images for the gate, 0..1. Used when the lake is created; later changes have no"
-        " effect. Unset: 0.1.",
+        description="Fraction of the images for the gate, 0..1. Used when the lake is created; another value later is"
+        " refused. Unset: 0.1.",
     )
     split_seed: int | None = Field(
         None,
-        description="Seed of the hash that splits images. Used when the lake is created; later changes have no effect."
-        " Unset: 0.",
+        description="Seed of the hash that splits images. Used when the lake is created; another value later is"
+        " refused. Unset: 0.",
     )
     lock: str = Field(
         "",
