@@ -29,7 +29,7 @@ from components.export_for_labeling.export import export_batch
 from components.import_labels.import_annotations import import_into
 from components.ingest_images.ingest import ingest_folder
 from components.labeling.sources import open_source
-from components.lake.tables import TABLES
+from components.lake.tables import IMAGES, TABLES
 from components.maintain_lake.maintain import maintain_lake
 from components.parameters import Choice, MaintenanceFields
 from components.register_model.register import Candidate, register
@@ -55,7 +55,7 @@ _QUANTITIES = {
     "heap": ("live heap of the driver", "MiB", Goal(direction=Direction.AT_MOST, value=1.1)),
     "python": ("memory of the driver's Python", "MiB", Goal(direction=Direction.AT_MOST, value=1.1)),
     "files_added": ("files that a round adds", "files", Goal(direction=Direction.AT_MOST, value=1.1)),
-    "table_files": ("files of the tables", "files", Goal(direction=Direction.AT_MOST, value=1.1)),
+    "table_files": ("files of the tables without images", "files", Goal(direction=Direction.AT_MOST, value=1.1)),
 }
 
 
@@ -71,7 +71,8 @@ class Round:
         python: Resident memory of this process after the round, in MiB.
         files: Files in the lake's folder after the round.
         files_added: Files that the round added, those of a retraining and a maintenance excluded.
-        table_files: Files in the latest versions of all tables.
+        table_files: Files in the latest versions of the tables. `images` does not count, because it keeps a file of each
+            ingest until its day has ended.
         maintenance_seconds: Duration of the maintenance after the round, in seconds; 0 if there was none.
     """
 
@@ -125,7 +126,7 @@ class Soak:
             process_memory(os.getpid(), "Rss") / 2**20,
             self._count_files(),
             after - before,
-            sum(self._lake.delta(table).detail().first()["numFiles"] for table in TABLES),
+            sum(self._lake.delta(table).detail().first()["numFiles"] for table in TABLES if table is not IMAGES),
             maintenance,
         )
 
@@ -229,7 +230,10 @@ def rows(measured: Sequence[Round]) -> Iterable[Row]:
             f" ours, is that of rounds {first[0].number} to {first[-1].number}. A round ingests, scores, exports and"
             f" imports {NEW_IMAGES} images, in one process. After every {RETRAINING_ROUNDS}th round, a model is trained"
             f" and evaluated. After every {MAINTENANCE_ROUNDS}th, the lake is maintained.",
-            details={"files in the lake": f"{last[-1].files:,}", "files of tables": f"{last[-1].table_files:,}"},
+            details={
+                "files in the lake": f"{last[-1].files:,}",
+                "files of tables without images": f"{last[-1].table_files:,}",
+            },
         )  # fmt: skip
 
 
