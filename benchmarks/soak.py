@@ -71,8 +71,8 @@ class Round:
         python: Resident memory of this process after the round, in MiB.
         files: Files in the lake's folder after the round.
         files_added: Files that the round added, those of a retraining and a maintenance excluded.
-        table_files: Files in the latest versions of the tables. `images` does not count, because it keeps a file of each
-            ingest until its day has ended.
+        table_files: Files in the latest versions of the tables. `images` does not count, because it keeps a file of
+            each ingest until its day has ended.
         maintenance_seconds: Duration of the maintenance after the round, in seconds; 0 if there was none.
     """
 
