@@ -3,8 +3,8 @@
 _ANY_SESSION = "-XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 
 # For a session of many tests: Spark plans queries most of the time, and Java's optimizing compiler makes that faster.
-# But with its default thresholds, compiling takes more processor time than planning. Delta keeps 10,000 tables that were
-# read in the last hour, with their plans: the twelve tables of a hundred lakes fill the heap.
+# But with its default thresholds, compiling takes more processor time than planning. Delta keeps the plans of 10,000
+# tables for an hour: those of a hundred lakes fill the heap, and collecting garbage takes most of the time then.
 LONG_SESSION = (
     f"{_ANY_SESSION} -XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=2400"
     " -XX:Tier4CompileThreshold=60000 -XX:Tier4BackEdgeThreshold=160000"
