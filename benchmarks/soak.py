@@ -266,7 +266,8 @@ def plot(measured: Sequence[Round]) -> str:
             )
         axes.set_xlabel("round")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="lower right", fontsize=8)
+        # Above the axes: the lines fill them.
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8)
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     return text.getvalue()
