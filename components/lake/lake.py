@@ -310,7 +310,9 @@ class Lake:
         """Return the classes of the newest version, or of the given one. The last version is read once."""
         number = self.version(CLASSES) if version is None else version
         if self._classes is None or self._classes[0] != number:
-            rows = self.read(CLASSES, number).select(*ClassRow._fields).collect()
+            # Without a number if the newest is wanted: Delta refuses a version that is older than the retention and was
+            # replaced meanwhile.
+            rows = self.read(CLASSES, version).select(*ClassRow._fields).collect()
             self._classes = number, LakeClasses(tuple(ClassRow(*row) for row in rows))
         return self._classes[1]
 
